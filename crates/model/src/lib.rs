@@ -1,0 +1,15 @@
+//! The words that three or more parts of Muster share: ids, rates, target expressions, time.
+//!
+//! Everything here is a value: it is parsed once at the edge and trusted afterwards.
+//! This crate does no IO, starts no task and knows no wire format.
+
+mod clock;
+mod id;
+mod rate;
+mod target;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use id::{CommandId, IdError, NodeId, RolloutId};
+pub use jiff::{SignedDuration, Timestamp};
+pub use rate::{MaxConcurrency, MaxErrors, RateError};
+pub use target::{Target, TargetError, TargetKey};
