@@ -5,11 +5,13 @@
 
 mod clock;
 mod id;
+mod outcome;
 mod rate;
 mod target;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use id::{CommandId, IdError, NodeId, RolloutId};
 pub use jiff::{SignedDuration, Timestamp};
+pub use outcome::{CommandOutcome, Tally, TargetOutcome};
 pub use rate::{MaxConcurrency, MaxErrors, RateError};
 pub use target::{Target, TargetError, TargetKey};
