@@ -1,1 +1,32 @@
-//! To come.
+//! Bytes in and out: how a call travels, over NATS and over gRPC, and how it fails.
+//!
+//! One tonic implementation of a service answers on every surface:
+//!
+//! - [`Mount`] serves it on gRPC (with reflection and health) and as NATS micro endpoints.
+//! - [`NatsChannel`] lets the generated clients call it over NATS.
+//! - [`aws_json`] turns its messages into AWS JSON 1.1 and back, by reflection.
+//! - [`limits`] checks every request against the limits that the contract states.
+//! - [`Failure`] is the only place where an error becomes a gRPC status, and back.
+//! - [`subject`] knows every subject on the bus.
+//!
+//! This crate names no service and no operation.
+
+pub mod aws_json;
+mod check;
+mod failure;
+mod frame;
+pub mod limits;
+mod mount;
+mod nats_channel;
+mod observe;
+pub mod subject;
+pub mod trace;
+
+pub use check::{CheckLayer, CheckService};
+pub use failure::{Failure, Refusal};
+pub use mount::{Mount, MountError, Mounted};
+pub use nats_channel::{CallOptions, NatsChannel, NatsStatus};
+pub use observe::{CallMetrics, ObserveLayer, ObserveService};
+
+/// The contract's error words, spelled as AWS spells them.
+pub use muster_proto::aws::v1::Reason;

@@ -1,0 +1,410 @@
+//! Serves tonic services on gRPC and as NATS micro endpoints, from one implementation.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::service::{Request, Service as MicroService, ServiceExt, endpoint::Endpoint};
+use async_nats::{Client, HeaderMap};
+use axum::serve::ListenerExt;
+use bytes::Bytes;
+use futures::StreamExt;
+use prost::Message;
+use prost_reflect::{DeserializeOptions, DynamicMessage, MethodDescriptor, SerializeOptions};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::service::{LayerExt, RoutesBuilder};
+use tonic_health::ServingStatus;
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
+
+use crate::{CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Refusal, aws_json, frame, limits, subject};
+
+type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
+
+/// Calls of one service that run at once; more wait on the bus.
+const CONCURRENT_CALLS: usize = 1024;
+/// Longest time for a call that came by NATS; gRPC calls have their own deadline.
+const LONGEST_CALL: Duration = Duration::from_secs(60);
+
+/// Why services could not be put on their surfaces.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// The bus did not take the endpoints.
+    #[error("the bus refused the endpoints of {service}")]
+    Nats {
+        /// The service's name.
+        service: String,
+        /// What the client said.
+        #[source]
+        source: async_nats::Error,
+    },
+    /// The reflection service could not be built from the contract.
+    #[error("the contract's descriptors are broken")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The listener has no address.
+    #[error("the listener has no address")]
+    Listener(#[from] std::io::Error),
+}
+
+/// Services on their way to their surfaces.
+#[derive(Debug)]
+pub struct Mount {
+    nats: Client,
+    observe: ObserveLayer,
+    routes: RoutesBuilder,
+    services: Vec<(&'static str, Served)>,
+}
+
+impl Mount {
+    /// Nothing mounted yet.
+    #[must_use]
+    pub fn new(nats: Client, metrics: CallMetrics) -> Self {
+        Self {
+            nats,
+            observe: ObserveLayer(metrics),
+            routes: RoutesBuilder::default(),
+            services: Vec::new(),
+        }
+    }
+
+    /// Adds a generated server; its calls are observed and checked on every surface.
+    #[must_use]
+    pub fn add<S>(mut self, service: S) -> Self
+    where
+        S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let service = self.observe.named_layer(CheckLayer.named_layer(service));
+        self.routes.add_service(service.clone());
+        self.services.push((S::NAME, BoxCloneSyncService::new(service)));
+        self
+    }
+
+    /// Opens all surfaces. When this returns, calls by NATS and by gRPC are answered.
+    ///
+    /// `extra` is served on the same port as gRPC: metrics, health for plain HTTP.
+    ///
+    /// # Errors
+    /// If the bus refuses, or the contract's descriptors are broken.
+    pub async fn start(mut self, listener: TcpListener, extra: axum::Router) -> Result<Mounted, MountError> {
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let mut micro = Vec::new();
+        for (name, served) in &self.services {
+            micro.push(on_nats(&self.nats, name, served, &tasks).await?);
+        }
+        // An endpoint exists for callers only when the server knows the subscription.
+        self.nats.flush().await.map_err(|error| MountError::Nats {
+            service: "all services".to_owned(),
+            source: error.into(),
+        })?;
+
+        let (health, health_server) = tonic_health::server::health_reporter();
+        for (name, _) in &self.services {
+            health.set_service_status(*name, ServingStatus::Serving).await;
+        }
+        self.routes.add_service(health_server);
+        self.routes.add_service(self.reflection().build_v1()?);
+        self.routes.add_service(self.reflection().build_v1alpha()?);
+
+        let address = listener.local_addr()?;
+        let router = self.routes.routes().into_axum_router().merge(extra);
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            let listener = listener.tap_io(|stream| {
+                // Small answers must not wait for more.
+                let _ = stream.set_nodelay(true);
+            });
+            let serving = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned());
+            if let Err(error) = serving.await {
+                tracing::error!(error = &error as &dyn std::error::Error, "serving gRPC ended");
+            }
+        });
+        Ok(Mounted {
+            address,
+            nats: self.nats,
+            health,
+            names: self.services.iter().map(|(name, _)| *name).collect(),
+            micro,
+            tasks,
+            stop,
+        })
+    }
+
+    fn reflection(&self) -> tonic_reflection::server::Builder<'static> {
+        let mut builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(muster_proto::DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        for (name, _) in &self.services {
+            builder = builder.with_service_name(*name);
+        }
+        builder
+    }
+}
+
+/// Services that answer on all their surfaces.
+#[derive(Debug)]
+pub struct Mounted {
+    address: SocketAddr,
+    nats: Client,
+    health: tonic_health::server::HealthReporter,
+    names: Vec<&'static str>,
+    micro: Vec<MicroService>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Mounted {
+    /// Where gRPC is served.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Full names of the services.
+    #[must_use]
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
+    }
+
+    /// Takes no more calls, answers those that are under way for at most `grace`, and ends.
+    pub async fn stop(self, grace: Duration) {
+        for name in &self.names {
+            self.health.set_service_status(*name, ServingStatus::NotServing).await;
+        }
+        for service in self.micro {
+            if let Err(error) = service.stop().await {
+                tracing::warn!(error = &*error as &dyn std::error::Error, "an endpoint did not stop cleanly");
+            }
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+            tracing::warn!("calls were still under way when the grace ended");
+        }
+        let _ = self.nats.flush().await;
+    }
+}
+
+/// Puts the unary methods of a service on the bus.
+async fn on_nats(
+    nats: &Client,
+    full_name: &'static str,
+    served: &Served,
+    tasks: &TaskTracker,
+) -> Result<MicroService, MountError> {
+    let failed = |source| MountError::Nats {
+        service: full_name.to_owned(),
+        source,
+    };
+    let service = muster_proto::pool()
+        .get_service_by_name(full_name)
+        .ok_or_else(|| failed(format!("{full_name} is not in the contract").into()))?;
+    let micro = nats
+        .service_builder()
+        .description(full_name)
+        .start(service.name(), env!("CARGO_PKG_VERSION"))
+        .await
+        .map_err(failed)?;
+    let calls = Arc::new(Semaphore::new(CONCURRENT_CALLS));
+    for method in service.methods() {
+        if method.is_client_streaming() || method.is_server_streaming() {
+            continue;
+        }
+        let endpoint = micro
+            .endpoint_builder()
+            .name(method.name())
+            .add(subject::api(service.name(), method.name()))
+            .await
+            .map_err(failed)?;
+        tasks.spawn(answer_all(endpoint, method, served.clone(), Arc::clone(&calls), tasks.clone()));
+    }
+    Ok(micro)
+}
+
+async fn answer_all(
+    mut endpoint: Endpoint,
+    method: MethodDescriptor,
+    served: Served,
+    calls: Arc<Semaphore>,
+    tasks: TaskTracker,
+) {
+    while let Some(request) = endpoint.next().await {
+        let Ok(permit) = Arc::clone(&calls).acquire_owned().await else {
+            return;
+        };
+        let (method, served) = (method.clone(), served.clone());
+        tasks.spawn(async move {
+            answer(&request, &method, served).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn answer(request: &Request, method: &MethodDescriptor, served: Served) {
+    let call = call(request, method, served);
+    let answer = match tokio::time::timeout(LONGEST_CALL, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Failure::Deadline.into()),
+    };
+    let sent = match answer {
+        Ok((payload, headers)) => request.respond_with_headers(Ok(payload), headers).await,
+        Err(status) => {
+            let (headers, error) = NatsStatus::headers(&status);
+            request.respond_with_headers(Err(error), headers).await
+        }
+    };
+    if let Err(error) = sent {
+        // A publish without a reply subject, or a lost connection: there is nobody to tell.
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            method = method.full_name(),
+            "an answer was not sent"
+        );
+    }
+}
+
+async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> Result<(Bytes, HeaderMap), Status> {
+    let headers = request.message.headers.as_ref();
+    let form = Form::of(headers)?;
+    let message = form.read(&request.message.payload, method)?;
+
+    let mut call = http::Request::new(frame::body(frame::wrap(&message)));
+    *call.method_mut() = http::Method::POST;
+    *call.uri_mut() = format!("/{}/{}", method.parent_service().full_name(), method.name())
+        .parse()
+        .map_err(|_| Status::internal("a method name is no path"))?;
+    let grpc = call.headers_mut();
+    grpc.insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/grpc"),
+    );
+    grpc.insert(http::header::TE, http::HeaderValue::from_static("trailers"));
+    for name in ["traceparent", "tracestate"] {
+        if let Some(value) = headers.and_then(|headers| headers.get(name))
+            && let Ok(value) = http::HeaderValue::from_str(value.as_str())
+        {
+            grpc.insert(name, value);
+        }
+    }
+
+    let response = match served.oneshot(call).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let (head, body) = response.into_parts();
+    if let Some(status) = Status::from_header_map(&head.headers)
+        && status.code() != tonic::Code::Ok
+    {
+        return Err(name_unimplemented(status, method));
+    }
+    let (framed, trailers) = frame::collect(body).await?;
+    if let Some(status) = trailers.as_ref().and_then(Status::from_header_map)
+        && status.code() != tonic::Code::Ok
+    {
+        return Err(name_unimplemented(status, method));
+    }
+    form.write(frame::unwrap(framed)?, method)
+}
+
+/// The generated default of an operation says only "not yet implemented": put its name there.
+fn name_unimplemented(status: Status, method: &MethodDescriptor) -> Status {
+    match status.code() {
+        tonic::Code::Unimplemented => Status::unimplemented(method.name()),
+        _ => status,
+    }
+}
+
+/// How a message is written on the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Protobuf,
+    /// Protobuf's own JSON, with AWS's member names.
+    Json,
+    /// AWS JSON 1.1.
+    AwsJson,
+}
+
+impl Form {
+    fn of(headers: Option<&HeaderMap>) -> Result<Self, Status> {
+        let Some(value) = headers.and_then(|headers| headers.get("Content-Type")) else {
+            return Ok(Self::Protobuf);
+        };
+        let essence = value.as_str().split(';').next().unwrap_or_default().trim();
+        match essence.to_ascii_lowercase().as_str() {
+            "" | "application/protobuf" | "application/x-protobuf" => Ok(Self::Protobuf),
+            "application/json" => Ok(Self::Json),
+            "application/x-amz-json-1.1" => Ok(Self::AwsJson),
+            other => Err(Refusal::new(
+                crate::Reason::SerializationException,
+                format!("content type {other} is not one of application/protobuf, application/json, application/x-amz-json-1.1"),
+            )
+            .into()),
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Protobuf => "application/protobuf",
+            Self::Json => "application/json",
+            Self::AwsJson => "application/x-amz-json-1.1",
+        }
+    }
+
+    fn read(self, payload: &Bytes, method: &MethodDescriptor) -> Result<Bytes, Status> {
+        match self {
+            Self::Protobuf => Ok(payload.clone()),
+            Self::Json => {
+                let text: &[u8] = if payload.is_empty() { b"{}" } else { payload };
+                let mut json = serde_json::Deserializer::from_slice(text);
+                let options = DeserializeOptions::new().deny_unknown_fields(false);
+                let message = DynamicMessage::deserialize_with_options(method.input(), &mut json, &options)
+                    .and_then(|message| json.end().map(|()| message))
+                    .map_err(|error| Refusal::new(crate::Reason::SerializationException, error.to_string()))?;
+                Ok(message.encode_to_vec().into())
+            }
+            Self::AwsJson => {
+                let decoded = aws_json::decode(payload, method.input()).map_err(Refusal::from)?;
+                if !decoded.violations.is_empty() {
+                    let mut violations = decoded.violations;
+                    violations.extend(limits::check(&decoded.message));
+                    return Err(limits::refuse(&violations).into());
+                }
+                Ok(decoded.message.encode_to_vec().into())
+            }
+        }
+    }
+
+    fn write(self, message: Bytes, method: &MethodDescriptor) -> Result<(Bytes, HeaderMap), Status> {
+        let mut headers = HeaderMap::new();
+        if self == Self::Protobuf {
+            return Ok((message, headers));
+        }
+        headers.insert("Content-Type", self.content_type());
+        let message = DynamicMessage::decode(method.output(), message)
+            .map_err(|error| Status::from(Failure::internal(error)))?;
+        let json = if self == Self::Json {
+            let mut json = serde_json::Serializer::new(Vec::new());
+            message
+                .serialize_with_options(&mut json, &SerializeOptions::new())
+                .map_err(|error| Status::from(Failure::internal(error)))?;
+            json.into_inner()
+        } else {
+            aws_json::encode(&message)
+        };
+        Ok((json.into(), headers))
+    }
+}

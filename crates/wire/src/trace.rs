@@ -1,0 +1,76 @@
+//! Trace context in headers: HTTP's and NATS's.
+
+use async_nats::HeaderMap as NatsHeaders;
+use http::HeaderMap as HttpHeaders;
+use opentelemetry::global;
+use opentelemetry::propagation::{Extractor, Injector};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+struct Http<'a>(&'a HttpHeaders);
+
+impl Extractor for Http<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+struct Nats<'a>(&'a NatsHeaders);
+
+impl Extractor for Nats<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(async_nats::HeaderValue::as_str)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| name.as_ref()).collect()
+    }
+}
+
+struct NatsMut<'a>(&'a mut NatsHeaders);
+
+impl Injector for NatsMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        self.0.insert(key, value);
+    }
+}
+
+/// Makes `span` a child of the span that the HTTP headers name.
+pub fn continue_from_http(span: &Span, headers: &HttpHeaders) {
+    // Without a telemetry layer there is no span to hang under another: nothing is lost.
+    let _ = span.set_parent(global::get_text_map_propagator(|propagator| {
+        propagator.extract(&Http(headers))
+    }));
+}
+
+/// Makes `span` a child of the span that the NATS headers name.
+pub fn continue_from_nats(span: &Span, headers: &NatsHeaders) {
+    let _ = span.set_parent(global::get_text_map_propagator(|propagator| {
+        propagator.extract(&Nats(headers))
+    }));
+}
+
+/// Writes the current span into NATS headers.
+pub fn into_nats(headers: &mut NatsHeaders) {
+    let context = Span::current().context();
+    global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut NatsMut(headers)));
+}
+
+/// The current span as a `traceparent` text, to be stored beside work that goes on later.
+#[must_use]
+pub fn current() -> Option<String> {
+    let mut headers = NatsHeaders::new();
+    into_nats(&mut headers);
+    headers.get("traceparent").map(|value| value.as_str().to_owned())
+}
+
+/// Makes `span` a child of a stored `traceparent`.
+pub fn continue_from_text(span: &Span, traceparent: &str) {
+    let mut headers = NatsHeaders::new();
+    headers.insert("traceparent", traceparent);
+    continue_from_nats(span, &headers);
+}
