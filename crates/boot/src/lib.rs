@@ -1,1 +1,21 @@
-//! To come.
+//! How a service starts, what it stands on, and how it stops. Knows no business.
+//!
+//! [`run`] is the whole `main` of a service: arguments, settings, telemetry, ports, database, bus, the service
+//! itself, signals, and the way back.
+//! [`Parts`] is what a service is given; `muster up` and the tests make it themselves and run the same services
+//! in one process.
+//! [`Running`] is a service that answers; it can only be had by starting one.
+
+mod bus;
+mod parts;
+mod run;
+mod settings;
+mod tasks;
+mod telemetry;
+
+pub use bus::{connect, connect_now};
+pub use parts::{BootError, Database, Parts, Running, plain_routes};
+pub use run::{Description, run};
+pub use settings::{Common, DatabaseSettings, NatsSettings, ServerSettings, SettingsError, TelemetrySettings, load};
+pub use tasks::{BoxError, TaskFailure, Tasks};
+pub use telemetry::{Telemetry, init as init_telemetry};

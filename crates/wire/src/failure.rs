@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::error::Error as StdError;
 
 use muster_proto::aws::v1::Reason;
-use muster_proto::facts;
+use muster_proto::{Word, facts};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -13,7 +13,7 @@ const DOMAIN: &str = "muster";
 
 /// A refusal: the caller asked for something that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {message}", facts::reason_word(*reason))]
+#[error("{}: {message}", reason.word())]
 pub struct Refusal {
     /// The word that programs match on.
     pub reason: Reason,
@@ -99,9 +99,9 @@ impl From<Status> for Failure {
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let word = facts::reason_word(refusal.reason);
+        let word = refusal.reason.word();
         let details = ErrorDetails::with_error_info(word, DOMAIN, HashMap::new());
-        Self::with_error_details(code_of(&word), refusal.message, details)
+        Self::with_error_details(code_of(word), refusal.message, details)
     }
 }
 
@@ -116,7 +116,7 @@ impl From<Failure> for Status {
                 // Logged here because here it is handled: beyond this point only the id is left.
                 let id = muster_model::CommandId::random();
                 tracing::error!(error.id = %id, error = &*cause as &dyn StdError, "internal error");
-                let word = facts::reason_word(Reason::InternalServerError);
+                let word = Reason::InternalServerError.word();
                 let details = ErrorDetails::with_error_info(word, DOMAIN, HashMap::new());
                 Self::with_error_details(Code::Internal, format!("internal error {id}"), details)
             }

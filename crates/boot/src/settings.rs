@@ -1,0 +1,151 @@
+//! Settings: embedded defaults, then a file, then the environment. Validated before anything starts.
+
+use std::path::Path;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings cannot be used")]
+pub struct SettingsError(#[source] Box<figment::Error>);
+
+/// What every service understands; `config.default.toml` of this crate explains each key.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Common {
+    /// Seconds that calls under way may take when the service stops.
+    pub grace_seconds: u64,
+    /// Name of this replica; empty: the host's.
+    pub replica: String,
+    /// The bus.
+    pub nats: NatsSettings,
+    /// The service's port.
+    pub server: ServerSettings,
+    /// The service's database.
+    pub database: DatabaseSettings,
+    /// Log and spans.
+    pub telemetry: TelemetrySettings,
+}
+
+/// The bus.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NatsSettings {
+    /// Addresses, separated by commas.
+    pub url: String,
+}
+
+/// The service's port.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address and port; port 0: any that is free.
+    pub listen: String,
+}
+
+/// The service's database.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// `sqlite:<path>` or `postgres://…`. Never printed: it may hold a password.
+    pub url: String,
+}
+
+impl std::fmt::Debug for DatabaseSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = self.url.split(':').next().unwrap_or_default();
+        write!(f, "DatabaseSettings({kind}:…)")
+    }
+}
+
+/// Log and spans.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// Filter of the log.
+    pub log: String,
+    /// Address of an OTLP collector; empty: none.
+    pub otlp: String,
+}
+
+#[derive(Deserialize)]
+struct Whole<S> {
+    #[serde(flatten)]
+    common: Common,
+    service: S,
+}
+
+fn figment(defaults: &str, file: Option<&Path>) -> Figment {
+    let mut figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(defaults));
+    if let Some(file) = file {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    figment.merge(Env::prefixed("MUSTER_").split("__"))
+}
+
+/// The settings of a service: the shared ones, and its own from the section `[service]`.
+///
+/// `defaults` is the service's embedded `config.default.toml`, `file` what the operator wrote.
+///
+/// # Errors
+/// If a value is missing, unknown or of the wrong type; the error names the key and where it was set.
+pub fn load<S: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<(Common, S), SettingsError> {
+    let whole: Whole<S> = figment(defaults, file)
+        .extract()
+        .map_err(|error| SettingsError(Box::new(error)))?;
+    Ok((whole.common, whole.service))
+}
+
+/// The merged settings as TOML, with the database's address left out.
+///
+/// # Errors
+/// If a source cannot be read.
+pub(crate) fn dump(defaults: &str, file: Option<&Path>) -> Result<String, SettingsError> {
+    let mut values: figment::value::Dict = figment(defaults, file)
+        .extract()
+        .map_err(|error| SettingsError(Box::new(error)))?;
+    if let Some(database) = values.get_mut("database") {
+        *database = figment::value::Value::from(figment::util::map!["url".to_owned() => "(not shown)".to_owned()]);
+    }
+    Ok(toml::to_string_pretty(&values).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Own {
+        width: u32,
+    }
+
+    #[test]
+    fn a_file_changes_the_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings.toml");
+        std::fs::write(&file, "[nats]\nurl = \"nats://bus:4222\"\n[service]\nwidth = 4\n").unwrap();
+        let (common, own): (Common, Own) = load("[service]\nwidth = 3\n", Some(&file)).unwrap();
+        assert_eq!((common.nats.url.as_str(), own.width), ("nats://bus:4222", 4));
+        assert_eq!(common.grace_seconds, 10);
+    }
+
+    #[test]
+    fn an_unknown_key_of_the_service_is_named() {
+        let error = load::<Own>("[service]\nwidth = 3\nheight = 4\n", None).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("height"), "{cause}");
+    }
+
+    #[test]
+    fn a_database_address_is_never_printed() {
+        let settings = DatabaseSettings {
+            url: "postgres://user:secret@host/db".to_owned(),
+        };
+        assert!(!format!("{settings:?}").contains("secret"));
+    }
+}
