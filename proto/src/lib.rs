@@ -11,10 +11,13 @@
 //! and `muster-gateway` and find everything they need through these tables.
 
 pub mod facts;
+mod packages;
 
 use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
+
+pub use packages::*;
 
 /// All files of the contract and their imports as an encoded `google.protobuf.FileDescriptorSet`, custom options and
 /// comments included. What gRPC reflection serves.
@@ -42,70 +45,4 @@ pub trait Word: Sized {
 
 mod words {
     include!(concat!(env!("OUT_DIR"), "/words.rs"));
-}
-
-macro_rules! package {
-    ($(#[$about:meta])* $domain:ident) => {
-        $(#[$about])*
-        pub mod $domain {
-            #[expect(missing_docs, reason = "fields speak through their names; comments stand where they add something")]
-            pub mod v1 {
-                //! Generated from the `.proto` files of this package.
-                include!(concat!(env!("OUT_DIR"), "/muster.", stringify!($domain), ".v1.rs"));
-            }
-        }
-    };
-}
-
-package! {
-    /// Options, reasons, and shapes that several domains share.
-    aws
-}
-package! {
-    /// What travels between services and a node's agent.
-    agent
-}
-package! {
-    /// The coordinator of rollouts. Internal.
-    fanout
-}
-package! {
-    /// Commands and their invocations.
-    runcommand
-}
-package! {
-    /// Documents and their versions.
-    documents
-}
-package! {
-    /// Nodes, activations, tags.
-    fleet
-}
-package! {
-    /// Associations.
-    statemanager
-}
-package! {
-    /// Maintenance windows.
-    maintenancewindows
-}
-package! {
-    /// Patch baselines, patch groups, patch states.
-    patchmanager
-}
-package! {
-    /// Runbook executions.
-    automation
-}
-package! {
-    /// Inventory and compliance.
-    inventory
-}
-package! {
-    /// Parameters.
-    parameterstore
-}
-package! {
-    /// Service settings.
-    settings
 }
