@@ -7,6 +7,8 @@
 //! - [`facts`], the options as typed values in tables that are built once: limits, errors, sensitivity, targets;
 //! - [`Word`], how an enum value is spelled on AWS's surface and in text everywhere else.
 //!
+//! The `Debug` of a message leaves out its sensitive fields, so that a secret does not reach a log by accident.
+//!
 //! There is no logic here beyond reading: the limit checker, the AWS JSON codec and the gateway live in `muster-wire`
 //! and `muster-gateway` and find everything they need through these tables.
 
@@ -44,5 +46,11 @@ pub trait Word: Sized {
 }
 
 mod words {
+    //! `Word` for every enum with words.
     include!(concat!(env!("OUT_DIR"), "/words.rs"));
+}
+
+mod debug {
+    //! `Debug` for the messages that hold sensitive fields: it leaves those out.
+    include!(concat!(env!("OUT_DIR"), "/debug.rs"));
 }

@@ -2,10 +2,10 @@
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
-use muster_proto::aws::v1::Reason;
+use muster_proto::aws::v1::{ParameterValueList, Reason};
 use muster_proto::documents::v1::DocumentFormat;
 use muster_proto::facts::{self, Target};
-use muster_proto::runcommand::v1::CommandStatus;
+use muster_proto::runcommand::v1::{CommandStatus, SendCommandRequest};
 use muster_proto::{Word, pool};
 
 fn message(name: &str) -> MessageDescriptor {
@@ -87,6 +87,24 @@ fn a_field_that_holds_sensitive_messages_is_sensitive() {
             }
         }
     }
+}
+
+#[test]
+fn debug_of_a_message_leaves_out_what_is_sensitive() {
+    let request = SendCommandRequest {
+        document_name: Some("AWS-RunShellScript".into()),
+        parameters: [(
+            "commands".into(),
+            ParameterValueList {
+                items: vec!["s3cret".into()],
+            },
+        )]
+        .into(),
+        ..Default::default()
+    };
+    let text = format!("{request:?}");
+    assert!(text.contains("AWS-RunShellScript"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
 }
 
 #[test]
