@@ -106,7 +106,9 @@ impl Parts {
     /// If the service was described without a database: a mistake in its `main`.
     #[must_use]
     pub fn database(&self) -> Db {
-        self.db.clone().expect("a service that asks for its tables was described with a database")
+        self.db
+            .clone()
+            .expect("a service that asks for its tables was described with a database")
     }
 
     /// Serves the services that `add` puts on the mount, on all surfaces.
@@ -115,7 +117,9 @@ impl Parts {
     /// If the bus refuses the endpoints.
     pub async fn serve(self, add: impl FnOnce(Mount) -> Mount) -> Result<Running, MountError> {
         let extra = plain_routes(&self.nats, &self.registry);
-        let mounted = add(Mount::new(self.nats.clone(), self.calls)).start(self.listener, extra).await?;
+        let mounted = add(Mount::new(self.nats.clone(), self.calls))
+            .start(self.listener, extra)
+            .await?;
         Ok(Running {
             address: mounted.address(),
             mounted: Some(mounted),

@@ -84,13 +84,7 @@ where
     }
 }
 
-async fn live<S, F, Fut>(
-    description: Description,
-    common: Common,
-    own: S,
-    verb: Verb,
-    start: F,
-) -> Result<(), BoxError>
+async fn live<S, F, Fut>(description: Description, common: Common, own: S, verb: Verb, start: F) -> Result<(), BoxError>
 where
     F: FnOnce(S, Parts) -> Fut,
     Fut: Future<Output = Result<Running, BoxError>>,
@@ -103,7 +97,11 @@ where
         }
         return Ok(());
     }
-    tracing::info!(service = description.name, version = env!("CARGO_PKG_VERSION"), "starting");
+    tracing::info!(
+        service = description.name,
+        version = env!("CARGO_PKG_VERSION"),
+        "starting"
+    );
     let mut signals = Signals::new()?;
     let parts = tokio::select! {
         parts = Parts::assemble(description.name, &common, description.database) => parts?,

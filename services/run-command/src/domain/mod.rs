@@ -1,0 +1,8 @@
+//! What commands and invocations are and how they change. Pure: no IO, time comes as an argument.
+
+pub(crate) mod command;
+pub(crate) mod filter;
+pub(crate) mod invocation;
+pub(crate) mod output;
+pub(crate) mod status;
+pub(crate) mod targets;

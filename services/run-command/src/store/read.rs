@@ -1,0 +1,159 @@
+//! What users read.
+
+use muster_model::CommandId;
+use muster_store::{Column, Db, StoreError, json, read};
+use sqlx::FromRow;
+
+use crate::domain::filter::Filters;
+use crate::store::{CommandRow, InvocationRow};
+
+/// One command by its id.
+pub(crate) const COMMAND_BY_ID: &str = "
+    select command_id, requested_at, expires_at, facts, status, status_details, finished, cancelled, errors_allowed,
+        target_count, in_progress_count, success_count, failed_count, execution_timed_out_count,
+        delivery_timed_out_count, other_count
+    from command where command_id = $1";
+
+// A parameter that is NULL narrows nothing. PostgreSQL wants to be told what type a NULL has.
+const COMMANDS: &str = "
+    select c.command_id, c.requested_at, c.expires_at, c.facts, c.status, c.status_details, c.finished, c.cancelled,
+        c.errors_allowed, c.target_count, c.in_progress_count, c.success_count, c.failed_count,
+        c.execution_timed_out_count, c.delivery_timed_out_count, c.other_count
+    from command as c
+    where (cast($1 as text) is null or c.command_id = $1)
+        and (cast($2 as text) is null or exists (
+            select 1 from invocation as i where i.command_id = c.command_id and i.node_id = $2))
+        and (cast($3 as bigint) is null or c.requested_at >= $3)
+        and (cast($4 as bigint) is null or c.requested_at <= $4)
+        and (cast($5 as text) is null or c.document_name = $5)
+        and (cast($6 as text) is null or c.status = $6 or c.status_details = $6)
+        and (cast($7 as boolean) is null or c.finished = $7)
+        and (cast($8 as bigint) is null or (c.requested_at, c.command_id) < ($8, cast($9 as text)))
+    order by c.requested_at desc, c.command_id desc
+    limit $10";
+
+const INVOCATIONS: &str = "
+    select i.command_id, i.node_id, i.instance_name, i.requested_at, i.status_details, i.trace,
+        c.requested_at as accepted_at, c.facts
+    from command as c join invocation as i on i.command_id = c.command_id
+    where (cast($1 as text) is null or c.command_id = $1)
+        and (cast($2 as text) is null or i.node_id = $2)
+        and (cast($3 as bigint) is null or c.requested_at >= $3)
+        and (cast($4 as bigint) is null or c.requested_at <= $4)
+        and (cast($5 as text) is null or c.document_name = $5)
+        and (cast($6 as text) is null or i.status = $6 or i.status_details = $6)
+        and (cast($7 as bigint) is null or (c.requested_at, c.command_id) < ($7, cast($8 as text))
+            or (c.requested_at = $7 and c.command_id = $8 and i.node_id > cast($9 as text)))
+    order by c.requested_at desc, c.command_id desc, i.node_id
+    limit $10";
+
+const PLUGINS: &str = "
+    select p.command_id, p.node_id, p.position, p.name, p.action, p.status, p.status_details, p.response_code,
+        p.started_at, p.finished_at, p.output, p.stdout, p.stderr
+    from {rows} as r join plugin as p on p.command_id = r.command_id and p.node_id = r.node_id
+    order by p.command_id, p.node_id, p.position";
+
+/// What a list is asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Question {
+    pub(crate) command_id: Option<String>,
+    pub(crate) node_id: Option<String>,
+    pub(crate) filters: Filters,
+    /// Rows after this one: time, command, node.
+    pub(crate) after: Option<(i64, String, String)>,
+    pub(crate) limit: i64,
+}
+
+/// A row of `plugin`.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct PluginRow {
+    pub(crate) command_id: String,
+    pub(crate) node_id: String,
+    pub(crate) name: String,
+    pub(crate) action: String,
+    pub(crate) status: String,
+    pub(crate) status_details: String,
+    pub(crate) response_code: i64,
+    pub(crate) started_at: Option<i64>,
+    pub(crate) finished_at: Option<i64>,
+    pub(crate) output: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// An invocation with what it takes from its command.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct ListedInvocation {
+    #[sqlx(flatten)]
+    pub(crate) invocation: InvocationRow,
+    pub(crate) accepted_at: i64,
+    pub(crate) facts: String,
+}
+
+/// One command.
+pub(crate) async fn command(db: &Db, id: CommandId) -> Result<Option<CommandRow>, StoreError> {
+    Ok(read!(db, pool => sqlx::query_as(COMMAND_BY_ID).bind(id.to_string()).fetch_optional(pool).await)?)
+}
+
+/// Commands, newest first.
+pub(crate) async fn commands(db: &Db, question: &Question) -> Result<Vec<CommandRow>, StoreError> {
+    let filters = &question.filters;
+    let (at, id) = match &question.after {
+        Some((at, id, _)) => (Some(*at), Some(id)),
+        None => (None, None),
+    };
+    Ok(read!(db, pool => {
+        sqlx::query_as(COMMANDS)
+            .bind(&question.command_id)
+            .bind(&question.node_id)
+            .bind(filters.after)
+            .bind(filters.before)
+            .bind(&filters.document_name)
+            .bind(&filters.status)
+            .bind(filters.finished)
+            .bind(at)
+            .bind(id)
+            .bind(question.limit)
+            .fetch_all(pool)
+            .await
+    })?)
+}
+
+/// Invocations, those of the newest command first.
+pub(crate) async fn invocations(db: &Db, question: &Question) -> Result<Vec<ListedInvocation>, StoreError> {
+    let filters = &question.filters;
+    let (at, id, node) = match &question.after {
+        Some((at, id, node)) => (Some(*at), Some(id), Some(node)),
+        None => (None, None, None),
+    };
+    Ok(read!(db, pool => {
+        sqlx::query_as(INVOCATIONS)
+            .bind(&question.command_id)
+            .bind(&question.node_id)
+            .bind(filters.after)
+            .bind(filters.before)
+            .bind(&filters.document_name)
+            .bind(&filters.status)
+            .bind(at)
+            .bind(id)
+            .bind(node)
+            .bind(question.limit)
+            .fetch_all(pool)
+            .await
+    })?)
+}
+
+/// The steps of these invocations, in order.
+pub(crate) async fn plugins(db: &Db, of: &[(&str, &str)]) -> Result<Vec<PluginRow>, StoreError> {
+    let columns = [Column::Text("command_id"), Column::Text("node_id")];
+    let sql = db.with_rows(PLUGINS, &columns);
+    let rows = json(of);
+    Ok(read!(db, pool => sqlx::query_as(sql).bind(&rows).fetch_all(pool).await)?)
+}
+
+/// Whether the node ever was a target.
+pub(crate) async fn knows_node(db: &Db, node: &str) -> Result<bool, StoreError> {
+    let sql = "select 1 from invocation where node_id = $1 limit 1";
+    let found: Option<i32> = read!(db, pool => sqlx::query_scalar(sql).bind(node).fetch_optional(pool).await)?;
+    Ok(found.is_some())
+}
