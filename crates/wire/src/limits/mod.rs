@@ -1,0 +1,113 @@
+//! The limits of the contract, enforced the same way on every surface (aws-json-gateway 4).
+//!
+//! [`check`] walks a message and finds every broken limit: required members, lengths, ranges, patterns, enum words,
+//! in lists and maps too. [`refuse`] turns what it found into one refusal with AWS's text.
+//!
+//! Limits stand in the `.proto` files only. They are read once; a check then costs microseconds.
+//!
+//! What a message cannot tell, JSON can: whether a list was absent or empty, and which unknown word an enum had.
+//! The codec ([`crate::aws_json::decode`]) reports those; [`message`] takes both reports as one and says nothing twice.
+
+mod check;
+mod constraint;
+mod display;
+mod path;
+mod pattern;
+
+use std::fmt;
+
+use prost_reflect::{DynamicMessage, MessageDescriptor};
+
+use crate::Refusal;
+use crate::shape::Shape;
+
+pub use crate::shape::Vocabulary;
+pub use constraint::Constraint;
+pub use pattern::Pattern;
+
+pub(crate) use display::{display, display_with, shortened};
+pub(crate) use path::{Path, Step};
+
+/// Length after which [`message`] only counts what else is wrong, in bytes: errors travel in headers.
+const LONGEST_MESSAGE: usize = 3000;
+
+/// A value that breaks a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Where it stands: `targets.1.member.key`.
+    pub path: String,
+    /// The value, shortened. `None` if it is absent or must not be shown.
+    pub value: Option<String>,
+    /// The limit.
+    pub constraint: Constraint,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(out, "Value '{value}' at ")?,
+            None if self.constraint == Constraint::NotNull => out.write_str("Value null at ")?,
+            None => out.write_str("Value at ")?,
+        }
+        write!(out, "'{}' failed to satisfy constraint: {}", self.path, self.constraint)
+    }
+}
+
+/// Finds the broken limits of a message, in the order of its members, at most 100.
+///
+/// # Panics
+/// If the message is not one of the contract.
+#[must_use]
+pub fn check(message: &DynamicMessage) -> Vec<Violation> {
+    check::check(message)
+}
+
+/// Whether a message of this type can break a limit at all.
+///
+/// # Panics
+/// If the message is not one of the contract.
+#[must_use]
+pub fn is_constrained(message: &MessageDescriptor) -> bool {
+    Shape::of(message).constrained
+}
+
+/// The text of one ValidationException for all violations.
+///
+/// The same limit at the same place is named once, and what breaks a limit is not also called absent.
+/// A very long list is cut and says how many items are missing.
+#[must_use]
+pub fn message(violations: &[Violation]) -> String {
+    let items: Vec<&Violation> = violations
+        .iter()
+        .enumerate()
+        .filter(|(at, violation)| !is_said_elsewhere(violation, *at, violations))
+        .map(|(_, violation)| violation)
+        .collect();
+    let plural = if items.len() == 1 { "" } else { "s" };
+    let mut text = format!("{} validation error{plural} detected: ", items.len());
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            text.push_str("; ");
+            if text.len() > LONGEST_MESSAGE {
+                text.push_str(&format!("and {} more", items.len() - at));
+                break;
+            }
+        }
+        text.push_str(&item.to_string());
+    }
+    text
+}
+
+fn is_said_elsewhere(violation: &Violation, at: usize, all: &[Violation]) -> bool {
+    all.iter().enumerate().any(|(other_at, other)| {
+        let same_limit = other.constraint == violation.constraint && other_at < at;
+        let present = violation.constraint == Constraint::NotNull && other.constraint != Constraint::NotNull;
+        other.path == violation.path && (same_limit || present)
+    })
+}
+
+/// The refusal that names all violations.
+#[must_use]
+pub fn refuse(violations: &[Violation]) -> Refusal {
+    Refusal::validation(message(violations))
+}
