@@ -1,1 +1,19 @@
-//! To come.
+//! What tests stand on; a dev-dependency only.
+//!
+//! - [`NatsServer`]: a NATS server of the test's own, with JetStream, that can be killed and started again.
+//! - [`until`]: waits for a condition and, when it does not come, says what was seen last. Tests never just sleep.
+//! - [`Folder`]: a temporary folder that stays, and is named, when the test fails.
+//! - [`Postgres`]: a database of the test's own, where a PostgreSQL server is at hand.
+//!
+//! Everything here panics with a sentence that says what to do: a test has nobody to give an error to.
+//! All of it lives on loopback addresses and ends with the test.
+
+mod folder;
+mod nats_server;
+mod postgres;
+mod until;
+
+pub use folder::Folder;
+pub use nats_server::NatsServer;
+pub use postgres::Postgres;
+pub use until::{until, until_within};
