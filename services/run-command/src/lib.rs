@@ -1,1 +1,68 @@
-//! To come.
+//! Run Command: commands and invocations as users see them (spec: run-command).
+//!
+//! - `api`: one file per operation, from the contract to the domain and back.
+//! - `domain`: what commands and invocations are and how they change; pure.
+//! - `store`: the queries.
+//! - `work`: accepting commands in groups, telling the coordinator, forgetting old commands.
+//!
+//! This service never talks to a node. It hands a rollout to the coordinator and is told of every transition.
+
+mod api;
+mod config;
+mod domain;
+mod error;
+mod store;
+mod work;
+
+use std::sync::Arc;
+
+use muster_boot::{BoxError, Database, Parts, Running};
+use muster_proto::runcommand::v1::run_command_rollouts_server::RunCommandRolloutsServer;
+use muster_proto::runcommand::v1::run_command_server::RunCommandServer;
+use muster_store::Pager;
+use muster_store::sqlx::migrate::Migrator;
+
+pub use config::Settings;
+
+use crate::api::Api;
+use crate::work::{Acceptor, Dispatcher, News};
+
+/// The embedded defaults.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// How the tables come to be.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The tables of this service.
+pub const DATABASE: Database = Database {
+    schema: "run_command",
+    migrations: &MIGRATIONS,
+};
+
+/// The service before it runs.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Starts answering.
+    ///
+    /// # Errors
+    /// If the database or the bus fails.
+    pub async fn start(settings: Settings, parts: Parts) -> Result<Running, BoxError> {
+        let db = parts.database();
+        let pager = Pager::of(&db).await?;
+        let dispatcher = Dispatcher::start(&parts, db.clone());
+        let acceptor = Acceptor::start(&parts, db.clone(), dispatcher.clone());
+        work::sweeper::start(&parts, db.clone(), settings.retention_days);
+        let api = Arc::new(Api::new(&settings, &parts, db.clone(), pager, acceptor, dispatcher));
+        let rollouts = api::Rollouts::new(db, News::new(parts.nats.clone()));
+        let running = parts
+            .serve(|mount| {
+                mount
+                    .add(RunCommandServer::from_arc(api))
+                    .add(RunCommandRolloutsServer::new(rollouts))
+            })
+            .await?;
+        Ok(running)
+    }
+}

@@ -8,4 +8,6 @@ pub(crate) mod record;
 pub(crate) mod retention;
 mod row;
 
+pub(crate) use row::decode;
+
 pub(crate) use row::{CommandRow, InvocationRow};

@@ -1,0 +1,102 @@
+//! The operations: from the contract to the domain and back, one file each.
+
+mod cancel_command;
+mod get_command_invocation;
+mod list_command_invocations;
+mod list_commands;
+mod record;
+mod send_command;
+mod view;
+
+use std::sync::Arc;
+
+use async_nats::Client;
+use muster_boot::Parts;
+use muster_model::{Clock, Timestamp};
+use muster_proto::runcommand::v1::run_command_server::RunCommand;
+use muster_proto::runcommand::v1::{
+    CancelCommandRequest, CancelCommandResult, GetCommandInvocationRequest, GetCommandInvocationResult,
+    ListCommandInvocationsRequest, ListCommandInvocationsResult, ListCommandsRequest, ListCommandsResult,
+    SendCommandRequest, SendCommandResult,
+};
+use muster_store::{Db, Pager};
+use tonic::{Request, Response, Status};
+
+use crate::Settings;
+use crate::work::{Acceptor, Dispatcher};
+
+pub(crate) use record::Rollouts;
+
+/// The operations of Run Command.
+#[derive(Debug)]
+pub(crate) struct Api {
+    db: Db,
+    nats: Client,
+    clock: Arc<dyn Clock>,
+    pager: Pager,
+    acceptor: Acceptor,
+    dispatcher: Dispatcher,
+    max_targets: u32,
+    known: send_command::KnownDocuments,
+}
+
+impl Api {
+    pub(crate) fn new(
+        settings: &Settings,
+        parts: &Parts,
+        db: Db,
+        pager: Pager,
+        acceptor: Acceptor,
+        dispatcher: Dispatcher,
+    ) -> Self {
+        Self {
+            db,
+            nats: parts.nats.clone(),
+            clock: Arc::clone(&parts.clock),
+            pager,
+            acceptor,
+            dispatcher,
+            max_targets: settings.max_targets,
+            known: send_command::KnownDocuments::default(),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+#[tonic::async_trait]
+impl RunCommand for Api {
+    async fn send_command(&self, request: Request<SendCommandRequest>) -> Result<Response<SendCommandResult>, Status> {
+        Ok(Response::new(self.send(request.into_inner()).await?))
+    }
+
+    async fn list_commands(
+        &self,
+        request: Request<ListCommandsRequest>,
+    ) -> Result<Response<ListCommandsResult>, Status> {
+        Ok(Response::new(self.list(request.into_inner()).await?))
+    }
+
+    async fn list_command_invocations(
+        &self,
+        request: Request<ListCommandInvocationsRequest>,
+    ) -> Result<Response<ListCommandInvocationsResult>, Status> {
+        Ok(Response::new(self.list_invocations(request.into_inner()).await?))
+    }
+
+    async fn get_command_invocation(
+        &self,
+        request: Request<GetCommandInvocationRequest>,
+    ) -> Result<Response<GetCommandInvocationResult>, Status> {
+        Ok(Response::new(self.get_invocation(request.into_inner()).await?))
+    }
+
+    async fn cancel_command(
+        &self,
+        request: Request<CancelCommandRequest>,
+    ) -> Result<Response<CancelCommandResult>, Status> {
+        Ok(Response::new(self.cancel(request.into_inner()).await?))
+    }
+}

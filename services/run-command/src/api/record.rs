@@ -1,0 +1,37 @@
+//! `RunCommandRollouts.Record`: the coordinator tells what happened to targets.
+
+use muster_model::{Clock, SystemClock};
+use muster_proto::fanout::v1::{RecordRequest, RecordResult};
+use muster_proto::runcommand::v1::run_command_rollouts_server::RunCommandRollouts;
+use muster_store::Db;
+use muster_wire::Failure;
+use tonic::{Request, Response, Status};
+
+use crate::error::from_store;
+use crate::store::record::record;
+use crate::work::News;
+
+/// Hears the coordinator.
+#[derive(Debug)]
+pub(crate) struct Rollouts {
+    db: Db,
+    news: News,
+}
+
+impl Rollouts {
+    pub(crate) fn new(db: Db, news: News) -> Self {
+        Self { db, news }
+    }
+}
+
+#[tonic::async_trait]
+impl RunCommandRollouts for Rollouts {
+    async fn record(&self, request: Request<RecordRequest>) -> Result<Response<RecordResult>, Status> {
+        let request = request.into_inner();
+        let recorded = record(&self.db, &request.transitions)
+            .await
+            .map_err(|error| Status::from(Failure::from(from_store(error))))?;
+        self.news.tell(&recorded, SystemClock.now()).await;
+        Ok(Response::new(RecordResult {}))
+    }
+}

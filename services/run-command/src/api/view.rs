@@ -1,0 +1,106 @@
+//! Stored rows as the contract shows them.
+
+use muster_model::Timestamp;
+use muster_proto::Word;
+use muster_proto::aws::v1::{AlarmConfiguration, CloudWatchOutputConfig, NotificationConfig};
+use muster_proto::runcommand::v1::{
+    Command, CommandInvocation, CommandInvocationStatus, CommandPlugin, CommandPluginStatus, CommandStatus,
+};
+use muster_store::StoreError;
+
+use crate::store::CommandRow;
+use crate::store::read::{ListedInvocation, PluginRow};
+
+/// A command as it stands.
+pub(super) fn command(row: &CommandRow) -> Result<Command, StoreError> {
+    let mut command = row.facts()?;
+    let progress = row.progress();
+    let count = |value: u32| Some(i32::try_from(value).unwrap_or(i32::MAX));
+    command.status = CommandStatus::from_word(&row.status).map(Into::into);
+    command.status_details = Some(row.status_details.clone());
+    command.target_count = count(progress.targets);
+    command.completed_count = count(progress.completed());
+    command.error_count = count(progress.errors());
+    command.delivery_timed_out_count = count(progress.delivery_timed_out);
+    Ok(command)
+}
+
+/// What an invocation takes from its command.
+pub(super) fn facts(row: &ListedInvocation) -> Result<Command, StoreError> {
+    crate::store::decode(&row.facts)
+}
+
+/// An invocation as it stands, with the steps that are to be shown.
+pub(super) fn invocation(row: &ListedInvocation, steps: &[PluginRow]) -> Result<CommandInvocation, StoreError> {
+    let facts = facts(row)?;
+    let stored = &row.invocation;
+    let status = stored.invocation()?.status;
+    Ok(CommandInvocation {
+        command_id: Some(stored.command_id.clone()),
+        instance_id: Some(stored.node_id.clone()),
+        instance_name: Some(stored.instance_name.clone()),
+        comment: facts.comment.clone(),
+        document_name: facts.document_name.clone(),
+        document_version: facts.document_version.clone(),
+        requested_date_time: Some(time(stored.requested_at)),
+        status: CommandInvocationStatus::from_word(status.status()).map(Into::into),
+        status_details: Some(status.details().to_owned()),
+        trace_output: Some(stored.trace.clone()),
+        standard_output_url: Some(String::new()),
+        standard_error_url: Some(String::new()),
+        command_plugins: steps.iter().map(|step| plugin(step, &facts)).collect(),
+        service_role: facts.service_role,
+        notification_config: facts.notification_config,
+        cloud_watch_output_config: facts.cloud_watch_output_config,
+    })
+}
+
+fn plugin(row: &PluginRow, facts: &Command) -> CommandPlugin {
+    CommandPlugin {
+        name: Some(row.name.clone()),
+        status: CommandPluginStatus::from_word(&row.status).map(Into::into),
+        status_details: Some(row.status_details.clone()),
+        response_code: i32::try_from(row.response_code).ok(),
+        response_start_date_time: row.started_at.map(time),
+        response_finish_date_time: row.finished_at.map(time),
+        output: Some(row.output.clone()),
+        standard_output_url: Some(String::new()),
+        standard_error_url: Some(String::new()),
+        output_s3_region: facts.output_s3_region.clone(),
+        output_s3_bucket_name: facts.output_s3_bucket_name.clone(),
+        output_s3_key_prefix: facts.output_s3_key_prefix.clone(),
+    }
+}
+
+/// Microseconds since 1970 as the contract's time.
+pub(super) fn time(micros: i64) -> prost_types::Timestamp {
+    let time = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX);
+    prost_types::Timestamp {
+        seconds: time.as_second(),
+        nanos: time.subsec_nanosecond(),
+    }
+}
+
+/// A notification config that says nothing, as AWS shows it.
+pub(super) fn no_notifications() -> NotificationConfig {
+    NotificationConfig {
+        notification_arn: Some(String::new()),
+        ..NotificationConfig::default()
+    }
+}
+
+/// A log config that says nothing, as AWS shows it.
+pub(super) fn no_log() -> CloudWatchOutputConfig {
+    CloudWatchOutputConfig {
+        cloud_watch_log_group_name: Some(String::new()),
+        cloud_watch_output_enabled: Some(false),
+    }
+}
+
+/// An alarm configuration that says nothing, as AWS shows it.
+pub(super) fn no_alarms() -> AlarmConfiguration {
+    AlarmConfiguration {
+        ignore_poll_alarm_failure: Some(false),
+        alarms: Vec::new(),
+    }
+}

@@ -1,0 +1,85 @@
+//! Accepts commands in groups: all that wait become one transaction, so that a burst costs one sync of the disk.
+
+use muster_boot::Parts;
+use muster_store::{Db, StoreError};
+use muster_wire::Failure;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::from_store;
+use crate::store::accept::{NewCommand, accept};
+use crate::work::Dispatcher;
+
+/// Most commands in one transaction.
+const GROUP: usize = 256;
+/// Commands that may wait for the transaction before theirs.
+const WAITING: usize = 4_096;
+
+type Waiting = (NewCommand, oneshot::Sender<Result<(), Failure>>);
+
+/// Takes commands that were found good.
+#[derive(Debug, Clone)]
+pub(crate) struct Acceptor(mpsc::Sender<Waiting>);
+
+impl Acceptor {
+    /// Starts the task that writes.
+    pub(crate) fn start(parts: &Parts, db: Db, dispatcher: Dispatcher) -> Self {
+        let (sender, mut waiting) = mpsc::channel::<Waiting>(WAITING);
+        let stopping = parts.tasks.stopping();
+        parts.tasks.spawn("acceptor", async move {
+            let mut group = Vec::with_capacity(GROUP);
+            loop {
+                let count = tokio::select! {
+                    biased;
+                    count = waiting.recv_many(&mut group, GROUP) => count,
+                    () = stopping.cancelled() => 0,
+                };
+                if count == 0 {
+                    return Ok(());
+                }
+                write(&db, &dispatcher, group.drain(..).collect()).await;
+            }
+        });
+        Self(sender)
+    }
+
+    /// Stores a command; when this returns it survives everything.
+    pub(crate) async fn accept(&self, command: NewCommand) -> Result<(), Failure> {
+        let stopping = || Failure::Unavailable {
+            what: "run-command, which is stopping,".to_owned(),
+        };
+        let (answer, answered) = oneshot::channel();
+        self.0.send((command, answer)).await.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())?
+    }
+}
+
+async fn write(db: &Db, dispatcher: &Dispatcher, group: Vec<Waiting>) {
+    let (commands, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+    match accept(db, &commands).await {
+        Ok(entries) => {
+            dispatcher.tell(entries);
+            for answer in answers {
+                // A caller that went away has its command all the same.
+                let _ = answer.send(Ok(()));
+            }
+        }
+        Err(error) => refuse(error, answers),
+    }
+}
+
+fn refuse(error: StoreError, answers: Vec<oneshot::Sender<Result<(), Failure>>>) {
+    let unavailable = matches!(error, StoreError::Unavailable(_));
+    let mut first = Some(from_store(error));
+    for answer in answers {
+        let failure = first.take().unwrap_or_else(|| {
+            if unavailable {
+                Failure::Unavailable {
+                    what: "the database of run-command".to_owned(),
+                }
+            } else {
+                Failure::internal("the group of commands was not written")
+            }
+        });
+        let _ = answer.send(Err(failure));
+    }
+}
