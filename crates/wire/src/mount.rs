@@ -76,6 +76,7 @@ impl Mount {
 
     /// Adds a generated server; its calls are observed and checked on every surface.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "a service is added, nothing is summed up")]
     pub fn add<S>(mut self, service: S) -> Self
     where
         S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
@@ -187,7 +188,10 @@ impl Mounted {
         }
         for service in self.micro {
             if let Err(error) = service.stop().await {
-                tracing::warn!(error = &*error as &dyn std::error::Error, "an endpoint did not stop cleanly");
+                tracing::warn!(
+                    error = &*error as &dyn std::error::Error,
+                    "an endpoint did not stop cleanly"
+                );
             }
         }
         self.stop.cancel();
@@ -230,7 +234,13 @@ async fn on_nats(
             .add(subject::api(service.name(), method.name()))
             .await
             .map_err(failed)?;
-        tasks.spawn(answer_all(endpoint, method, served.clone(), Arc::clone(&calls), tasks.clone()));
+        tasks.spawn(answer_all(
+            endpoint,
+            method,
+            served.clone(),
+            Arc::clone(&calls),
+            tasks.clone(),
+        ));
     }
     Ok(micro)
 }
@@ -394,8 +404,8 @@ impl Form {
             return Ok((message, headers));
         }
         headers.insert("Content-Type", self.content_type());
-        let message = DynamicMessage::decode(method.output(), message)
-            .map_err(|error| Status::from(Failure::internal(error)))?;
+        let message =
+            DynamicMessage::decode(method.output(), message).map_err(|error| Status::from(Failure::internal(error)))?;
         let json = if self == Self::Json {
             let mut json = serde_json::Serializer::new(Vec::new());
             message

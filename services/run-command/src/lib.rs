@@ -55,7 +55,7 @@ impl Server {
         let acceptor = Acceptor::start(&parts, db.clone(), dispatcher.clone());
         work::sweeper::start(&parts, db.clone(), settings.retention_days);
         let api = Arc::new(Api::new(&settings, &parts, db.clone(), pager, acceptor, dispatcher));
-        let rollouts = api::Rollouts::new(db, News::new(parts.nats.clone()));
+        let rollouts = api::Rollouts::new(db, News::new(parts.nats.clone()), Arc::clone(&parts.clock));
         let running = parts
             .serve(|mount| {
                 mount

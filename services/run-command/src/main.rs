@@ -9,5 +9,5 @@ fn main() -> std::process::ExitCode {
         defaults: DEFAULTS,
         database: Some(DATABASE),
     };
-    muster_boot::run(description, |settings, parts| Server::start(settings, parts))
+    muster_boot::run(description, Server::start)
 }

@@ -35,7 +35,9 @@ impl Api {
             limit: 1,
             ..Question::default()
         };
-        let rows = store::read::invocations(&self.db, &question).await.map_err(from_store)?;
+        let rows = store::read::invocations(&self.db, &question)
+            .await
+            .map_err(from_store)?;
         let row = rows.first().ok_or_else(missing)?;
         let steps = store::read::plugins(&self.db, &[(&row.invocation.command_id, &row.invocation.node_id)])
             .await
@@ -54,7 +56,11 @@ impl Api {
         };
         let started = shown.iter().filter_map(|step| step.started_at).min();
         let running = shown.iter().any(|step| step.finished_at.is_none());
-        let ended = shown.iter().filter_map(|step| step.finished_at).max().filter(|_| !running);
+        let ended = shown
+            .iter()
+            .filter_map(|step| step.finished_at)
+            .max()
+            .filter(|_| !running);
         let elapsed = match (started, ended) {
             (Some(started), Some(ended)) => output::duration(ended - started),
             _ => String::new(),
@@ -119,7 +125,9 @@ fn response_code(shown: &[&PluginRow], invocation: InvocationStatus) -> i32 {
 
 /// ISO 8601 with milliseconds, as AWS prints it.
 fn iso(micros: i64) -> String {
-    Timestamp::from_microsecond(micros).map(|time| format!("{time:.3}")).unwrap_or_default()
+    Timestamp::from_microsecond(micros)
+        .map(|time| format!("{time:.3}"))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

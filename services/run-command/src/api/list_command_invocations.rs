@@ -30,10 +30,15 @@ impl Api {
         question.after = self.position(&selects, request.next_token.as_deref())?;
         let limit = question.limit;
         question.limit += 1;
-        let mut rows = store::read::invocations(&self.db, &question).await.map_err(from_store)?;
+        let mut rows = store::read::invocations(&self.db, &question)
+            .await
+            .map_err(from_store)?;
         let more = truncate(&mut rows, limit);
         let next_token = rows.last().filter(|_| more).map(|last| {
-            let position = format!("{}/{}/{}", last.accepted_at, last.invocation.command_id, last.invocation.node_id);
+            let position = format!(
+                "{}/{}/{}",
+                last.accepted_at, last.invocation.command_id, last.invocation.node_id
+            );
             self.pager.token(&selects, &position, self.now())
         });
 

@@ -44,7 +44,11 @@ impl Api {
             let position = format!("{}/{}/", last.requested_at, last.command_id);
             self.pager.token(&selects, &position, self.now())
         });
-        let commands = rows.iter().map(view::command).collect::<Result<_, _>>().map_err(from_store)?;
+        let commands = rows
+            .iter()
+            .map(view::command)
+            .collect::<Result<_, _>>()
+            .map_err(from_store)?;
         Ok(ListCommandsResult { commands, next_token })
     }
 

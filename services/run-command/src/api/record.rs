@@ -1,10 +1,11 @@
 //! `RunCommandRollouts.Record`: the coordinator tells what happened to targets.
 
-use muster_model::{Clock, SystemClock};
+use std::sync::Arc;
+
+use muster_model::Clock;
 use muster_proto::fanout::v1::{RecordRequest, RecordResult};
 use muster_proto::runcommand::v1::run_command_rollouts_server::RunCommandRollouts;
 use muster_store::Db;
-use muster_wire::Failure;
 use tonic::{Request, Response, Status};
 
 use crate::error::from_store;
@@ -16,11 +17,12 @@ use crate::work::News;
 pub(crate) struct Rollouts {
     db: Db,
     news: News,
+    clock: Arc<dyn Clock>,
 }
 
 impl Rollouts {
-    pub(crate) fn new(db: Db, news: News) -> Self {
-        Self { db, news }
+    pub(crate) fn new(db: Db, news: News, clock: Arc<dyn Clock>) -> Self {
+        Self { db, news, clock }
     }
 }
 
@@ -30,8 +32,8 @@ impl RunCommandRollouts for Rollouts {
         let request = request.into_inner();
         let recorded = record(&self.db, &request.transitions)
             .await
-            .map_err(|error| Status::from(Failure::from(from_store(error))))?;
-        self.news.tell(&recorded, SystemClock.now()).await;
+            .map_err(|error| Status::from(from_store(error)))?;
+        self.news.tell(&recorded, self.clock.now()).await;
         Ok(Response::new(RecordResult {}))
     }
 }

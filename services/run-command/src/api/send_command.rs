@@ -61,7 +61,10 @@ impl Api {
         let given = given(&request);
         let name = request.document_name.clone().unwrap_or_default();
         let parameters = check_parameters(&document, &given).map_err(|error| {
-            Refusal::new(Reason::InvalidParameters, format!("document {name} does not support parameters: {error}"))
+            Refusal::new(
+                Reason::InvalidParameters,
+                format!("document {name} does not support parameters: {error}"),
+            )
         })?;
         check_size(&content, &given)
             .map_err(|error| Refusal::new(Reason::MaxDocumentSizeExceeded, error.to_string()))?;
@@ -144,7 +147,10 @@ impl Api {
             .into_inner();
         let refuse = |what: String| Failure::from(Refusal::new(Reason::InvalidDocument, what));
         if stored.status() != DocumentStatus::Active {
-            return Err(refuse(format!("document {name} is not active but {}", stored.status().word())));
+            return Err(refuse(format!(
+                "document {name} is not active but {}",
+                stored.status().word()
+            )));
         }
         match stored.document_type() {
             DocumentType::Command | DocumentType::Policy => Ok(stored),
@@ -164,10 +170,11 @@ impl Api {
         }
         let name = stored.name.as_deref().unwrap_or_default();
         let unreadable = |what: String| Refusal::new(Reason::InvalidDocument, format!("document {name}: {what}"));
-        let format: Format = format.parse().map_err(|_| unreadable(format!("unknown format {format}")))?;
+        let format: Format = format
+            .parse()
+            .map_err(|_| unreadable(format!("unknown format {format}")))?;
         let kind = kind.parse().map_err(|_| unreadable(format!("unknown type {kind}")))?;
-        let document =
-            Document::parse(content, format, kind).map_err(|findings| unreadable(findings.to_string()))?;
+        let document = Document::parse(content, format, kind).map_err(|findings| unreadable(findings.to_string()))?;
         let document = Arc::new(document);
         self.known.put(key, Arc::clone(&document));
         Ok(document)
@@ -269,7 +276,9 @@ where
 {
     match text {
         None => Ok(default),
-        Some(text) => text.parse().map_err(|error: R::Err| Refusal::validation(error.to_string())),
+        Some(text) => text
+            .parse()
+            .map_err(|error: R::Err| Refusal::validation(error.to_string())),
     }
 }
 
@@ -340,7 +349,12 @@ fn facts(request: &SendCommandRequest, id: CommandId, requested_at: i64, expires
         max_concurrency: Some(given_or(&request.max_concurrency, &MaxConcurrency::DEFAULT)),
         max_errors: Some(given_or(&request.max_errors, &MaxErrors::DEFAULT)),
         service_role: text(&request.service_role_arn),
-        notification_config: Some(request.notification_config.clone().unwrap_or_else(view::no_notifications)),
+        notification_config: Some(
+            request
+                .notification_config
+                .clone()
+                .unwrap_or_else(view::no_notifications),
+        ),
         cloud_watch_output_config: Some(request.cloud_watch_output_config.clone().unwrap_or_else(view::no_log)),
         timeout_seconds: Some(request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT)),
         alarm_configuration: Some(request.alarm_configuration.clone().unwrap_or_else(view::no_alarms)),
@@ -378,9 +392,20 @@ fn work_item(
         parameters: request
             .parameters
             .iter()
-            .map(|(name, list)| (name.clone(), Values { items: list.items.clone() }))
+            .map(|(name, list)| {
+                (
+                    name.clone(),
+                    Values {
+                        items: list.items.clone(),
+                    },
+                )
+            })
             .collect(),
-        required_capabilities: document.required_capabilities().into_iter().map(str::to_owned).collect(),
+        required_capabilities: document
+            .required_capabilities()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         output_store,
         ..WorkItem::default()
     }

@@ -130,14 +130,65 @@ mod tests {
         check(ten, ("Pending", "Pending", false));
         check(Progress { in_progress: 1, ..ten }, ("InProgress", "InProgress", false));
         check(Progress { success: 1, ..ten }, ("InProgress", "InProgress", false));
-        check(Progress { success: 1, cancelled: true, ..ten }, ("Cancelling", "Cancelling", false));
+        check(
+            Progress {
+                success: 1,
+                cancelled: true,
+                ..ten
+            },
+            ("Cancelling", "Cancelling", false),
+        );
         check(Progress { success: 10, ..ten }, ("Success", "Success", true));
-        check(Progress { success: 9, failed: 1, ..ten }, ("Failed", "Failed", true));
-        check(Progress { success: 9, execution_timed_out: 1, ..ten }, ("TimedOut", "ExecutionTimedOut", true));
-        check(Progress { success: 9, delivery_timed_out: 1, ..ten }, ("TimedOut", "DeliveryTimedOut", true));
-        check(Progress { success: 9, failed: 1, errors_allowed: 1, ..ten }, ("Failed", "Incomplete", true));
-        check(Progress { success: 3, other: 7, cancelled: true, ..ten }, ("Cancelled", "Cancelled", true));
-        check(Progress { success: 1, other: 9, ..ten }, ("Success", "Success", true));
+        check(
+            Progress {
+                success: 9,
+                failed: 1,
+                ..ten
+            },
+            ("Failed", "Failed", true),
+        );
+        check(
+            Progress {
+                success: 9,
+                execution_timed_out: 1,
+                ..ten
+            },
+            ("TimedOut", "ExecutionTimedOut", true),
+        );
+        check(
+            Progress {
+                success: 9,
+                delivery_timed_out: 1,
+                ..ten
+            },
+            ("TimedOut", "DeliveryTimedOut", true),
+        );
+        check(
+            Progress {
+                success: 9,
+                failed: 1,
+                errors_allowed: 1,
+                ..ten
+            },
+            ("Failed", "Incomplete", true),
+        );
+        check(
+            Progress {
+                success: 3,
+                other: 7,
+                cancelled: true,
+                ..ten
+            },
+            ("Cancelled", "Cancelled", true),
+        );
+        check(
+            Progress {
+                success: 1,
+                other: 9,
+                ..ten
+            },
+            ("Success", "Success", true),
+        );
         check(Progress { other: 10, ..ten }, ("Failed", "Failed", true));
         check(Progress::new(0, 0), ("Success", "NoInstancesInTag", true));
     }

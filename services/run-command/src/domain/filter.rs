@@ -99,15 +99,22 @@ fn status(value: &str, list: List) -> Result<String, Refusal> {
     if words.contains(&value) {
         return Ok(value.to_owned());
     }
-    Err(Refusal::validation(format!("the filter Status takes one of {}", words.join(", "))))
+    Err(Refusal::validation(format!(
+        "the filter Status takes one of {}",
+        words.join(", ")
+    )))
 }
 
 fn stage(value: &str, list: List) -> Result<bool, Refusal> {
     match (list, value) {
-        (List::Invocations, _) => Err(Refusal::validation("the filter ExecutionStage works with ListCommands only")),
+        (List::Invocations, _) => Err(Refusal::validation(
+            "the filter ExecutionStage works with ListCommands only",
+        )),
         (List::Commands, "Executing") => Ok(false),
         (List::Commands, "Complete") => Ok(true),
-        (List::Commands, _) => Err(Refusal::validation("the filter ExecutionStage takes Executing or Complete")),
+        (List::Commands, _) => Err(Refusal::validation(
+            "the filter ExecutionStage takes Executing or Complete",
+        )),
     }
 }
 
@@ -135,7 +142,11 @@ mod tests {
     #[test]
     fn values_are_checked_per_list() {
         let check = |key, value, list, good: bool| {
-            assert_eq!(Filters::parse(&[filter(key, value)], list).is_ok(), good, "{value} {list:?}");
+            assert_eq!(
+                Filters::parse(&[filter(key, value)], list).is_ok(),
+                good,
+                "{value} {list:?}"
+            );
         };
         use CommandFilterKey as K;
         check(K::Status, "Delayed", List::Commands, false);

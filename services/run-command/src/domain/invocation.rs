@@ -1,8 +1,8 @@
 //! An invocation: what the coordinator's news change in it (run-command 4.2).
 
-use muster_model::{Timestamp, TargetOutcome};
-use muster_proto::agent::v1::{RunResult, RunStatus, StepResult, StepStatus};
+use muster_model::{TargetOutcome, Timestamp};
 use muster_proto::agent::v1::record::Fact;
+use muster_proto::agent::v1::{RunResult, StepResult};
 use muster_proto::fanout::v1::Transition;
 
 use crate::domain::output;
@@ -181,7 +181,7 @@ pub(crate) fn micros(time: &prost_types::Timestamp) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::agent::v1::Record;
+    use muster_proto::agent::v1::{Record, StepStatus};
     use muster_proto::fanout::v1::TargetState;
 
     use super::*;
@@ -224,7 +224,10 @@ mod tests {
     fn sending_sets_the_time_of_the_invocation() {
         let mut invocation = pending();
         invocation.apply(&news(TargetState::InProgress, vec![]));
-        assert_eq!((invocation.status, invocation.requested_at), (InvocationStatus::InProgress, 5_000_000));
+        assert_eq!(
+            (invocation.status, invocation.requested_at),
+            (InvocationStatus::InProgress, 5_000_000)
+        );
     }
 
     #[test]
@@ -246,7 +249,10 @@ mod tests {
         invocation.apply(&news(TargetState::DeliveryTimedOut, vec![]));
         let late = news(TargetState::Success, vec![result(StepStatus::Success)]);
         assert_eq!(invocation.apply(&late).plugins.len(), 1);
-        assert_eq!(invocation.status, InvocationStatus::Ended(TargetOutcome::DeliveryTimedOut));
+        assert_eq!(
+            invocation.status,
+            InvocationStatus::Ended(TargetOutcome::DeliveryTimedOut)
+        );
         assert!(invocation.trace.contains(LATE));
         assert_eq!(invocation.apply(&late), Change::default());
     }

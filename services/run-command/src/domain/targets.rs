@@ -108,7 +108,11 @@ mod tests {
 
     #[test]
     fn unknown_target_keys_and_missing_values_are_refused() {
-        for bad in [target("role", &["web"]), target("tag-key", &[]), target("InstanceIds", &[])] {
+        for bad in [
+            target("role", &["web"]),
+            target("tag-key", &[]),
+            target("InstanceIds", &[]),
+        ] {
             assert!(Audience::of(&request(&[], vec![bad])).is_err());
         }
     }

@@ -58,8 +58,7 @@ pub(crate) async fn cancel(
 /// If the database does not answer.
 pub(crate) async fn strangers(db: &Db, id: CommandId, nodes: &[String]) -> Result<Vec<String>, StoreError> {
     let sql = "select node_id from invocation where command_id = $1";
-    let targets: Vec<String> =
-        read!(db, pool => sqlx::query_scalar(sql).bind(id.to_string()).fetch_all(pool).await)?;
+    let targets: Vec<String> = read!(db, pool => sqlx::query_scalar(sql).bind(id.to_string()).fetch_all(pool).await)?;
     let targets: std::collections::HashSet<_> = targets.into_iter().collect();
     Ok(nodes.iter().filter(|node| !targets.contains(*node)).cloned().collect())
 }

@@ -7,6 +7,8 @@ pub(crate) mod read;
 pub(crate) mod record;
 pub(crate) mod retention;
 mod row;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use row::decode;
 

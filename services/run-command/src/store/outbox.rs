@@ -75,7 +75,15 @@ impl Entry {
 pub(crate) fn rows(entries: &[Entry]) -> String {
     let rows: Vec<_> = entries
         .iter()
-        .map(|entry| (&entry.id, &entry.kind, &entry.command_id, &entry.payload, &entry.traceparent))
+        .map(|entry| {
+            (
+                &entry.id,
+                &entry.kind,
+                &entry.command_id,
+                &entry.payload,
+                &entry.traceparent,
+            )
+        })
         .collect();
     json(&rows)
 }
@@ -90,7 +98,10 @@ pub(crate) async fn oldest(db: &Db, limit: i64) -> Result<Vec<Entry>, StoreError
 pub(crate) async fn heard(db: &Db, entries: &[Entry]) -> Result<(), StoreError> {
     let ids: Vec<_> = entries.iter().map(|entry| (&entry.id,)).collect();
     let ids = json(&ids);
-    let sql = db.with_rows("delete from outbox where id in (select r.id from {rows} as r)", &[Column::Text("id")]);
+    let sql = db.with_rows(
+        "delete from outbox where id in (select r.id from {rows} as r)",
+        &[Column::Text("id")],
+    );
     transact!(db, tx => {
         sqlx::query(sql).bind(&ids).execute(&mut *tx).await?;
         Ok(())

@@ -9,14 +9,14 @@ use crate::store::{CommandRow, InvocationRow};
 
 /// One command by its id.
 pub(crate) const COMMAND_BY_ID: &str = "
-    select command_id, requested_at, expires_at, facts, status, status_details, finished, cancelled, errors_allowed,
+    select command_id, requested_at, facts, status, status_details, finished, cancelled, errors_allowed,
         target_count, in_progress_count, success_count, failed_count, execution_timed_out_count,
         delivery_timed_out_count, other_count
     from command where command_id = $1";
 
 // A parameter that is NULL narrows nothing. PostgreSQL wants to be told what type a NULL has.
 const COMMANDS: &str = "
-    select c.command_id, c.requested_at, c.expires_at, c.facts, c.status, c.status_details, c.finished, c.cancelled,
+    select c.command_id, c.requested_at, c.facts, c.status, c.status_details, c.finished, c.cancelled,
         c.errors_allowed, c.target_count, c.in_progress_count, c.success_count, c.failed_count,
         c.execution_timed_out_count, c.delivery_timed_out_count, c.other_count
     from command as c

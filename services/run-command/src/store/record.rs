@@ -39,7 +39,7 @@ const LOCK_COMMANDS: &str = "
     update command set revision = revision + 1
     where command_id in (select r.command_id from {rows} as r)";
 const LOAD_COMMANDS: &str = "
-    select c.command_id, c.requested_at, c.expires_at, c.facts, c.status, c.status_details, c.finished, c.cancelled,
+    select c.command_id, c.requested_at, c.facts, c.status, c.status_details, c.finished, c.cancelled,
         c.errors_allowed, c.target_count, c.in_progress_count, c.success_count, c.failed_count,
         c.execution_timed_out_count, c.delivery_timed_out_count, c.other_count
     from {rows} as r join command as c on c.command_id = r.command_id";
@@ -129,7 +129,10 @@ pub(crate) async fn record(db: &Db, news: &[Transition]) -> Result<Recorded, Sto
     ids.sort_unstable();
     ids.dedup();
     let ids = json(&ids);
-    let mut pairs: Vec<_> = news.iter().map(|each| (each.rollout_id.as_str(), each.node_id.as_str())).collect();
+    let mut pairs: Vec<_> = news
+        .iter()
+        .map(|each| (each.rollout_id.as_str(), each.node_id.as_str()))
+        .collect();
     pairs.sort_unstable();
     pairs.dedup();
     let pairs = json(&pairs);

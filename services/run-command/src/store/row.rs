@@ -16,7 +16,6 @@ use crate::domain::status::InvocationStatus;
 pub(crate) struct CommandRow {
     pub(crate) command_id: String,
     pub(crate) requested_at: i64,
-    pub(crate) expires_at: i64,
     pub(crate) facts: String,
     pub(crate) status: String,
     pub(crate) status_details: String,

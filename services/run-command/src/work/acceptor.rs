@@ -26,7 +26,7 @@ impl Acceptor {
         let (sender, mut waiting) = mpsc::channel::<Waiting>(WAITING);
         let stopping = parts.tasks.stopping();
         parts.tasks.spawn("acceptor", async move {
-            let mut group = Vec::with_capacity(GROUP);
+            let mut group = Vec::new();
             loop {
                 let count = tokio::select! {
                     biased;
@@ -36,7 +36,7 @@ impl Acceptor {
                 if count == 0 {
                     return Ok(());
                 }
-                write(&db, &dispatcher, group.drain(..).collect()).await;
+                write(&db, &dispatcher, std::mem::take(&mut group)).await;
             }
         });
         Self(sender)

@@ -22,7 +22,7 @@ struct Event<'a, D> {
     #[serde(rename = "type")]
     kind: String,
     subject: &'a str,
-    time: Timestamp,
+    time: String,
     datacontenttype: &'static str,
     data: D,
 }
@@ -53,8 +53,14 @@ impl News {
     /// Tells what a batch changed.
     pub(crate) async fn tell(&self, recorded: &Recorded, now: Timestamp) {
         for news in &recorded.invocations {
-            self.publish("invocation", &news.command_id, news.status_details, now, invocation(news))
-                .await;
+            self.publish(
+                "invocation",
+                &news.command_id,
+                news.status_details,
+                now,
+                invocation(news),
+            )
+            .await;
         }
         for news in &recorded.commands {
             self.publish("command", &news.command_id, news.status_details, now, command(news))
@@ -69,7 +75,7 @@ impl News {
             source: "muster/run-command",
             kind: format!("run-command.{resource}.{what}"),
             subject: of,
-            time: now,
+            time: now.to_string(),
             datacontenttype: "application/json",
             data,
         };

@@ -18,13 +18,19 @@ pub(crate) fn start(parts: &Parts, db: Db, days: u32) {
     let kept = SignedDuration::from_hours(24 * i64::from(days));
     parts.tasks.spawn("sweeper", async move {
         loop {
-            let before = clock.now().saturating_sub(kept).map_or(i64::MIN, |time| time.as_microsecond());
+            let before = clock
+                .now()
+                .saturating_sub(kept)
+                .map_or(i64::MIN, |time| time.as_microsecond());
             match forget(&db, before, AT_ONCE).await {
                 // There may be more.
                 Ok(gone) if gone == u64::try_from(AT_ONCE).unwrap_or_default() => continue,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "old commands were not deleted");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "old commands were not deleted"
+                    );
                 }
             }
             tokio::select! {

@@ -1,0 +1,245 @@
+//! The queries on SQLite, and on PostgreSQL where `MUSTER_TEST_POSTGRES` names a server.
+
+use muster_model::CommandId;
+use muster_proto::agent::v1::record::Fact;
+use muster_proto::agent::v1::{Record, StepResult, StepStatus};
+use muster_proto::fanout::v1::{StartRolloutRequest, TargetState, Transition};
+use muster_proto::runcommand::v1::Command;
+use muster_store::{Db, StoreError};
+
+use crate::domain::command::Progress;
+use crate::domain::filter::Filters;
+use crate::store::accept::{NewCommand, NewInvocation, accept};
+use crate::store::cancel::{cancel, strangers};
+use crate::store::read::{self, Question};
+use crate::store::record::record;
+use crate::store::{outbox, retention};
+
+async fn databases(name: &str) -> Vec<(Db, tempfile::TempDir)> {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("it.db").display());
+    let mut all = vec![(Db::open(&url, name, &crate::MIGRATIONS).await.unwrap(), folder)];
+    if let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES") {
+        let schema = format!("run_command_{name}_{}", std::process::id());
+        let db = Db::open(&url, &schema, &crate::MIGRATIONS).await.unwrap();
+        all.push((db, tempfile::tempdir().unwrap()));
+    }
+    all
+}
+
+fn command(at: i64, nodes: &[&str]) -> NewCommand {
+    let id = CommandId::random();
+    NewCommand {
+        id,
+        requested_at: at,
+        expires_at: at + 1,
+        document_name: "AWS-RunShellScript".to_owned(),
+        facts: Command {
+            command_id: Some(id.to_string()),
+            ..Command::default()
+        },
+        progress: Progress::new(u32::try_from(nodes.len()).unwrap(), 0),
+        nodes: nodes
+            .iter()
+            .map(|node| NewInvocation {
+                node_id: (*node).to_owned(),
+                instance_name: format!("host of {node}"),
+            })
+            .collect(),
+        rollout: Some(StartRolloutRequest {
+            rollout_id: id.to_string(),
+            ..StartRolloutRequest::default()
+        }),
+        traceparent: String::new(),
+    }
+}
+
+fn news(command: &NewCommand, node: &str, state: TargetState, stdout: Option<&str>) -> Transition {
+    let step = stdout.map(|stdout| Record {
+        sequence: 1,
+        at: None,
+        fact: Some(Fact::StepResult(StepResult {
+            name: "one".to_owned(),
+            status: StepStatus::Success.into(),
+            stdout: stdout.to_owned(),
+            ..StepResult::default()
+        })),
+    });
+    Transition {
+        rollout_id: command.id.to_string(),
+        node_id: node.to_owned(),
+        state: state.into(),
+        at: Some(prost_types::Timestamp { seconds: 9, nanos: 0 }),
+        records: step.into_iter().collect(),
+        note: String::new(),
+    }
+}
+
+async fn status(db: &Db, command: &NewCommand) -> (String, String, u32) {
+    let row = read::command(db, command.id).await.unwrap().unwrap();
+    let completed = row.progress().completed();
+    (row.status, row.status_details, completed)
+}
+
+#[tokio::test]
+async fn news_change_invocations_steps_and_counters_together() {
+    for (db, _folder) in databases("news").await {
+        let one = command(1, &["mi-a", "mi-b"]);
+        let entries = accept(&db, std::slice::from_ref(&one)).await.unwrap();
+        assert_eq!(entries.len(), 1);
+        assert_eq!(status(&db, &one).await, ("Pending".to_owned(), "Pending".to_owned(), 0));
+
+        let first = [
+            news(&one, "mi-a", TargetState::InProgress, None),
+            news(&one, "mi-b", TargetState::InProgress, None),
+            news(&one, "mi-a", TargetState::Success, Some("it's 'fine'")),
+        ];
+        let recorded = record(&db, &first).await.unwrap();
+        assert_eq!(recorded.invocations.len(), 2);
+        assert_eq!(
+            status(&db, &one).await,
+            ("InProgress".to_owned(), "InProgress".to_owned(), 1)
+        );
+        // A repeat changes nothing.
+        assert!(record(&db, &first).await.unwrap().invocations.is_empty());
+        assert_eq!(status(&db, &one).await.2, 1);
+
+        record(&db, &[news(&one, "mi-b", TargetState::Failed, Some(""))])
+            .await
+            .unwrap();
+        assert_eq!(status(&db, &one).await, ("Failed".to_owned(), "Failed".to_owned(), 2));
+        let steps = read::plugins(&db, &[(&one.id.to_string(), "mi-a")]).await.unwrap();
+        assert_eq!((steps.len(), steps[0].stdout.as_str()), (1, "it's 'fine'"));
+    }
+}
+
+#[tokio::test]
+async fn pages_visit_every_row_once_while_new_ones_arrive() {
+    for (db, _folder) in databases("pages").await {
+        let first: Vec<_> = (0..5).map(|at| command(at / 2, &["mi-a", "mi-b"])).collect();
+        accept(&db, &first).await.unwrap();
+        let mut question = Question {
+            limit: 1,
+            ..Question::default()
+        };
+        let mut seen = Vec::new();
+        while let Some(row) = read::commands(&db, &question).await.unwrap().pop() {
+            question.after = Some((row.requested_at, row.command_id.clone(), String::new()));
+            seen.push(row.command_id);
+            accept(&db, &[command(100, &[])]).await.unwrap();
+        }
+        let mut expected: Vec<_> = first.iter().map(|each| each.id.to_string()).collect();
+        let mut sorted = seen.clone();
+        sorted.sort();
+        expected.sort();
+        assert_eq!(sorted, expected);
+
+        let mut question = Question {
+            node_id: Some("mi-b".to_owned()),
+            limit: 2,
+            ..Question::default()
+        };
+        let mut seen = 0;
+        loop {
+            let rows = read::invocations(&db, &question).await.unwrap();
+            let Some(last) = rows.last() else { break };
+            seen += rows.len();
+            let row = &last.invocation;
+            question.after = Some((last.accepted_at, row.command_id.clone(), row.node_id.clone()));
+        }
+        assert_eq!(seen, 5);
+    }
+}
+
+#[tokio::test]
+async fn filters_narrow_by_status_time_and_document() {
+    for (db, _folder) in databases("filters").await {
+        let (old, new) = (command(10, &["mi-a"]), command(20, &["mi-a"]));
+        let ids = [old.id.to_string(), new.id.to_string()];
+        accept(&db, &[old, command(30, &[]), new]).await.unwrap();
+        let done = Transition {
+            rollout_id: ids[0].clone(),
+            node_id: "mi-a".to_owned(),
+            state: TargetState::DeliveryTimedOut.into(),
+            ..Transition::default()
+        };
+        record(&db, &[done]).await.unwrap();
+        let find = async |filters: Filters| {
+            let question = Question {
+                filters,
+                limit: 50,
+                ..Question::default()
+            };
+            let rows = read::commands(&db, &question).await.unwrap();
+            rows.into_iter().map(|row| row.command_id).collect::<Vec<_>>()
+        };
+        let by_status = |status: &str| Filters {
+            status: Some(status.to_owned()),
+            ..Filters::default()
+        };
+        assert_eq!(find(by_status("TimedOut")).await, vec![ids[0].clone()]);
+        assert_eq!(find(by_status("DeliveryTimedOut")).await, vec![ids[0].clone()]);
+        let between = Filters {
+            after: Some(20),
+            before: Some(20),
+            ..Filters::default()
+        };
+        assert_eq!(find(between).await, vec![ids[1].clone()]);
+        let open = Filters {
+            finished: Some(false),
+            ..Filters::default()
+        };
+        assert_eq!(find(open).await, vec![ids[1].clone()]);
+        let other = Filters {
+            document_name: Some("Other".to_owned()),
+            ..Filters::default()
+        };
+        assert!(find(other).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_marks_the_command_and_tells_the_coordinator() {
+    for (db, _folder) in databases("cancel").await {
+        let one = command(1, &["mi-a", "mi-b"]);
+        accept(&db, std::slice::from_ref(&one)).await.unwrap();
+        let entry = cancel(&db, one.id, &[], "").await.unwrap();
+        assert!(entry.is_some());
+        assert_eq!(status(&db, &one).await.0, "Cancelling");
+        let waiting = outbox::oldest(&db, 10).await.unwrap();
+        assert_eq!(waiting.len(), 2);
+        assert!(matches!(waiting[0].message(), Ok(outbox::Message::Start(_))));
+        assert!(matches!(waiting[1].message(), Ok(outbox::Message::Cancel(_))));
+        outbox::heard(&db, &waiting).await.unwrap();
+        assert!(outbox::oldest(&db, 10).await.unwrap().is_empty());
+
+        let ended: Vec<_> = ["mi-a", "mi-b"]
+            .map(|node| news(&one, node, TargetState::Cancelled, None))
+            .into_iter()
+            .collect();
+        record(&db, &ended).await.unwrap();
+        assert_eq!(status(&db, &one).await.0, "Cancelled");
+        assert!(cancel(&db, one.id, &[], "").await.unwrap().is_none());
+        let missing = cancel(&db, CommandId::random(), &[], "").await;
+        assert!(matches!(missing, Err(StoreError::Missing)));
+        let wrong = strangers(&db, one.id, &["mi-b".to_owned(), "mi-c".to_owned()])
+            .await
+            .unwrap();
+        assert_eq!(wrong, vec!["mi-c".to_owned()]);
+    }
+}
+
+#[tokio::test]
+async fn only_old_and_finished_commands_are_forgotten() {
+    for (db, _folder) in databases("retention").await {
+        let (finished, open) = (command(1, &["mi-a"]), command(1, &["mi-a"]));
+        let ended = news(&finished, "mi-a", TargetState::Success, Some("x"));
+        let (gone, kept) = (finished.id, open.id);
+        accept(&db, &[finished, open]).await.unwrap();
+        record(&db, &[ended]).await.unwrap();
+        assert_eq!(retention::forget(&db, 1, 10).await.unwrap(), 0);
+        assert_eq!(retention::forget(&db, 2, 10).await.unwrap(), 1);
+        assert!(read::command(&db, gone).await.unwrap().is_none());
+        assert!(read::command(&db, kept).await.unwrap().is_some());
+    }
+}
