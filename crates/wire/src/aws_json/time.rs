@@ -15,7 +15,7 @@ const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799
 pub(super) fn of_number(seconds: f64) -> Option<(i64, i32)> {
     let micros = (seconds * 1e6).round();
     // Comparing first keeps the conversion exact: a cast would clamp.
-    if !(micros.abs() < 1e18) {
+    if micros.is_nan() || micros.abs() >= 1e18 {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "below 1e18 and without a fraction")]

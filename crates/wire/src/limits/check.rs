@@ -58,7 +58,8 @@ impl<'a> Walk<'a> {
         }
         match (&node.kind, value) {
             (Kind::List(element), Value::List(list)) => {
-                if self.elements(element, list, sensitive) {
+                let broken = self.elements(element, list, sensitive);
+                if broken {
                     self.report(shown(), Constraint::Elements(Constraint::all_of(element)));
                 }
             }
