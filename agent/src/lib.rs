@@ -1,1 +1,28 @@
-//! To come.
+//! The agent on a managed machine.
+//!
+//! Two programs in one binary:
+//!
+//! - the **agent** (`daemon`) keeps one outbound connection, writes work to the journal, starts a runner for each run and
+//!   forwards what the runners write, until the coordinator confirms it;
+//! - a **runner** (`runner`) carries one run to its end. It outlives the agent, which may be killed or upgraded meanwhile.
+//!
+//! They meet only on the disk: in the journal (`journal`), which both can read after any crash.
+//!
+//! | Module | What |
+//! |---|---|
+//! | `daemon` | the agent's one loop: connection, accepting work, runners, outbox |
+//! | `journal` | one log per run: what was accepted, what happened, what is confirmed |
+//! | `runner` | steps, scripts, output, timeouts, resume rules |
+//! | `state`, `settings`, `facts` | the directory on disk, the configuration, what is known about the machine |
+//! | `os` | the only `unsafe` code |
+//!
+//! Limits: Linux first; a work item and a reply fit one message of 1 MiB; at most 50 runs at a time.
+
+pub mod cli;
+pub mod daemon;
+pub mod facts;
+pub mod journal;
+mod os;
+pub mod runner;
+pub mod settings;
+pub mod state;

@@ -1,0 +1,276 @@
+//! The command line: the daemon, the runner, and a look at the state directory.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this module is the program's voice"
+)]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use muster_model::Timestamp;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::daemon::{self, Options, RunnerCommand};
+use crate::facts;
+use crate::journal::{self, History, RunId};
+use crate::runner;
+use crate::state::StateDir;
+
+/// Bad usage or settings.
+const USAGE: u8 = 64;
+
+/// Runs work that Muster sends to this machine.
+#[derive(Debug, Parser)]
+#[command(name = "muster-agent", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Connect and work until SIGTERM.
+    Run(RunArguments),
+    /// Say who this node is and what it does.
+    Status(StateArguments),
+    /// List runs, the newest last.
+    Runs(StateArguments),
+    /// Show a run's steps and outputs.
+    Logs {
+        #[command(flatten)]
+        state: StateArguments,
+        /// The run's id.
+        run: RunId,
+    },
+    /// Print the version.
+    Version,
+    /// Carry one run to its end; for the agent itself.
+    #[command(hide = true)]
+    Runner {
+        /// The state directory.
+        state: PathBuf,
+        /// The run's id.
+        run: RunId,
+    },
+}
+
+#[derive(Debug, Args)]
+struct StateArguments {
+    /// Where the agent keeps its journal, outputs and identity.
+    #[arg(long, env = "MUSTER_AGENT_STATE", default_value = "/var/lib/muster-agent")]
+    state_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// NATS addresses, separated by commas: nats://host:4222.
+    #[arg(long, env = "MUSTER_AGENT_SERVER")]
+    server: String,
+    #[command(flatten)]
+    state: StateArguments,
+    /// The configuration file (TOML); read again at SIGHUP.
+    #[arg(long, env = "MUSTER_AGENT_CONFIG")]
+    config: Option<PathBuf>,
+    /// The node's name, used when it registers.
+    #[arg(long, default_value = "")]
+    name: String,
+    /// A tag as key=value, used when the node registers; may be repeated.
+    #[arg(long = "tag", value_parser = tag)]
+    tags: Vec<(String, String)>,
+    /// What is logged: a level, or targets with levels as in "info,async_nats=debug".
+    #[arg(long, env = "MUSTER_AGENT_LOG", default_value = "info,async_nats=warn")]
+    log: Targets,
+}
+
+fn tag(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected key=value"),
+    }
+}
+
+/// Does what the command line says. `runner` tells the daemon how to start this very program as a runner.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // A runner is started for every run: it does not wait for the parser to be built.
+    if let [_, verb, state, run] = arguments.as_slice()
+        && verb == "runner"
+        && let Some(Ok(run)) = run.to_str().map(str::parse)
+    {
+        return run_runner(Path::new(state), run);
+    }
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let outcome = match cli.verb {
+        Verb::Run(arguments) => run_daemon(arguments, runner),
+        Verb::Runner { state, run } => return run_runner(&state, run),
+        Verb::Version => writeln!(io::stdout(), "{}", facts::VERSION).map_err(Into::into),
+        Verb::Status(state) => status(&StateDir::at(&state.state_dir)),
+        Verb::Runs(state) => runs(&StateDir::at(&state.state_dir)),
+        Verb::Logs { state, run } => logs(&StateDir::at(&state.state_dir), run),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("muster-agent: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_runner(state: &Path, run: RunId) -> ExitCode {
+    match runner::run(state, run) {
+        Ok(verb) => ExitCode::from(verb.exit_code()),
+        Err(error) => {
+            // In the form of the agent's own log, whose stream this is.
+            eprintln!(
+                "{}",
+                serde_json::json!({"level": "ERROR", "run": run, "message": error.to_string()})
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_daemon(arguments: RunArguments, runner: RunnerCommand) -> Result<(), Box<dyn Error>> {
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_writer(io::stderr);
+    tracing_subscriber::registry()
+        .with(arguments.log)
+        .with(lines)
+        .try_init()?;
+    std::panic::set_hook(Box::new(|panic| tracing::error!("panic: {panic}")));
+    let state = std::path::absolute(&arguments.state.state_dir)?;
+    let config = arguments.config.map(std::path::absolute).transpose()?;
+    let tags: BTreeMap<String, String> = arguments.tags.into_iter().collect();
+    let options = Options {
+        server: arguments.server,
+        state,
+        config,
+        name: arguments.name,
+        tags,
+        runner,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(daemon::run(options));
+    // Threads that wait for the disk are not waited for: everything that was promised is synced.
+    runtime.shutdown_background();
+    Ok(outcome?)
+}
+
+fn status(state: &StateDir) -> Result<(), Box<dyn Error>> {
+    let Some(identity) = state.known_identity()? else {
+        return Err(format!("there is no agent's state in {:?}", state.root()).into());
+    };
+    let node = identity
+        .node
+        .map_or_else(|| "not registered".to_owned(), |node| node.to_string());
+    let is_running = state.occupy()?.is_none();
+    let mut out = io::stdout();
+    writeln!(out, "node     {node}")?;
+    writeln!(out, "agent    {}", if is_running { "running" } else { "not running" })?;
+    writeln!(out, "version  {}", facts::VERSION)?;
+    writeln!(
+        out,
+        "runs     {} open, {} done",
+        state.journal().open_runs()?.len(),
+        state.journal().done_runs()?.len()
+    )?;
+    Ok(())
+}
+
+fn runs(state: &StateDir) -> Result<(), Box<dyn Error>> {
+    let journal = state.journal();
+    let open = journal.open_runs()?.into_iter().map(|run| (run, journal.open_log(run)));
+    let done = journal.done_runs()?.into_iter().map(|run| (run, journal.done_log(run)));
+    // A run may be filed away while we look.
+    let mut found: Vec<(RunId, History)> = open
+        .chain(done)
+        .filter_map(|(run, path)| Some((run, journal::read(&path).ok()?)))
+        .collect();
+    found.sort_by_key(|(_, history)| history.accepted.as_ref().map_or(0, |accepted| accepted.at_us));
+    let mut out = io::stdout();
+    for (run, history) in found {
+        let accepted = history.accepted.as_ref();
+        let at = accepted.and_then(|accepted| Timestamp::from_microsecond(accepted.at_us).ok());
+        let at = at.map_or_else(String::new, |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        let document = accepted
+            .and_then(|accepted| accepted.work.as_ref())
+            .map_or("-", |work| &work.document_name);
+        writeln!(out, "{run}  {at:20}  {:10}  {document}", state_of(&history))?;
+    }
+    Ok(())
+}
+
+fn state_of(history: &History) -> &'static str {
+    use muster_proto::agent::v1::RunStatus;
+
+    match history.result().map(muster_proto::agent::v1::RunResult::status) {
+        Some(RunStatus::Success) => "Success",
+        Some(RunStatus::Failed | RunStatus::Unset) => "Failed",
+        Some(RunStatus::TimedOut) => "TimedOut",
+        Some(RunStatus::Cancelled) => "Cancelled",
+        None if history.dropped => "Expired",
+        None if history.runner.is_some() => "InProgress",
+        None => "Queued",
+    }
+}
+
+fn logs(state: &StateDir, run: RunId) -> Result<(), Box<dyn Error>> {
+    let journal = state.journal();
+    let history = match journal::read(&journal.open_log(run)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            journal::read(&journal.done_log(run)).map_err(|_| format!("there is no run {run} in {:?}", state.root()))?
+        }
+        other => other?,
+    };
+    let mut out = io::stdout();
+    for result in history.step_results() {
+        writeln!(out, "== {} {} (exit code {})", result.name, result.action, result.code)?;
+        for (title, text) in [
+            ("", &result.stdout),
+            ("-- stderr\n", &result.stderr),
+            ("-- trace\n", &result.trace),
+        ] {
+            if !text.is_empty() {
+                writeln!(out, "{title}{}", text.trim_end_matches('\n'))?;
+            }
+        }
+    }
+    let trace = history.result().map_or("", |result| &result.trace);
+    writeln!(out, "== {} {trace}", state_of(&history))?;
+    Ok(())
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,272 @@
+//! The loop's state, and what each event changes.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+use async_nats::{Client, Message, Subscriber};
+use futures::future::LocalBoxFuture;
+use futures::stream::{FuturesUnordered, SelectAll};
+use muster_model::{Clock, NodeId, SystemClock};
+use muster_proto::agent::v1::{HelloResult, PullResult, ReplyResult};
+use muster_wire::subject;
+
+use super::bus::{CallError, Link};
+use super::outbox::Outbox;
+use super::queue::Queue;
+use super::runners::{RunnerCommand, RunnerProcess};
+use super::talk::Talk;
+use super::work::Intake;
+use crate::facts;
+use crate::journal::{Deadline, Moment, RunId};
+use crate::settings::Settings;
+use crate::state::StateDir;
+
+/// How long the end waits for news to be delivered.
+const FLUSH: Duration = Duration::from_secs(10);
+/// How often the disk is looked at.
+const UPKEEP: Duration = Duration::from_secs(600);
+
+/// Something that happened.
+pub(crate) enum Event {
+    /// The connection came or went.
+    Link(Link),
+    /// The coordinator or another service says something to this node.
+    Message(Message),
+    /// A tag's doorbell rang.
+    Doorbell,
+    /// A runner says that there is news of the run it names.
+    News(Vec<u8>),
+    /// New runs are in the journal, or could not be written.
+    Journaled(Vec<RunId>, io::Result<()>),
+    /// A runner process ended, with this exit code if it was our child.
+    RunnerEnded(RunId, Option<i32>),
+    /// It is time to try a runner again.
+    RunnerDue(RunId),
+    /// A reply request ended; the number counts connections.
+    Replied(RunId, u64, Result<ReplyResult, CallError>),
+    /// A hello ended; when it was asked.
+    Greeted(Instant, Result<HelloResult, CallError>),
+    /// A pull ended.
+    Pulled(Result<PullResult, CallError>),
+    /// Subscriptions to the doorbells of the node's tags.
+    Subscribed(Vec<Subscriber>),
+    /// The disk was looked at.
+    UpkeepDone,
+    /// Read the configuration again.
+    Settings(Settings),
+    /// Come to an end.
+    Stop,
+    /// Nothing but time passed.
+    Tick,
+}
+
+/// A run in the journal that is not finished and confirmed.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// When it was accepted, in microseconds: its age among the runs.
+    pub(crate) age: i64,
+    pub(crate) traceparent: String,
+    pub(crate) phase: Phase,
+    /// Records up to this one are confirmed.
+    pub(crate) confirmed: u64,
+    /// Runners that ended without bringing the run to its end.
+    pub(crate) failures: u32,
+}
+
+/// How far a run has come, on this node.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// On its way into the journal. A cancel may have come already.
+    Arriving { is_cancelled: bool },
+    /// In the queue, until its deadline.
+    Waiting(Option<Deadline>),
+    /// It has left the queue; between two runners there may be none for a moment.
+    Running(Option<RunnerProcess>),
+    /// Its end is in the journal.
+    Over,
+}
+
+/// Everything the agent knows.
+pub(crate) struct Agent {
+    pub(super) state: StateDir,
+    pub(super) settings: Settings,
+    pub(super) node: NodeId,
+    pub(super) client: Client,
+    pub(super) runner: RunnerCommand,
+    pub(super) boot_id: String,
+    pub(super) clock: SystemClock,
+    pub(super) runs: HashMap<RunId, Run>,
+    pub(super) queue: Queue,
+    pub(super) outbox: Outbox,
+    pub(super) intake: Intake,
+    pub(super) talk: Talk,
+    /// Side effects on their way.
+    pub(crate) tasks: FuturesUnordered<LocalBoxFuture<'static, Event>>,
+    /// What is said to this node.
+    pub(crate) inbox: SelectAll<Subscriber>,
+    /// The doorbells of its tags.
+    pub(crate) doorbells: SelectAll<Subscriber>,
+    /// Counts connections, so that an answer to a lost request is recognised.
+    pub(super) connection: u64,
+    is_connected: bool,
+    upkeep_due: Instant,
+    stop_by: Option<Instant>,
+}
+
+impl Agent {
+    pub(crate) fn new(
+        state: StateDir,
+        settings: Settings,
+        node: NodeId,
+        client: Client,
+        runner: RunnerCommand,
+    ) -> Self {
+        let queue = Queue::new(settings.concurrency, settings.queue);
+        Self {
+            state,
+            settings,
+            node,
+            client,
+            runner,
+            boot_id: facts::boot_id(),
+            clock: SystemClock,
+            runs: HashMap::new(),
+            queue,
+            outbox: Outbox::default(),
+            intake: Intake::default(),
+            talk: Talk::new(),
+            tasks: FuturesUnordered::new(),
+            inbox: SelectAll::new(),
+            doorbells: SelectAll::new(),
+            connection: 0,
+            is_connected: false,
+            upkeep_due: Instant::now(),
+            stop_by: None,
+        }
+    }
+
+    /// Subscribes to what is said to this node. The subscription lives as long as the client, through reconnects.
+    pub(crate) async fn subscribe(&mut self) {
+        match self.client.subscribe(subject::everything_for(&self.node)).await {
+            Ok(subscriber) => self.inbox.push(subscriber),
+            Err(error) => tracing::error!(%error, "cannot subscribe"),
+        }
+    }
+
+    /// Changes the state as the event demands.
+    pub(crate) fn apply(&mut self, event: Event) {
+        match event {
+            Event::Link(link) => self.linked(link),
+            Event::Message(message) => self.told(&message),
+            Event::Doorbell => self.talk.doorbell(Instant::now(), rand::random()),
+            Event::News(name) => {
+                if let Some(run) = std::str::from_utf8(&name).ok().and_then(|name| name.parse().ok()) {
+                    self.look_at(run);
+                }
+            }
+            Event::Journaled(runs, outcome) => self.journaled(&runs, outcome),
+            Event::RunnerEnded(run, code) => self.runner_ended(run, code),
+            Event::RunnerDue(run) => self.find_or_start_runner(run),
+            Event::Replied(run, connection, answer) => self.replied(run, connection, answer),
+            Event::Greeted(asked, answer) => self.greeted(asked, answer),
+            Event::Pulled(answer) => self.talk.pulled(Instant::now(), answer),
+            Event::Subscribed(doorbells) => self.doorbells.extend(doorbells),
+            Event::UpkeepDone => self.upkeep_due = Instant::now() + UPKEEP,
+            Event::Settings(settings) => self.reconfigure(settings),
+            Event::Stop => self.stop(),
+            Event::Tick => {}
+        }
+    }
+
+    /// Does everything that is due.
+    pub(crate) fn act(&mut self) {
+        let now = Instant::now();
+        self.write_journal();
+        if self.is_connected {
+            self.send_replies(now);
+        }
+        if self.is_stopping() {
+            return;
+        }
+        self.start_what_may();
+        if self.is_connected {
+            self.talk_if_due(now);
+        }
+        if self.upkeep_due <= now {
+            // Not again before it is done.
+            self.upkeep_due = now + 2 * UPKEEP;
+            self.look_after_disk();
+        }
+    }
+
+    /// When `act` will have something to do even if nothing happens.
+    pub(crate) fn next_due(&self) -> Instant {
+        let replies = self
+            .outbox
+            .due()
+            .filter(|_| self.is_connected && !self.outbox.is_busy());
+        let other = match self.stop_by {
+            Some(stop_by) => stop_by,
+            None if self.is_connected => self.upkeep_due.min(self.talk.due()),
+            None => self.upkeep_due,
+        };
+        replies.map_or(other, |replies| replies.min(other))
+    }
+
+    /// Whether the end was asked for.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop_by.is_some()
+    }
+
+    /// Whether there is nothing left to do before the end, or no time to do it.
+    pub(crate) fn is_done(&self) -> bool {
+        let is_idle = self.intake.is_empty() && (self.outbox.is_empty() || !self.is_connected);
+        self.stop_by.is_some_and(|stop_by| is_idle || stop_by <= Instant::now())
+    }
+
+    /// Sends what is still in the connection's buffers.
+    pub(crate) async fn close(&mut self) {
+        if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(1), self.client.flush()).await {
+            tracing::debug!(%error, "the last messages may be lost; they are not the last copy");
+        }
+        let _ = std::fs::remove_file(self.state.notify_socket());
+    }
+
+    /// The present, as deadlines need it.
+    pub(super) fn moment(&self) -> Moment {
+        facts::moment(&self.boot_id, self.clock.now())
+    }
+
+    fn linked(&mut self, link: Link) {
+        match link {
+            Link::Up => {
+                tracing::info!("connected");
+                self.connection += 1;
+                self.is_connected = true;
+                let now = Instant::now();
+                self.talk.restart(now);
+                self.outbox.restart(now);
+            }
+            Link::Down => {
+                tracing::warn!("connection lost");
+                self.is_connected = false;
+            }
+        }
+    }
+
+    fn reconfigure(&mut self, settings: Settings) {
+        tracing::info!("configuration read");
+        self.queue.set_limits(settings.concurrency, settings.queue);
+        self.settings = settings;
+        self.talk.hello.wish(Instant::now());
+    }
+
+    /// Takes no more work; runners go on without us.
+    fn stop(&mut self) {
+        tracing::info!("stopping");
+        self.inbox = SelectAll::new();
+        self.doorbells = SelectAll::new();
+        self.stop_by = Some(Instant::now() + FLUSH);
+    }
+}

@@ -1,0 +1,123 @@
+//! The one connection outwards, and requests over it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::client::Request;
+use async_nats::{Client, ConnectOptions, Event, HeaderMap, ServerAddr};
+use prost::Message;
+use tokio::sync::mpsc;
+
+use super::backoff::CONNECTION;
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How often a silent connection is tried; two unanswered tries end it.
+const PING: Duration = Duration::from_secs(20);
+
+/// What the connection tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    Up,
+    Down,
+}
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error("no answer: {0}")]
+    Unanswered(#[from] async_nats::client::RequestError),
+    #[error("refused with code {code}: {text}")]
+    Refused { code: String, text: String },
+    #[error("the answer is not understood: {0}")]
+    Malformed(#[from] prost::DecodeError),
+}
+
+/// A server list that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is no server address: {source}")]
+pub struct ServerError {
+    text: String,
+    source: std::io::Error,
+}
+
+/// Reads one or more addresses, separated by commas.
+pub(crate) fn servers(text: &str) -> Result<Vec<ServerAddr>, ServerError> {
+    text.split(',')
+        .map(|one| {
+            one.trim().parse().map_err(|source| ServerError {
+                text: one.to_owned(),
+                source,
+            })
+        })
+        .collect()
+}
+
+/// Starts connecting, and keeps at it for ever; returns before there is a connection.
+/// Answers come to subjects below `_INBOX_<name>`, the only ones that a node's credential will allow.
+pub(crate) async fn connect(
+    servers: Vec<ServerAddr>,
+    name: &str,
+    links: mpsc::UnboundedSender<Link>,
+) -> Result<Client, async_nats::ConnectError> {
+    let is_first = Arc::new(AtomicBool::new(true));
+    let was_connected = Arc::clone(&is_first);
+    let options = ConnectOptions::new()
+        .name(format!("muster-agent {name}"))
+        .custom_inbox_prefix(format!("_INBOX_{name}"))
+        .retry_on_initial_connect()
+        .connection_timeout(Duration::from_secs(5))
+        .ping_interval(PING)
+        .request_timeout(Some(ANSWER))
+        .subscription_capacity(1024)
+        .client_capacity(64)
+        .reconnect_delay_callback(move |attempt| {
+            // The very first attempt is not a reconnect: nobody else lost this server at the same moment.
+            if attempt <= 1 && is_first.load(Ordering::Relaxed) {
+                return Duration::ZERO;
+            }
+            CONNECTION.wait(u32::try_from(attempt).unwrap_or(u32::MAX), rand::random())
+        })
+        .event_callback(move |event| {
+            match event {
+                Event::Connected => {
+                    was_connected.store(false, Ordering::Relaxed);
+                    // The receiver is gone only when the agent ends.
+                    let _ = links.send(Link::Up);
+                }
+                Event::Disconnected | Event::Closed => {
+                    let _ = links.send(Link::Down);
+                }
+                other => tracing::warn!(event = %other, "the connection reports trouble"),
+            }
+            std::future::ready(())
+        });
+    options.connect(servers).await
+}
+
+/// Asks, and waits for the answer.
+pub(crate) async fn call<Answer: Message + Default>(
+    client: &Client,
+    subject: String,
+    headers: HeaderMap,
+    question: &impl Message,
+) -> Result<Answer, CallError> {
+    let mut request = Request::new().payload(question.encode_to_vec().into());
+    if !headers.is_empty() {
+        request = request.headers(headers);
+    }
+    let answer = client.send_request(subject, request).await?;
+    if let Some(headers) = &answer.headers
+        && let Some(code) = headers.get("Nats-Service-Error-Code")
+    {
+        let text = headers
+            .get("Nats-Service-Error")
+            .map_or_else(String::new, ToString::to_string);
+        return Err(CallError::Refused {
+            code: code.to_string(),
+            text,
+        });
+    }
+    Ok(Answer::decode(answer.payload)?)
+}

@@ -1,0 +1,192 @@
+//! The agent: one loop that owns everything and waits for one of many things to happen.
+//!
+//! There are no locks and no shared state: side effects (requests, disk syncs, waiting for processes) are futures that
+//! end in an `Event`, and events are applied one after the other.
+//! What to do when is decided by pure parts: `admission`, `queue`, `outbox`, `errand`, `backoff`.
+//!
+//! | Module | What |
+//! |---|---|
+//! | `agent` | the loop's state, events, time |
+//! | `work` | accepting, cancelling, the journal |
+//! | `runs` | runner processes |
+//! | `replies` | the outbox's requests |
+//! | `talk` | hello, pull, heartbeat, doorbells |
+//! | `upkeep` | what may be removed from the disk |
+//! | `bus`, `runners` | the connection; processes |
+
+mod admission;
+mod agent;
+mod backoff;
+mod bus;
+mod errand;
+mod outbox;
+mod queue;
+mod register;
+mod replies;
+mod runners;
+mod runs;
+mod talk;
+mod upkeep;
+mod work;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use futures::StreamExt;
+use tokio::net::UnixDatagram;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::settings::Settings;
+use crate::state::StateDir;
+
+pub use bus::ServerError;
+pub use runners::RunnerCommand;
+
+use agent::{Agent, Event};
+
+/// How an agent is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// NATS addresses, separated by commas.
+    pub server: String,
+    /// The state directory.
+    pub state: PathBuf,
+    /// The configuration file; read again at SIGHUP.
+    pub config: Option<PathBuf>,
+    /// The node's name at registration.
+    pub name: String,
+    /// The node's tags at registration.
+    pub tags: BTreeMap<String, String>,
+    /// How to start a runner.
+    pub runner: RunnerCommand,
+}
+
+/// Why an agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The server list is malformed.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The state directory cannot be used.
+    #[error("cannot use the state directory {path:?}")]
+    State {
+        /// The directory.
+        path: PathBuf,
+        /// What the file system says.
+        source: io::Error,
+    },
+    /// Another agent runs on the state directory.
+    #[error("another agent runs on the state directory {0:?}")]
+    Occupied(PathBuf),
+    /// The connection cannot even be tried.
+    #[error("cannot start connecting")]
+    Connect(#[from] async_nats::ConnectError),
+    /// The operating system refuses signals or sockets.
+    #[error("the operating system refuses {what}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// Its answer.
+        source: io::Error,
+    },
+}
+
+/// Runs the agent until SIGTERM or SIGINT. Needs a current-thread runtime.
+///
+/// # Errors
+/// Only at the start; afterwards everything is retried for ever.
+pub async fn run(options: Options) -> Result<(), StartError> {
+    let unusable = |source| StartError::State {
+        path: options.state.clone(),
+        source,
+    };
+    let refused = |what| move |source| StartError::System { what, source };
+    let servers = bus::servers(&options.server)?;
+    let state = StateDir::at(&options.state);
+    state.prepare().map_err(unusable)?;
+    let _occupied = state
+        .occupy()
+        .map_err(unusable)?
+        .ok_or_else(|| StartError::Occupied(options.state.clone()))?;
+    let settings = load_settings(&state, options.config.as_deref());
+
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused("signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused("signals"))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(refused("signals"))?;
+    let mut stop_asked = std::pin::pin!(async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    });
+
+    // Runners of a former agent may have lost their socket; they find the new one by its path.
+    let _ = std::fs::remove_file(state.notify_socket());
+    let notify = UnixDatagram::bind(state.notify_socket()).map_err(refused("a socket"))?;
+
+    let mut identity = state.identity().map_err(unusable)?;
+    let node = match &identity.node {
+        Some(node) => node.clone(),
+        None => {
+            let node = tokio::select! {
+                node = register::register(servers.clone(), &identity, &options, &settings) => node?,
+                () = &mut stop_asked => return Ok(()),
+            };
+            identity.node = Some(node.clone());
+            state.set_identity(&identity).map_err(unusable)?;
+            node
+        }
+    };
+
+    let (links, mut link_news) = mpsc::unbounded_channel();
+    let client = bus::connect(servers, node.as_str(), links).await?;
+    tracing::info!(node = %node, version = crate::facts::VERSION, "agent started");
+    let mut agent = Agent::new(state.clone(), settings, node, client, options.runner.clone());
+    agent.open_journal().map_err(unusable)?;
+    agent.subscribe().await;
+
+    let mut datagram = [0; 64];
+    loop {
+        agent.act();
+        if agent.is_done() {
+            break;
+        }
+        let (next_due, is_stopping) = (agent.next_due(), agent.is_stopping());
+        let event = tokio::select! {
+            biased;
+            () = &mut stop_asked, if !is_stopping => Event::Stop,
+            Some(link) = link_news.recv() => Event::Link(link),
+            Some(event) = agent.tasks.next(), if !agent.tasks.is_empty() => event,
+            Some(message) = agent.inbox.next(), if !agent.inbox.is_empty() => Event::Message(message),
+            Some(_) = agent.doorbells.next(), if !agent.doorbells.is_empty() => Event::Doorbell,
+            Ok(length) = notify.recv(&mut datagram) => Event::News(datagram[..length].to_vec()),
+            Some(()) = hangup.recv() => Event::Settings(load_settings(&state, options.config.as_deref())),
+            () = tokio::time::sleep_until(next_due.into()) => Event::Tick,
+        };
+        agent.apply(event);
+    }
+    agent.close().await;
+    tracing::info!("agent stopped");
+    Ok(())
+}
+
+/// The configuration file if it is good, otherwise the last one that was.
+fn load_settings(state: &StateDir, config: Option<&std::path::Path>) -> Settings {
+    match config.map_or_else(|| Ok(Settings::default()), Settings::load) {
+        Ok(settings) => {
+            if settings != state.settings()
+                && let Err(error) = state.set_settings(&settings)
+            {
+                tracing::error!(%error, "cannot remember the configuration; runners use the former one");
+            }
+            settings
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "the configuration is not taken; the last good one applies");
+            state.settings()
+        }
+    }
+}

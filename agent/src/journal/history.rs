@@ -1,0 +1,115 @@
+//! A run's log as it was read: what is known about the run. Pure.
+
+use muster_proto::agent::v1::record::Fact as News;
+use muster_proto::agent::v1::{Record, RunResult, StepResult, StepStarted};
+use prost::Message;
+
+use super::entry::{Accepted, Entry, Fact, Process, Runner};
+use super::frame;
+
+/// Everything that a log says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    /// The run's beginning; absent where a cancel came before the work.
+    pub accepted: Option<Accepted>,
+    /// The runner that wrote last.
+    pub runner: Option<Runner>,
+    /// The process of the step that was started last.
+    pub process: Option<Process>,
+    /// News for the coordinator, in order.
+    pub records: Vec<Record>,
+    /// The run expired before it started.
+    pub dropped: bool,
+}
+
+impl History {
+    /// Reads a log's bytes, and tells how many of them are intact.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> (Self, usize) {
+        let mut frames = frame::read(bytes);
+        let mut history = Self::default();
+        let mut intact = 0;
+        while let Some(payload) = frames.next() {
+            // A frame whose checksum fits but whose content does not was written by another version: it ends here.
+            let Ok(Entry { fact: Some(fact) }) = Entry::decode(payload) else {
+                break;
+            };
+            history.add(fact);
+            intact = frames.end();
+        }
+        (history, intact)
+    }
+
+    /// Adds one fact.
+    pub fn add(&mut self, fact: Fact) {
+        match fact {
+            Fact::Accepted(accepted) => self.accepted = Some(accepted),
+            Fact::Runner(runner) => self.runner = Some(runner),
+            Fact::Process(process) => self.process = Some(process),
+            Fact::Dropped(_) => self.dropped = true,
+            Fact::Record(record) => {
+                if matches!(record.fact, Some(News::StepStarted(_))) {
+                    self.process = None;
+                }
+                self.records.push(record);
+            }
+        }
+    }
+
+    /// Whether the log says nothing at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether nothing will be added to the run any more.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.dropped || self.result().is_some()
+    }
+
+    /// How the run ended.
+    #[must_use]
+    pub fn result(&self) -> Option<&RunResult> {
+        match self.records.last()?.fact.as_ref()? {
+            News::RunResult(result) => Some(result),
+            _ => None,
+        }
+    }
+
+    /// The sequence of the last record, 0 if there is none.
+    #[must_use]
+    pub fn last_sequence(&self) -> u64 {
+        self.records.last().map_or(0, |record| record.sequence)
+    }
+
+    /// The results of the steps, in the order they came.
+    pub fn step_results(&self) -> impl Iterator<Item = &StepResult> {
+        self.records.iter().filter_map(|record| match &record.fact {
+            Some(News::StepResult(result)) => Some(result),
+            _ => None,
+        })
+    }
+
+    /// The step that was started and has no result.
+    #[must_use]
+    pub fn open_step(&self) -> Option<&StepStarted> {
+        match self.records.last()?.fact.as_ref()? {
+            News::StepStarted(started) => Some(started),
+            _ => None,
+        }
+    }
+
+    /// When the step that was started last began, as the record says.
+    #[must_use]
+    pub fn last_record(&self) -> Option<&Record> {
+        self.records.last()
+    }
+
+    /// Records that come after `sequence`.
+    #[must_use]
+    pub fn records_after(&self, sequence: u64) -> &[Record] {
+        let from = self.records.partition_point(|record| record.sequence <= sequence);
+        &self.records[from..]
+    }
+}

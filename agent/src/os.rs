@@ -1,0 +1,78 @@
+//! The agent's edge to the operating system: the only place with `unsafe`.
+//!
+//! What rustix offers safely is used where it is needed; here is what it does not.
+
+#![expect(
+    unsafe_code,
+    reason = "foreign descriptors, signal masks and readiness have no safe interface"
+)]
+
+use std::fs;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Marks every descriptor but the first three close-on-exec, so that a script inherits nothing.
+/// Rust opens files that way already; this is about descriptors that whoever started us left open.
+///
+/// # Errors
+/// If the list of open descriptors cannot be read.
+pub(crate) fn close_descriptors_on_exec() -> io::Result<()> {
+    for entry in fs::read_dir("/dev/fd")? {
+        let Some(fd) = entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()) else {
+            continue;
+        };
+        if fd > 2 {
+            // SAFETY: the descriptor was open a moment ago and is only borrowed for one call; should it have been
+            // closed since (the listing's own is), the call answers EBADF, which is ignored.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            let _ = fcntl_setfd(fd, FdFlags::CLOEXEC);
+        }
+    }
+    Ok(())
+}
+
+/// Gives signals back their ordinary meaning: none blocked, and hangup, interrupt and quit not ignored.
+/// Children inherit both, and whoever started us may have changed them (`nohup` does).
+pub(crate) fn reset_signals() {
+    // SAFETY: an all-zero set is only passed to `sigemptyset`, which initialises it; the calls take valid
+    // pointers, and no handler is installed, so no code of ours runs in a signal's context.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGCHLD] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+/// Lets the runtime watch a descriptor for readability.
+///
+/// # Errors
+/// If the kernel cannot watch this kind of descriptor.
+pub(crate) fn watch_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the value returned owns the descriptor and never hands it out, so that it stays open, and the same,
+    // until it is taken off the runtime's list when the value is dropped.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use rustix::io::{fcntl_getfd, fcntl_setfd};
+
+    use super::*;
+
+    #[test]
+    fn descriptors_left_open_are_marked() {
+        let file = fs::File::open("/dev/null").unwrap();
+        fcntl_setfd(file.as_fd(), FdFlags::empty()).unwrap();
+        close_descriptors_on_exec().unwrap();
+        assert_eq!(fcntl_getfd(file.as_fd()).unwrap(), FdFlags::CLOEXEC);
+    }
+}

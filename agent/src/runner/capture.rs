@@ -1,0 +1,179 @@
+//! An output stream on its way to the disk (agent.md B5).
+//!
+//! The file holds the complete stream up to a cap; beyond the cap it holds the beginning and the last mebibyte,
+//! and a line between them that says how much is missing.
+//! The file appears with the first byte, so that silent steps cost nothing.
+//! A disk that takes no more never stops a step: the stream is still drained and the reply still has its excerpt.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::excerpt::{Excerpt, Keep};
+
+/// What is kept of the end of a stream that exceeds the cap; held in memory until the stream ends.
+const TAIL: u64 = 1024 * 1024;
+
+/// One of a step's two output streams.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    path: PathBuf,
+    file: Option<File>,
+    head_cap: u64,
+    written: u64,
+    tail: VecDeque<u8>,
+    dropped: u64,
+    excerpt: Excerpt,
+    failure: Option<io::Error>,
+}
+
+impl Capture {
+    /// A stream whose file is at most about `cap` bytes long and whose excerpt has at most `limit` characters.
+    pub(crate) fn new(path: PathBuf, cap: u64, limit: usize, keep: Keep) -> Self {
+        Self {
+            path,
+            file: None,
+            head_cap: cap.saturating_sub(TAIL).max(1),
+            written: 0,
+            tail: VecDeque::new(),
+            dropped: 0,
+            excerpt: Excerpt::new(limit, keep),
+            failure: None,
+        }
+    }
+
+    /// Takes the next piece.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.excerpt.push(bytes);
+        let room = usize::try_from(self.head_cap - self.written).unwrap_or(usize::MAX);
+        let (head, rest) = bytes.split_at(room.min(bytes.len()));
+        self.write(head);
+        self.written += head.len() as u64;
+        self.tail.extend(rest);
+        let surplus = self.tail.len().saturating_sub(TAIL as usize);
+        self.tail.drain(..surplus);
+        self.dropped += surplus as u64;
+    }
+
+    /// Adds a line of the agent's own.
+    pub(crate) fn push_line(&mut self, line: &str) {
+        if !self.excerpt.ends_a_line() {
+            self.push(b"\n");
+        }
+        self.push(line.as_bytes());
+        self.push(b"\n");
+    }
+
+    /// Writes what was held back. Nothing may be pushed afterwards.
+    pub(crate) fn finish(&mut self) {
+        if self.dropped > 0 {
+            let gap = format!("\n--- {} bytes dropped ---\n", self.dropped);
+            self.write(gap.as_bytes());
+        }
+        let tail = std::mem::take(&mut self.tail);
+        let (front, back) = tail.as_slices();
+        self.write(front);
+        self.write(back);
+        self.file = None;
+    }
+
+    /// What a reply carries.
+    pub(crate) fn excerpt(&self) -> &Excerpt {
+        &self.excerpt
+    }
+
+    /// The same, when the file is finished.
+    pub(crate) fn into_excerpt(self) -> Excerpt {
+        self.excerpt
+    }
+
+    /// Bytes of the middle that the file lacks.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Why the file is incomplete, if it is.
+    pub(crate) fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() || self.failure.is_some() {
+            return;
+        }
+        if let Err(error) = self.try_write(bytes) {
+            self.failure = Some(error);
+        }
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self
+                .file
+                .insert(File::options().create(true).append(true).open(&self.path)?),
+        };
+        file.write_all(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capture(cap: u64) -> (tempfile::TempDir, Capture) {
+        let dir = tempfile::tempdir().unwrap();
+        let capture = Capture::new(dir.path().join("stdout"), cap, 100, Keep::default());
+        (dir, capture)
+    }
+
+    #[test]
+    fn a_silent_stream_makes_no_file() {
+        let (dir, mut capture) = capture(1 << 30);
+        capture.finish();
+        assert!(!dir.path().join("stdout").exists());
+    }
+
+    #[test]
+    fn a_stream_under_the_cap_is_complete() {
+        let (dir, mut capture) = capture(4 * TAIL);
+        let stream: Vec<u8> = (0..3_500_000u32).map(|n| n as u8).collect();
+        for piece in stream.chunks(65_536) {
+            capture.push(piece);
+        }
+        capture.finish();
+        assert_eq!(std::fs::read(dir.path().join("stdout")).unwrap(), stream);
+        assert_eq!(capture.dropped(), 0);
+    }
+
+    #[test]
+    fn beyond_the_cap_the_middle_is_dropped_and_counted() {
+        let (dir, mut capture) = capture(2 * TAIL);
+        capture.push(&vec![b'a'; 3 * TAIL as usize]);
+        capture.push(b"the end");
+        capture.finish();
+        let file = std::fs::read(dir.path().join("stdout")).unwrap();
+        assert!(file.len() as u64 <= 2 * TAIL + 64, "{}", file.len());
+        assert!(file.ends_with(b"the end"));
+        assert_eq!(capture.dropped(), TAIL + 7);
+        assert_eq!(capture.excerpt().total(), 3 * TAIL + 7);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_the_excerpt() {
+        let mut capture = Capture::new("/proc/none/stdout".into(), 1 << 20, 100, Keep::default());
+        capture.push(b"hello");
+        capture.finish();
+        assert!(capture.failure().is_some());
+        assert_eq!(capture.excerpt().text(), "hello");
+    }
+
+    #[test]
+    fn own_lines_start_on_a_line_of_their_own() {
+        let (_dir, mut capture) = capture(1 << 20);
+        capture.push(b"no end");
+        capture.push_line("mine");
+        assert_eq!(capture.excerpt().text(), "no end\nmine\n");
+    }
+}

@@ -1,0 +1,386 @@
+//! The runner: one process that carries one run to its end and outlives the agent (agent.md B1.2, B3, B4).
+//!
+//! It is plain synchronous code, because it must start in about a millisecond: no runtime, no connection.
+//! Everything it learns goes to the run's log before anybody is told; the agent only forwards it.
+//! Whether a run goes on after a crash, and how, is decided here (`resume`), so that the agent may start a runner for
+//! every unfinished run whenever it likes.
+//!
+//! A run costs one sync per step and one at its end: the start of a step must survive a power cut before the step
+//! begins, or it could run twice.
+
+mod capture;
+mod environment;
+mod excerpt;
+mod process;
+mod record;
+mod resume;
+mod script;
+mod step;
+mod stop;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use muster_document::{Document, DocumentType, Format, Next, Outcome, Plan, PlannedStep, Platform, Verdict};
+use muster_model::{Clock, SystemClock, Timestamp};
+use muster_proto::agent::v1::record::Fact as News;
+use muster_proto::agent::v1::{RunStatus, StepResult, StepStarted, StepStatus, WorkItem};
+
+pub use excerpt::{Excerpt, Keep, STDERR_LIMIT, STDOUT_LIMIT, SUMMARY_LIMIT, summary};
+pub(crate) use record::proto_time;
+
+use crate::facts::{self, System};
+use crate::journal::{Fact, History, Log, Process, RunId, Runner};
+use crate::os;
+use crate::settings::{OnInterrupt, Settings};
+use crate::state::StateDir;
+use environment::{About, Account};
+use record::Recorder;
+use resume::Start;
+use step::{Finished, NEVER_RAN, STOPPED, Workshop};
+use stop::{Stop, StopSignal};
+
+/// What a runner that ran tells its parent by its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// The run is over, and its end is in the log.
+    Over,
+    /// Another runner has the run in hand.
+    Busy,
+    /// This process was asked to end; the run goes on with the next runner.
+    Interrupted,
+}
+
+impl Verb {
+    /// The process's exit code.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Over => 0,
+            Self::Busy => 75,
+            Self::Interrupted => 76,
+        }
+    }
+}
+
+/// Carries a run to its end. To be called once in a process that does nothing else.
+///
+/// # Errors
+/// If the run's log is not there or takes no more; nothing was executed that the log does not tell about.
+pub fn run(root: &Path, run: RunId) -> io::Result<Verb> {
+    // Not being able to is normal for a process that a shell started as a job of its own.
+    let _ = rustix::process::setsid();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    os::close_descriptors_on_exec()?;
+    os::reset_signals();
+    // Orphans of a step come to us, so that we can tell when a group is really empty.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+
+    let state = StateDir::at(root);
+    let mut stop = StopSignal::listen(state.journal().cancel_mark(run))?;
+    let Some((log, history)) = Log::lock(&state.journal().open_log(run))? else {
+        return Ok(Verb::Busy);
+    };
+    let boot_id = facts::boot_id();
+    let clock = SystemClock;
+    let mut recorder = Recorder::new(run, log, history.last_sequence(), &clock, state.notify_socket());
+    let me = Runner {
+        pid: std::process::id(),
+        boot_id: boot_id.clone(),
+    };
+    if !history.is_finished() {
+        // Written before the mark is looked at: whoever makes the mark looks for this entry afterwards, so that one of
+        // the two always sees the other.
+        recorder.note(Fact::Runner(me))?;
+    }
+    let now = facts::moment(&boot_id, clock.now());
+    let deadline = history
+        .accepted
+        .as_ref()
+        .and_then(|accepted| accepted.deadline.as_ref());
+    let has_expired = deadline.is_some_and(|deadline| deadline.has_passed(&now));
+    let start = resume::decide(&history, stop.is_cancelled(), has_expired);
+    let settings = state.settings();
+    let mut job = Job {
+        state: &state,
+        run,
+        settings: &settings,
+        history: &history,
+        recorder: &mut recorder,
+    };
+    job.carry_on(start, &boot_id, &mut stop)
+}
+
+/// A run in hand.
+struct Job<'a, 'b> {
+    state: &'a StateDir,
+    run: RunId,
+    settings: &'a Settings,
+    history: &'a History,
+    recorder: &'a mut Recorder<'b>,
+}
+
+impl Job<'_, '_> {
+    fn carry_on(&mut self, start: Start<'_>, boot_id: &str, stop: &mut StopSignal) -> io::Result<Verb> {
+        match start {
+            Start::Over => Ok(Verb::Over),
+            Start::Drop => {
+                self.recorder.add_dropped();
+                self.recorder.commit()?;
+                Ok(Verb::Over)
+            }
+            Start::Cancel(open) => {
+                if let Some(open) = open {
+                    self.end_leftovers(boot_id);
+                    self.add_interrupted(open, StepStatus::Cancelled, STOPPED, "cancelled");
+                }
+                self.end(RunStatus::Cancelled, "")
+            }
+            Start::EndAfterInterruption(open) => {
+                if let Some(open) = open {
+                    self.end_leftovers(boot_id);
+                    self.add_interrupted(open, StepStatus::Failed, NEVER_RAN, INTERRUPTED);
+                }
+                self.end(
+                    RunStatus::Failed,
+                    "interrupted, and the time to start further steps is over",
+                )
+            }
+            Start::Go => self.go(None, stop),
+            Start::GoAfterInterruption(open) => {
+                self.end_leftovers(boot_id);
+                self.go(Some(open), stop)
+            }
+        }
+    }
+
+    /// Runs the steps that are left.
+    fn go(&mut self, interrupted: Option<&StepStarted>, stop: &mut StopSignal) -> io::Result<Verb> {
+        let Some(work) = self
+            .history
+            .accepted
+            .as_ref()
+            .and_then(|accepted| accepted.work.as_ref())
+        else {
+            return self.end(RunStatus::Failed, "the journal does not tell what to run");
+        };
+        let plan = match plan(work) {
+            Ok(plan) => plan,
+            Err(trace) => return self.end(RunStatus::Failed, &trace),
+        };
+        let mut ended = ended_steps(self.history);
+        if let Some(open) = interrupted
+            && !self.may_repeat(&plan, open)
+        {
+            self.add_interrupted(open, StepStatus::Failed, NEVER_RAN, INTERRUPTED);
+            ended.push((open.index as usize, Outcome::Failed));
+        }
+        let system = System::read();
+        let directory = self.state.run(self.run);
+        let workshop = Workshop {
+            settings: self.settings,
+            directory: &directory,
+            account: Account::current(),
+            about: About {
+                command_id: &work.command_id,
+                node_id: &work.node_id,
+                region: &self.settings.region,
+                platform_name: &system.name,
+                platform_version: &system.version,
+            },
+            parameters: plan.environment(),
+            platform: PLATFORM,
+        };
+        loop {
+            let next = plan.next(&ended);
+            self.add_jumped_over(&plan, &mut ended, next);
+            let step = match next {
+                Next::End(status) => return self.end(run_status(status), ""),
+                Next::Step(index) => &plan.steps()[index],
+            };
+            match stop.reason() {
+                _ if stop.is_cancelled() => return self.end(RunStatus::Cancelled, ""),
+                Some(Stop::Shutdown) => {
+                    self.recorder.commit()?;
+                    return Ok(Verb::Interrupted);
+                }
+                _ => {}
+            }
+            let finished = self.step(step, &workshop, stop)?;
+            ended.push((step.index(), finished.outcome));
+            if finished.is_interrupted {
+                self.recorder.commit_stubbornly()?;
+                return Ok(Verb::Interrupted);
+            }
+        }
+    }
+
+    /// Runs one step and adds its result; only its start is durable when this returns.
+    fn step(&mut self, step: &PlannedStep, workshop: &Workshop<'_>, stop: &mut StopSignal) -> io::Result<Finished> {
+        let started_at = self.recorder.now();
+        let finished = match step.verdict() {
+            Verdict::Skip(trace) => Finished::without_running(Outcome::Skipped, trace),
+            Verdict::Fail(trace) => Finished::without_running(Outcome::Failed, trace),
+            Verdict::Run(parts) => match step::obstacle(step.action()) {
+                Some(trace) => Finished::without_running(Outcome::Failed, &trace),
+                None => {
+                    let (index, name, action) = identity(step);
+                    self.recorder
+                        .add(News::StepStarted(StepStarted { index, name, action }));
+                    self.recorder.commit()?;
+                    let recorder = &mut *self.recorder;
+                    workshop.perform(parts, stop, &mut |group| {
+                        recorder.note(Fact::Process(Process { group }))
+                    })
+                }
+            },
+        };
+        self.recorder
+            .add(result(step, &finished, started_at, self.recorder.now()));
+        Ok(finished)
+    }
+
+    /// Steps that a flow word jumped over are skipped ones; after a cancel nothing is said about the rest.
+    fn add_jumped_over(&mut self, plan: &Plan, ended: &mut Vec<(usize, Outcome)>, next: Next) {
+        let from = ended.last().map_or(0, |(index, _)| index + 1);
+        let to = match next {
+            Next::Step(index) => index,
+            Next::End(muster_document::RunStatus::Cancelled) => return,
+            Next::End(_) => plan.steps().len(),
+        };
+        for step in plan.steps().get(from..to).unwrap_or_default() {
+            let skipped = Finished::without_running(Outcome::Skipped, "an earlier step ended the document");
+            let now = self.recorder.now();
+            self.recorder.add(result(step, &skipped, now, now));
+        }
+    }
+
+    fn add_interrupted(&mut self, open: &StepStarted, status: StepStatus, code: i32, trace: &str) {
+        let started_at = self.history.last_record().and_then(|record| record.at);
+        self.recorder.add(News::StepResult(StepResult {
+            index: open.index,
+            name: open.name.clone(),
+            action: open.action.clone(),
+            status: status.into(),
+            code,
+            started_at,
+            finished_at: Some(proto_time(self.recorder.now())),
+            trace: trace.to_owned(),
+            ..StepResult::default()
+        }));
+    }
+
+    fn end(&mut self, status: RunStatus, trace: &str) -> io::Result<Verb> {
+        self.recorder.add_end(status, trace);
+        self.recorder.commit_stubbornly()?;
+        Ok(Verb::Over)
+    }
+
+    /// Whether a step whose runner died may run again.
+    fn may_repeat(&self, plan: &Plan, open: &StepStarted) -> bool {
+        if self.settings.on_interrupt == OnInterrupt::Repeat {
+            return true;
+        }
+        match plan.steps().get(open.index as usize).map(PlannedStep::verdict) {
+            Some(Verdict::Run(parts)) => parts
+                .iter()
+                .all(|part| part.text("rerunOnInterrupt").is_some_and(|text| text == "true")),
+            _ => false,
+        }
+    }
+
+    /// A dead runner's step may still be going on unwatched; nothing of it may outlive the verdict.
+    fn end_leftovers(&self, boot_id: &str) {
+        if let (Some(runner), Some(process)) = (&self.history.runner, &self.history.process)
+            && runner.boot_id == boot_id
+        {
+            process::kill_leftovers(process.group, runner.pid);
+        }
+    }
+}
+
+const INTERRUPTED: &str = "interrupted: the runner died during this step";
+
+const PLATFORM: Platform = if cfg!(target_os = "macos") {
+    Platform::MacOs
+} else {
+    Platform::Linux
+};
+
+/// Reads the document and puts the parameters in; what is wrong becomes the run's trace.
+fn plan(work: &WorkItem) -> Result<Plan, String> {
+    let format: Format = work
+        .document_format
+        .parse()
+        .map_err(|_| "the document has an unknown format".to_owned())?;
+    let document = Document::parse(&work.document_content, format, DocumentType::Command)
+        .map_err(|findings| format!("invalid document: {findings}"))?;
+    let given: BTreeMap<String, Vec<String>> = work
+        .parameters
+        .iter()
+        .map(|(name, values)| (name.clone(), values.items.clone()))
+        .collect();
+    let parameters =
+        muster_document::check_parameters(&document, &given).map_err(|error| format!("invalid parameters: {error}"))?;
+    let plan = muster_document::plan(&document, &parameters, PLATFORM).map_err(|error| error.to_string())?;
+    let references = plan.references();
+    if references.is_empty() {
+        Ok(plan)
+    } else {
+        Err(format!(
+            "Parameter Store is not there yet; the document refers to {}",
+            references.join(", ")
+        ))
+    }
+}
+
+fn ended_steps(history: &History) -> Vec<(usize, Outcome)> {
+    history
+        .step_results()
+        .map(|result| (result.index as usize, resume::outcome_of(result)))
+        .collect()
+}
+
+fn identity(step: &PlannedStep) -> (u32, String, String) {
+    let index = u32::try_from(step.index()).expect("a document of 64 KiB has fewer steps than that");
+    (index, step.name().to_owned(), step.action().name().to_owned())
+}
+
+fn result(step: &PlannedStep, finished: &Finished, started_at: Timestamp, finished_at: Timestamp) -> News {
+    let (index, name, action) = identity(step);
+    News::StepResult(StepResult {
+        index,
+        name,
+        action,
+        status: step_status(finished.outcome).into(),
+        code: finished.code,
+        started_at: Some(proto_time(started_at)),
+        finished_at: Some(proto_time(finished_at)),
+        stdout: finished.stdout.clone(),
+        stderr: finished.stderr.clone(),
+        stdout_bytes: finished.stdout_bytes,
+        stderr_bytes: finished.stderr_bytes,
+        output: finished.summary.clone(),
+        trace: record::shorten(&finished.trace.join("\n")),
+    })
+}
+
+fn step_status(outcome: Outcome) -> StepStatus {
+    match outcome {
+        Outcome::Success | Outcome::SuccessAndExit => StepStatus::Success,
+        Outcome::Failed | Outcome::FailedAndExit | Outcome::SuccessAndReboot => StepStatus::Failed,
+        Outcome::TimedOut => StepStatus::TimedOut,
+        Outcome::Cancelled => StepStatus::Cancelled,
+        Outcome::Skipped => StepStatus::Skipped,
+    }
+}
+
+fn run_status(status: muster_document::RunStatus) -> RunStatus {
+    match status {
+        muster_document::RunStatus::Success => RunStatus::Success,
+        muster_document::RunStatus::Failed | muster_document::RunStatus::SuccessAndReboot => RunStatus::Failed,
+        muster_document::RunStatus::TimedOut => RunStatus::TimedOut,
+        muster_document::RunStatus::Cancelled => RunStatus::Cancelled,
+    }
+}

@@ -1,0 +1,282 @@
+//! One child process of a step: started in a group of its own, drained, and stopped as a whole (agent.md B4).
+//!
+//! The step ends when the main process has exited, not when its pipes are closed: a background child that still
+//! holds them keeps running, and what it writes for at most two more seconds is taken along.
+//! On a timeout or a stop the whole group gets SIGTERM, a grace period, then SIGKILL; the call returns when nobody of
+//! the group is left.
+//!
+//! Everything happens in one `poll` loop without threads.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, test_kill_process_group, waitpgid,
+};
+
+use super::capture::Capture;
+use super::stop::{Stop, StopSignal};
+
+/// How long pipes are drained after the main process has exited, at most.
+const DRAIN: Duration = Duration::from_secs(2);
+/// A pipe that is still held but silent for so long is given up.
+const QUIET: Duration = Duration::from_millis(200);
+/// How often a dying group is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long after SIGKILL the group may take to vanish.
+const VANISH: Duration = Duration::from_secs(5);
+
+/// What to start, and where.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    /// An absolute path, so that no search happens in the child.
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    /// The whole environment; nothing is inherited.
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) directory: PathBuf,
+}
+
+/// How long a step may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// From the start until SIGTERM.
+    pub(crate) timeout: Duration,
+    /// From SIGTERM until SIGKILL.
+    pub(crate) grace: Duration,
+}
+
+/// How the main process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By a signal that was not ours.
+    Killed(i32),
+    /// We stopped it: it took too long.
+    TimedOut,
+    /// We stopped it: somebody asked.
+    Stopped(Stop),
+}
+
+/// A started process; `wait` brings it to its end.
+pub(crate) struct Process {
+    child: Child,
+    group: Pid,
+    exit: OwnedFd,
+    streams: [Option<OwnedFd>; 2],
+    started: Instant,
+}
+
+impl Process {
+    /// Starts the process in a group of its own, with nothing on its standard input.
+    pub(crate) fn start(launch: &Launch) -> io::Result<Self> {
+        let mut child = Command::new(&launch.program)
+            .args(&launch.arguments)
+            .env_clear()
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(&launch.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        let group = Pid::from_child(&child);
+        let exit = pidfd_open(group, PidfdFlags::empty())?;
+        let streams = [
+            child.stdout.take().map(OwnedFd::from),
+            child.stderr.take().map(OwnedFd::from),
+        ];
+        for stream in streams.iter().flatten() {
+            rustix::io::ioctl_fionbio(stream, true)?;
+        }
+        Ok(Self {
+            child,
+            group,
+            exit,
+            streams,
+            started: Instant::now(),
+        })
+    }
+
+    /// The process group's id.
+    pub(crate) fn group(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Drains the streams into `captures` (standard output, standard error) until the end of the step.
+    pub(crate) fn wait(
+        mut self,
+        patience: Patience,
+        captures: &mut [Capture; 2],
+        stop: &mut StopSignal,
+    ) -> io::Result<End> {
+        let mut buffer = vec![0; 64 * 1024];
+        let deadline = self.started.checked_add(patience.timeout);
+        let reason = loop {
+            if let Some(status) = self.child.try_wait()? {
+                self.drain_rest(captures, &mut buffer)?;
+                return Ok(End::of(status));
+            }
+            if let Some(reason) = stop.reason() {
+                break End::Stopped(reason);
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                break End::TimedOut;
+            }
+            self.poll_once(left, captures, &mut buffer, Some(stop))?;
+        };
+        self.terminate(patience.grace, captures, &mut buffer)?;
+        self.drain_rest(captures, &mut buffer)?;
+        Ok(reason)
+    }
+
+    /// SIGTERM, grace, SIGKILL; returns when the group is empty.
+    fn terminate(&mut self, grace: Duration, captures: &mut [Capture; 2], buffer: &mut [u8]) -> io::Result<()> {
+        for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, VANISH)] {
+            let _ = kill_process_group(self.group, signal);
+            let until = Instant::now() + patience;
+            while Instant::now() < until {
+                let exited = self.child.try_wait()?.is_some();
+                if exited && !group_is_alive(self.group) {
+                    return Ok(());
+                }
+                self.poll_once(Some(LOOK), captures, buffer, None)?;
+                if exited {
+                    // The exit descriptor stays readable, so that `poll` no longer waits.
+                    pause(LOOK);
+                }
+            }
+        }
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "processes of the step survived SIGKILL",
+        ))
+    }
+
+    /// Takes what is still in the pipes, until their end, until they fall silent, or for two seconds.
+    fn drain_rest(&mut self, captures: &mut [Capture; 2], buffer: &mut [u8]) -> io::Result<()> {
+        let until = Instant::now() + DRAIN;
+        while self.streams.iter().any(Option::is_some) && Instant::now() < until {
+            let mut fds: Vec<PollFd<'_>> = self.streams.iter().flatten().map(readable).collect();
+            if wait_for(&mut fds, Some(QUIET))? == 0 {
+                break;
+            }
+            self.read_streams(captures, buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for news of any kind and reads what is there.
+    fn poll_once(
+        &mut self,
+        timeout: Option<Duration>,
+        captures: &mut [Capture; 2],
+        buffer: &mut [u8],
+        stop: Option<&mut StopSignal>,
+    ) -> io::Result<()> {
+        {
+            let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(4);
+            fds.push(readable(&self.exit));
+            fds.extend(self.streams.iter().flatten().map(readable));
+            if let Some(stop) = stop.as_deref() {
+                fds.push(readable(stop));
+            }
+            wait_for(&mut fds, timeout)?;
+        }
+        self.read_streams(captures, buffer)
+    }
+
+    /// Reads each stream until it would block; a stream at its end is closed.
+    fn read_streams(&mut self, captures: &mut [Capture; 2], buffer: &mut [u8]) -> io::Result<()> {
+        for (stream, capture) in self.streams.iter_mut().zip(captures) {
+            // A writer that is never slower than we are must not keep us from looking at the clock.
+            for _ in 0..16 {
+                let Some(open) = stream.as_ref() else { break };
+                match rustix::io::read(open, &mut *buffer) {
+                    Ok(0) => *stream = None,
+                    Ok(length) => capture.push(&buffer[..length]),
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(rustix::io::Errno::AGAIN) => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl End {
+    fn of(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exited(code),
+            (None, signal) => Self::Killed(signal.unwrap_or_default()),
+        }
+    }
+}
+
+/// Ends whatever is left of a group whose runner died, as far as it still belongs to that runner's session.
+/// Returns whether there was anything.
+pub(crate) fn kill_leftovers(group: u32, session: u32) -> bool {
+    let members = members_of(group, session);
+    let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) else {
+        return false;
+    };
+    if members == 0 {
+        return false;
+    }
+    let _ = kill_process_group(group, Signal::KILL);
+    true
+}
+
+/// Processes in `group` that belong to `session`; both numbers together are not reused by chance.
+fn members_of(group: u32, session: u32) -> usize {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return 0;
+    };
+    processes
+        .flatten()
+        .filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok())
+        .filter(|stat| {
+            // After the command's name, which may hold blanks: state, parent, group, session.
+            let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+            let mut numbers = fields.split(' ').skip(2).map(str::parse::<u32>);
+            numbers.next() == Some(Ok(group)) && numbers.next() == Some(Ok(session))
+        })
+        .count()
+}
+
+/// Buries members that have died (we are their reaper) and tells whether anybody lives.
+fn group_is_alive(group: Pid) -> bool {
+    while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
+    test_kill_process_group(group).is_ok()
+}
+
+fn readable<Fd: AsFd>(fd: &Fd) -> PollFd<'_> {
+    PollFd::new(fd, PollFlags::IN)
+}
+
+/// As `poll`; an interruption by a signal counts as "nothing yet".
+fn wait_for(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usize> {
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    });
+    match poll(fds, timeout.as_ref()) {
+        Ok(ready) => Ok(ready),
+        Err(rustix::io::Errno::INTR) => Ok(1),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A pause without a descriptor to wait for.
+pub(crate) fn pause(duration: Duration) {
+    let _ = wait_for(&mut [], Some(duration));
+}

@@ -1,0 +1,354 @@
+//! One step of a document: its parts one after the other, and one result.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use muster_document::action::{Action, Language};
+use muster_document::{Outcome, PlannedPart, Platform};
+use serde_json::Value;
+
+use super::capture::Capture;
+use super::environment::{self, About, Account};
+use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
+use super::process::{End, Launch, Patience, Process};
+use super::script::{self, ScriptError};
+use super::stop::{Stop, StopSignal};
+use crate::settings::Settings;
+
+/// The exit code of a process that we stopped, whatever signal ended it.
+pub(crate) const STOPPED: i32 = 137;
+/// The exit code of a step that never ran.
+pub(crate) const NEVER_RAN: i32 = -1;
+
+/// The actions this agent can carry out.
+const ACTIONS: [&str; 2] = ["aws:runShellScript", "aws:runPowerShellScript"];
+
+/// What all steps of a run share.
+pub(crate) struct Workshop<'a> {
+    pub(crate) settings: &'a Settings,
+    /// The run's directory.
+    pub(crate) directory: &'a Path,
+    pub(crate) account: Account,
+    pub(crate) about: About<'a>,
+    /// Parameters that travel as variables.
+    pub(crate) parameters: &'a BTreeMap<String, String>,
+    pub(crate) platform: Platform,
+}
+
+/// What became of a step.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) outcome: Outcome,
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) summary: String,
+    pub(crate) stdout_bytes: u64,
+    pub(crate) stderr_bytes: u64,
+    pub(crate) trace: Vec<String>,
+    /// The step was stopped because this process must end; the run is not over.
+    pub(crate) is_interrupted: bool,
+}
+
+impl Finished {
+    /// A step that was not run, and why.
+    pub(crate) fn without_running(outcome: Outcome, trace: &str) -> Self {
+        Self {
+            outcome,
+            code: if outcome == Outcome::Skipped { 0 } else { NEVER_RAN },
+            stdout: String::new(),
+            stderr: String::new(),
+            summary: String::new(),
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            trace: vec![trace.to_owned()],
+            is_interrupted: false,
+        }
+    }
+}
+
+/// Why this agent cannot carry out an action, if so.
+pub(crate) fn obstacle(action: &Action) -> Option<String> {
+    let name = action.name();
+    (!ACTIONS.contains(&name)).then(|| {
+        format!(
+            "{name} is not supported by this agent yet; it knows {}",
+            ACTIONS.join(", ")
+        )
+    })
+}
+
+/// A part that ended.
+struct PartEnd {
+    outcome: Outcome,
+    code: i32,
+    captures: [Capture; 2],
+    trace: Vec<String>,
+    stop: Option<Stop>,
+}
+
+impl Workshop<'_> {
+    /// Runs the parts of a step. `on_process` is told each process group before anything is waited for.
+    pub(crate) fn perform(
+        &self,
+        parts: &[PlannedPart],
+        stop: &mut StopSignal,
+        on_process: &mut dyn FnMut(u32) -> io::Result<()>,
+    ) -> Finished {
+        let mut ends: Vec<PartEnd> = Vec::with_capacity(parts.len());
+        for part in parts {
+            let end = self.perform_part(part, stop, on_process);
+            let is_stopped = end.stop.is_some();
+            ends.push(end);
+            if is_stopped {
+                break;
+            }
+        }
+        self.sum_up(ends)
+    }
+
+    /// Several parts are one result: the gravest outcome with its code, and the outputs one after the other.
+    fn sum_up(&self, ends: Vec<PartEnd>) -> Finished {
+        let outcome = Outcome::of_parts(ends.iter().map(|end| end.outcome));
+        let code = ends.iter().find(|end| end.outcome == outcome).map_or(0, |end| end.code);
+        let is_interrupted = ends.iter().any(|end| end.stop == Some(Stop::Shutdown));
+        let trace = ends.iter().flat_map(|end| end.trace.iter().cloned()).collect();
+        let total = |stream: usize| ends.iter().map(|end| end.captures[stream].excerpt().total()).sum();
+        let (stdout_bytes, stderr_bytes) = (total(0), total(1));
+        let [out, err] = match <[PartEnd; 1]>::try_from(ends) {
+            Ok([only]) => only.captures.map(Capture::into_excerpt),
+            Err(several) => [(0, STDOUT_LIMIT), (1, STDERR_LIMIT)].map(|(stream, limit)| {
+                let mut joined = Excerpt::new(limit, self.settings.keep);
+                for end in &several {
+                    joined.push(end.captures[stream].excerpt().text().as_bytes());
+                }
+                joined
+            }),
+        };
+        Finished {
+            outcome,
+            code,
+            stdout: out.text(),
+            stderr: err.text(),
+            summary: excerpt::summary(&out, &err),
+            stdout_bytes,
+            stderr_bytes,
+            trace,
+            is_interrupted,
+        }
+    }
+
+    fn perform_part(
+        &self,
+        part: &PlannedPart,
+        stop: &mut StopSignal,
+        on_process: &mut dyn FnMut(u32) -> io::Result<()>,
+    ) -> PartEnd {
+        let directory = self.directory.join(part.directory());
+        let capture = |name: &str, limit| {
+            Capture::new(
+                directory.join(name),
+                self.settings.output_bytes,
+                limit,
+                self.settings.keep,
+            )
+        };
+        let mut captures = [capture("stdout", STDOUT_LIMIT), capture("stderr", STDERR_LIMIT)];
+        let mut trace = part.notes().to_vec();
+        let kills_before = out_of_memory_kills();
+        let end = self
+            .launch(part, &directory)
+            .map_err(|error| error.to_string())
+            .and_then(|launch| self.run(&launch, part, &mut captures, stop, on_process));
+        let (outcome, code) = match &end {
+            Ok(End::Exited(code)) => (self.outcome_of_code(*code, &mut trace), *code),
+            Ok(End::Killed(signal)) => (Outcome::Failed, 128 + signal),
+            Ok(End::TimedOut) => (Outcome::TimedOut, STOPPED),
+            Ok(End::Stopped(Stop::Cancelled)) => (Outcome::Cancelled, STOPPED),
+            Ok(End::Stopped(Stop::Shutdown)) => (Outcome::Failed, STOPPED),
+            Err(_) => (Outcome::Failed, NEVER_RAN),
+        };
+        let stop = match end {
+            Ok(End::Stopped(stop)) => Some(stop),
+            _ => None,
+        };
+        let words = match end {
+            Ok(End::Exited(0)) => None,
+            Ok(End::Exited(code)) if outcome == Outcome::Success || outcome == Outcome::SuccessAndExit => {
+                trace.push(format!("exit status {code}: the remaining steps are skipped"));
+                None
+            }
+            Ok(End::Exited(code)) => Some(format!("exit status {code}")),
+            Ok(End::Killed(signal)) => Some(killed_by(signal, out_of_memory_kills() > kills_before)),
+            Ok(End::TimedOut) => Some(format!("timed out after {} seconds", part.timeout_seconds())),
+            Ok(End::Stopped(Stop::Cancelled)) => Some("cancelled".to_owned()),
+            Ok(End::Stopped(Stop::Shutdown)) => Some("interrupted: the runner was asked to end".to_owned()),
+            Err(error) => Some(error),
+        };
+        if let Some(words) = words {
+            captures[1].push_line(&format!("failed to run commands: {words}"));
+            if !words.starts_with("exit status") {
+                trace.push(words);
+            }
+        }
+        for (capture, name) in captures.iter_mut().zip(["stdout", "stderr"]) {
+            capture.finish();
+            if capture.dropped() > 0 {
+                trace.push(format!(
+                    "{name} exceeded its file: {} bytes of its middle were dropped",
+                    capture.dropped()
+                ));
+            }
+            if let Some(error) = capture.failure() {
+                trace.push(format!("{name} could not be written completely: {error}"));
+            }
+        }
+        PartEnd {
+            outcome,
+            code,
+            captures,
+            trace,
+            stop,
+        }
+    }
+
+    fn outcome_of_code(&self, code: i32, trace: &mut Vec<String>) -> Outcome {
+        match Outcome::of_exit_code(code, self.platform) {
+            Outcome::SuccessAndReboot => {
+                trace.push(format!("exit status {code}: reboot requests are not supported yet"));
+                Outcome::Failed
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn launch(&self, part: &PlannedPart, directory: &Path) -> Result<Launch, ScriptError> {
+        let language = part.language().unwrap_or(Language::Sh);
+        let text = part.script().unwrap_or_default();
+        let file = script::write(directory, language, &text)?;
+        let wanted = part.text("shell");
+        let interpreter = script::interpreter(language, wanted.as_deref(), &self.settings.default_shell, &text)?;
+        let downloads = self.directory.join("downloads");
+        let working_directory =
+            script::working_directory(part.text("workingDirectory").as_deref(), &downloads, || {
+                self.account.directory()
+            })?;
+        let parameters: Vec<(String, String)> = self
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let mut arguments = interpreter.arguments;
+        arguments.push(file.into_os_string());
+        Ok(Launch {
+            program: interpreter.program,
+            arguments,
+            environment: environment::compose(
+                &self.account,
+                &self.settings.environment,
+                &variables(part.inputs().get("environment")),
+                &self.about,
+                &parameters,
+            ),
+            directory: working_directory,
+        })
+    }
+
+    fn run(
+        &self,
+        launch: &Launch,
+        part: &PlannedPart,
+        captures: &mut [Capture; 2],
+        stop: &mut StopSignal,
+        on_process: &mut dyn FnMut(u32) -> io::Result<()>,
+    ) -> Result<End, String> {
+        let process = Process::start(launch).map_err(|error| format!("cannot start {:?}: {error}", launch.program))?;
+        // Without the note a successor cannot find the process; the step itself is not worse for it.
+        let _ = on_process(process.group());
+        let patience = Patience {
+            timeout: Duration::from_secs(part.timeout_seconds()),
+            grace: Duration::from_secs(self.settings.grace_seconds),
+        };
+        process
+            .wait(patience, captures, stop)
+            .map_err(|error| format!("lost the process: {error}"))
+    }
+}
+
+/// The `environment` input: a map, or the JSON text of one.
+fn variables(input: Option<&Value>) -> Vec<(String, String)> {
+    let parsed;
+    let map = match input {
+        Some(Value::Object(map)) => map,
+        Some(Value::String(text)) => match serde_json::from_str(text) {
+            Ok(Value::Object(map)) => {
+                parsed = map;
+                &parsed
+            }
+            _ => return Vec::new(),
+        },
+        _ => return Vec::new(),
+    };
+    map.iter()
+        .map(|(name, value)| {
+            (
+                name.clone(),
+                value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+            )
+        })
+        .collect()
+}
+
+fn killed_by(signal: i32, is_out_of_memory: bool) -> String {
+    let name = match signal {
+        libc::SIGHUP => " (SIGHUP)",
+        libc::SIGINT => " (SIGINT)",
+        libc::SIGQUIT => " (SIGQUIT)",
+        libc::SIGABRT => " (SIGABRT)",
+        libc::SIGBUS => " (SIGBUS)",
+        libc::SIGFPE => " (SIGFPE)",
+        libc::SIGKILL if is_out_of_memory => " (out of memory)",
+        libc::SIGKILL => " (SIGKILL)",
+        libc::SIGSEGV => " (SIGSEGV)",
+        libc::SIGPIPE => " (SIGPIPE)",
+        libc::SIGTERM => " (SIGTERM)",
+        _ => "",
+    };
+    format!("killed by signal {signal}{name}")
+}
+
+/// How often the kernel has killed a process of this machine for want of memory.
+fn out_of_memory_kills() -> u64 {
+    let counters = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let kills = counters
+        .lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok());
+    kills.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn variables_come_as_a_map_or_as_its_text() {
+        let expected = vec![("A".to_owned(), "1".to_owned()), ("B".to_owned(), "2".to_owned())];
+        assert_eq!(variables(Some(&json!({"A": "1", "B": 2}))), expected);
+        assert_eq!(variables(Some(&json!("{\"A\": \"1\", \"B\": 2}"))), expected);
+        assert!(variables(Some(&json!(["A"]))).is_empty());
+        assert!(variables(Some(&json!("no map"))).is_empty());
+        assert!(variables(None).is_empty());
+    }
+
+    #[test]
+    fn signals_have_names() {
+        assert_eq!(killed_by(9, true), "killed by signal 9 (out of memory)");
+        assert_eq!(killed_by(11, false), "killed by signal 11 (SIGSEGV)");
+        assert_eq!(killed_by(40, false), "killed by signal 40");
+    }
+}

@@ -1,0 +1,190 @@
+//! The agent's configuration file (agent.md B10): TOML, every key optional.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::runner::Keep;
+
+/// What the owner of a machine can set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Document runs at the same time, 1 to 50.
+    pub concurrency: u32,
+    /// Accepted runs that may wait for their turn; more are refused for the moment. 1 to 10,000.
+    pub queue: u32,
+    /// Who reads scripts that do not say: a name looked up in the usual directories, or an absolute path.
+    pub default_shell: String,
+    /// What scripts see as `AWS_SSM_REGION_NAME`.
+    pub region: String,
+    /// Where the machine stands, as the service shows it.
+    pub availability_zone: String,
+    /// Variables for every script.
+    pub environment: BTreeMap<String, String>,
+    /// Seconds between SIGTERM and SIGKILL, 0 to 300.
+    pub grace_seconds: u64,
+    /// What happens to a step whose runner died.
+    pub on_interrupt: OnInterrupt,
+    /// What a reply keeps of a long stream.
+    pub keep: Keep,
+    /// Longest file of an output stream, in bytes; at least 2 MiB.
+    pub output_bytes: u64,
+    /// What all runs may take on the disk, in bytes, before the oldest finished ones are removed.
+    pub quota_bytes: u64,
+    /// Files and directories that all runs may have, before the oldest finished ones are removed.
+    pub quota_entries: u64,
+}
+
+/// What happens to a step whose runner died while it ran (agent.md B3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnInterrupt {
+    /// It failed: scripts are rarely made to run twice.
+    Fail,
+    /// It runs again, as with the AWS agent.
+    Repeat,
+}
+
+/// Why a configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read {path:?}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the file system says.
+        source: io::Error,
+    },
+    /// The text is no TOML, or has keys that do not exist.
+    #[error("{path:?} is not understood")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: toml::de::Error,
+    },
+    /// A value is outside its bounds.
+    #[error("{key} must be {rule}")]
+    Bounds {
+        /// The key.
+        key: &'static str,
+        /// What it may be.
+        rule: &'static str,
+    },
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            concurrency: 5,
+            queue: 100,
+            default_shell: "sh".to_owned(),
+            region: "local".to_owned(),
+            availability_zone: String::new(),
+            environment: BTreeMap::new(),
+            grace_seconds: 5,
+            on_interrupt: OnInterrupt::Fail,
+            keep: Keep::HeadAndTail,
+            output_bytes: 100 * 1024 * 1024,
+            quota_bytes: 1024 * 1024 * 1024,
+            quota_entries: 20_000,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// If there is anything in it that would not be obeyed.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = fs::read_to_string(path).map_err(|source| SettingsError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let settings: Self = toml::from_str(&text).map_err(|source| SettingsError::Syntax {
+            path: path.to_owned(),
+            source,
+        })?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// The settings as a file that `load` reads back.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("numbers, texts and one map of texts always have a TOML form")
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let rules = [
+            ("concurrency", (1..=50).contains(&self.concurrency), "from 1 to 50"),
+            ("queue", (1..=10_000).contains(&self.queue), "from 1 to 10000"),
+            (
+                "default_shell",
+                !self.default_shell.is_empty(),
+                "the name or the absolute path of a program",
+            ),
+            ("grace_seconds", self.grace_seconds <= 300, "from 0 to 300"),
+            ("output_bytes", self.output_bytes >= 2 * 1024 * 1024, "at least 2097152"),
+            ("quota_bytes", self.quota_bytes >= 1024 * 1024, "at least 1048576"),
+            ("quota_entries", self.quota_entries >= 100, "at least 100"),
+        ];
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((key, _, rule)) => Err(SettingsError::Bounds { key, rule }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Settings, SettingsError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.toml");
+        fs::write(&path, text).unwrap();
+        Settings::load(&path)
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(load("").unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn settings_survive_their_own_form() {
+        let settings = Settings {
+            environment: BTreeMap::from([("HTTP_PROXY".into(), "http://x \"quoted\"".into())]),
+            on_interrupt: OnInterrupt::Repeat,
+            keep: Keep::Head,
+            ..Settings::default()
+        };
+        assert_eq!(load(&settings.to_toml()).unwrap(), settings);
+    }
+
+    #[test]
+    fn what_would_not_be_obeyed_is_refused() {
+        assert!(matches!(load("concurency = 3"), Err(SettingsError::Syntax { .. })));
+        for (text, key) in [
+            ("concurrency = 0", "concurrency"),
+            ("concurrency = 51", "concurrency"),
+            ("grace_seconds = 301", "grace_seconds"),
+        ] {
+            assert!(
+                matches!(load(text), Err(SettingsError::Bounds { key: found, .. }) if found == key),
+                "{text}"
+            );
+        }
+        assert!(matches!(
+            Settings::load(Path::new("/no/such")),
+            Err(SettingsError::Read { .. })
+        ));
+    }
+}

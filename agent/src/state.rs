@@ -1,0 +1,223 @@
+//! The agent's directory on disk.
+//!
+//! ```text
+//! node.json           who this machine is
+//! lock                held by the agent that runs on this directory
+//! settings.toml       the last configuration that was good; runners read it
+//! notify.sock         where runners say that there is news
+//! journal/…           see `journal`
+//! runs/<run>/…        scripts, outputs and downloads of a run; may be removed as a whole once the run is done
+//! ```
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use muster_model::NodeId;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::facts;
+use crate::journal::{Journal, RunId};
+use crate::settings::Settings;
+
+/// Who this machine is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// What stays the same when the machine registers again: the system's own id where there is one, and a random one.
+    pub machine: String,
+    /// The node it was registered as.
+    pub node: Option<NodeId>,
+}
+
+/// The directory.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    root: PathBuf,
+    journal: Journal,
+}
+
+/// Says that an agent runs on the directory, as long as it exists.
+#[derive(Debug)]
+pub struct Occupied(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl StateDir {
+    /// The directory at `root`, which need not exist yet.
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            journal: Journal::at(&root.join("journal")),
+        }
+    }
+
+    /// Makes the directory and what belongs in it, for the owner only.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn prepare(&self) -> io::Result<()> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(self.root.join("runs"))?;
+        self.journal.prepare()
+    }
+
+    /// Takes the directory for this process. `None`: another agent has it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn occupy(&self) -> io::Result<Option<Occupied>> {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(self.root.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Occupied(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The path itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The directory of a run's files.
+    #[must_use]
+    pub fn run(&self, run: RunId) -> PathBuf {
+        self.root.join("runs").join(run.to_string())
+    }
+
+    /// The directory of all runs' files.
+    #[must_use]
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    /// Where runners say that there is news.
+    #[must_use]
+    pub fn notify_socket(&self) -> PathBuf {
+        self.root.join("notify.sock")
+    }
+
+    /// Who this machine is; made up at the first call.
+    ///
+    /// # Errors
+    /// If the file cannot be read or made, or is not understood.
+    pub fn identity(&self) -> io::Result<Identity> {
+        if let Some(identity) = self.known_identity()? {
+            return Ok(identity);
+        }
+        let own = facts::machine_id().map(|id| format!("{id}.")).unwrap_or_default();
+        let identity = Identity {
+            machine: format!("{own}{}", Uuid::new_v4().simple()),
+            node: None,
+        };
+        self.set_identity(&identity)?;
+        Ok(identity)
+    }
+
+    /// Who this machine is, if that was made up already.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not understood.
+    pub fn known_identity(&self) -> io::Result<Option<Identity>> {
+        match fs::read(self.root.join("node.json")) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers who this machine is.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn set_identity(&self, identity: &Identity) -> io::Result<()> {
+        self.replace("node.json", &serde_json::to_vec_pretty(identity)?)
+    }
+
+    /// Remembers settings that were good.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn set_settings(&self, settings: &Settings) -> io::Result<()> {
+        self.replace("settings.toml", settings.to_toml().as_bytes())
+    }
+
+    /// The settings that were good last; the default ones if there were none.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings::load(&self.root.join("settings.toml")).unwrap_or_default()
+    }
+
+    /// Writes a file so that it is either the old one or the new one, whatever happens.
+    fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let (path, draft) = (self.root.join(name), self.root.join(format!("{name}.new")));
+        let mut file = File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&draft, &path)?;
+        File::open(&self.root)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_made_once_and_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::at(root.path());
+        state.prepare().unwrap();
+        let mut identity = state.identity().unwrap();
+        assert_eq!(identity.node, None);
+        identity.node = Some(NodeId::random());
+        state.set_identity(&identity).unwrap();
+        assert_eq!(StateDir::at(root.path()).identity().unwrap(), identity);
+    }
+
+    #[test]
+    fn a_directory_has_one_agent() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::at(root.path());
+        state.prepare().unwrap();
+        let held = state.occupy().unwrap();
+        assert!(held.is_some());
+        assert!(state.occupy().unwrap().is_none());
+        drop(held);
+        assert!(state.occupy().unwrap().is_some());
+    }
+
+    #[test]
+    fn settings_that_were_good_are_found_again() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::at(root.path());
+        state.prepare().unwrap();
+        assert_eq!(state.settings(), Settings::default());
+        let settings = Settings {
+            concurrency: 9,
+            ..Settings::default()
+        };
+        state.set_settings(&settings).unwrap();
+        assert_eq!(state.settings(), settings);
+    }
+}
