@@ -1,0 +1,133 @@
+//! `muster up` as a user runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use async_nats::Client;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+/// A running `muster up` with a folder of its own.
+#[derive(Debug)]
+pub(crate) struct World {
+    child: Child,
+    folder: TempDir,
+    pub(crate) ready: Ready,
+    /// From the start of the binary to the ready file.
+    pub(crate) took: Duration,
+}
+
+/// What the ready file says.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) gateway: String,
+    pub(crate) nats: String,
+    pub(crate) nodes: Vec<String>,
+}
+
+impl World {
+    /// Starts everything with this many real agents.
+    pub(crate) async fn start(agents: usize) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("ready.json");
+        let started = Instant::now();
+        let child = Command::new(binary("muster")?)
+            .args([
+                "up",
+                "--listen",
+                "127.0.0.1:0",
+                "--agents",
+                &agents.to_string(),
+                "--data-dir",
+            ])
+            .arg(folder.path().join("data"))
+            .arg("--ready-file")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("muster up did not start")?;
+        let ready = wait_for(&file).await?;
+        let took = started.elapsed();
+        Ok(Self {
+            child,
+            folder,
+            ready,
+            took,
+        })
+    }
+
+    /// Process id of `muster up`.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) async fn nats(&self) -> Result<Client> {
+        let options = async_nats::ConnectOptions::new().subscription_capacity(128 * 1024);
+        Ok(options.connect(&self.ready.nats).await?)
+    }
+
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // A clean stop, so that no agent is left behind.
+        let _ = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        let _ = self.child.wait();
+    }
+}
+
+async fn wait_for(file: &Path) -> Result<Ready> {
+    let patience = Instant::now();
+    while patience.elapsed() < Duration::from_secs(60) {
+        if let Ok(text) = std::fs::read_to_string(file) {
+            return serde_json::from_str(&text).context("the ready file cannot be read");
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    bail!("muster up was not ready within a minute")
+}
+
+/// A binary of this workspace, built with the same profile as this one.
+pub(crate) fn binary(name: &str) -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let path = here.with_file_name(name);
+    if path.exists() {
+        Ok(path)
+    } else {
+        bail!("{name} is not built: run cargo xtask bench")
+    }
+}
+
+/// Resident and proportional memory of a process, in KiB.
+pub(crate) fn memory(pid: u32) -> Result<(u64, u64)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let read = |key: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(key)?.trim().strip_suffix("kB")?.trim().parse().ok())
+            .unwrap_or_default()
+    };
+    Ok((read("Rss:"), read("Pss:")))
+}
+
+/// Processes whose command line starts with this binary and has `folder` in it.
+pub(crate) fn processes(name: &str, folder: &Path) -> Vec<u32> {
+    let folder = folder.display().to_string();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+            let program = line.split('\0').next()?;
+            (program.ends_with(name) && line.contains(&folder)).then_some(pid)
+        })
+        .collect()
+}
