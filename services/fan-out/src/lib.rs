@@ -1,1 +1,3 @@
-//! To come.
+//! The coordinator: the only part of Muster that sends work to nodes (DESIGN 4).
+
+pub mod domain;
