@@ -1,10 +1,6 @@
 //! The command line: the daemon, the runner, and a look at the state directory.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this module is the program's voice"
-)]
+#![expect(clippy::print_stderr, reason = "this module is the program's voice")]
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -39,7 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Connect and work until SIGTERM.
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Say who this node is and what it does.
     Status(StateArguments),
     /// List runs, the newest last.
@@ -139,7 +135,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand
 
 fn run_runner(state: &Path, run: RunId) -> ExitCode {
     match runner::run(state, run) {
-        Ok(verb) => ExitCode::from(verb.exit_code()),
+        Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
             // In the form of the agent's own log, whose stream this is.
             eprintln!(
@@ -151,7 +147,7 @@ fn run_runner(state: &Path, run: RunId) -> ExitCode {
     }
 }
 
-fn run_daemon(arguments: RunArguments, runner: RunnerCommand) -> Result<(), Box<dyn Error>> {
+fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(), Box<dyn Error>> {
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)

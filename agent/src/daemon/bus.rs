@@ -77,7 +77,9 @@ pub(crate) async fn connect(
             if attempt <= 1 && is_first.load(Ordering::Relaxed) {
                 return Duration::ZERO;
             }
-            CONNECTION.wait(u32::try_from(attempt).unwrap_or(u32::MAX), rand::random())
+            let wait = CONNECTION.wait(u32::try_from(attempt).unwrap_or(u32::MAX), rand::random());
+            tracing::warn!(attempt, wait_ms = wait.as_millis(), "no connection yet");
+            wait
         })
         .event_callback(move |event| {
             match event {
@@ -89,6 +91,7 @@ pub(crate) async fn connect(
                 Event::Disconnected | Event::Closed => {
                     let _ = links.send(Link::Down);
                 }
+                Event::ClientError(error) => tracing::debug!(%error, "cannot connect"),
                 other => tracing::warn!(event = %other, "the connection reports trouble"),
             }
             std::future::ready(())

@@ -1,13 +1,16 @@
 //! The first contact: a machine becomes a node (agent.md B8).
 
-use async_nats::{HeaderMap, ServerAddr};
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, ServerAddr};
 use muster_model::NodeId;
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
 use muster_wire::subject;
 use tokio::sync::mpsc;
 
+use super::Options;
 use super::backoff::CONNECTION;
-use super::{Options, bus};
+use super::bus::{self, Link};
 use crate::facts;
 use crate::settings::Settings;
 use crate::state::Identity;
@@ -21,30 +24,47 @@ pub(crate) async fn register(
 ) -> Result<NodeId, async_nats::ConnectError> {
     let (links, mut link_news) = mpsc::unbounded_channel();
     let client = bus::connect(servers, "boot", links).await?;
-    let mut failures = 0;
+    let (mut link, mut failures) = (Link::Down, 0);
     loop {
-        let question = RegisterNodeRequest {
-            machine_identity: identity.machine.clone(),
-            as_new: false,
-            name: options.name.clone(),
-            tags: options.tags.clone().into_iter().collect(),
-            facts: Some(facts::collect(settings)),
-        };
-        let subject = subject::api("Nodes", "RegisterNode");
-        match bus::call::<RegisterNodeResult>(&client, subject, HeaderMap::new(), &question).await {
-            Ok(answer) => match answer.node_id.parse() {
-                Ok(node) => {
-                    tracing::info!(node = %node, existing = answer.existing, "registered");
-                    return Ok(node);
+        let wait = match link {
+            Link::Up => match ask(&client, identity, options, settings).await {
+                Some(node) => return Ok(node),
+                None => {
+                    failures += 1;
+                    CONNECTION.wait(failures, rand::random())
                 }
-                Err(error) => tracing::error!(%error, "the service answered a registration with a strange node id"),
             },
-            Err(error) => tracing::warn!(%error, failures, "cannot register yet"),
-        }
-        failures += 1;
-        let wait = CONNECTION.wait(failures, rand::random());
+            Link::Down => Duration::MAX,
+        };
         // A connection that comes up is worth another try at once.
-        while link_news.try_recv().is_ok() {}
-        let _ = tokio::time::timeout(wait, link_news.recv()).await;
+        if let Ok(Some(news)) = tokio::time::timeout(wait, link_news.recv()).await {
+            link = news;
+        }
+    }
+}
+
+/// Asks once.
+async fn ask(client: &Client, identity: &Identity, options: &Options, settings: &Settings) -> Option<NodeId> {
+    let question = RegisterNodeRequest {
+        machine_identity: identity.machine.clone(),
+        as_new: false,
+        name: options.name.clone(),
+        tags: options.tags.clone().into_iter().collect(),
+        facts: Some(facts::collect(settings)),
+    };
+    let subject = subject::api("Nodes", "RegisterNode");
+    let answer: RegisterNodeResult = bus::call(client, subject, HeaderMap::new(), &question)
+        .await
+        .inspect_err(|error| tracing::warn!(%error, "cannot register yet"))
+        .ok()?;
+    match answer.node_id.parse() {
+        Ok(node) => {
+            tracing::info!(node = %node, existing = answer.existing, "registered");
+            Some(node)
+        }
+        Err(error) => {
+            tracing::error!(%error, "the service answered a registration with a strange node id");
+            None
+        }
     }
 }

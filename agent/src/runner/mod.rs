@@ -43,7 +43,7 @@ use stop::{Stop, StopSignal};
 
 /// What a runner that ran tells its parent by its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
+pub enum Exit {
     /// The run is over, and its end is in the log.
     Over,
     /// Another runner has the run in hand.
@@ -52,10 +52,10 @@ pub enum Verb {
     Interrupted,
 }
 
-impl Verb {
+impl Exit {
     /// The process's exit code.
     #[must_use]
-    pub fn exit_code(self) -> u8 {
+    pub fn code(self) -> u8 {
         match self {
             Self::Over => 0,
             Self::Busy => 75,
@@ -68,7 +68,7 @@ impl Verb {
 ///
 /// # Errors
 /// If the run's log is not there or takes no more; nothing was executed that the log does not tell about.
-pub fn run(root: &Path, run: RunId) -> io::Result<Verb> {
+pub fn run(root: &Path, run: RunId) -> io::Result<Exit> {
     // Not being able to is normal for a process that a shell started as a job of its own.
     let _ = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -80,7 +80,7 @@ pub fn run(root: &Path, run: RunId) -> io::Result<Verb> {
     let state = StateDir::at(root);
     let mut stop = StopSignal::listen(state.journal().cancel_mark(run))?;
     let Some((log, history)) = Log::lock(&state.journal().open_log(run))? else {
-        return Ok(Verb::Busy);
+        return Ok(Exit::Busy);
     };
     let boot_id = facts::boot_id();
     let clock = SystemClock;
@@ -122,13 +122,13 @@ struct Job<'a, 'b> {
 }
 
 impl Job<'_, '_> {
-    fn carry_on(&mut self, start: Start<'_>, boot_id: &str, stop: &mut StopSignal) -> io::Result<Verb> {
+    fn carry_on(&mut self, start: Start<'_>, boot_id: &str, stop: &mut StopSignal) -> io::Result<Exit> {
         match start {
-            Start::Over => Ok(Verb::Over),
+            Start::Over => Ok(Exit::Over),
             Start::Drop => {
                 self.recorder.add_dropped();
                 self.recorder.commit()?;
-                Ok(Verb::Over)
+                Ok(Exit::Over)
             }
             Start::Cancel(open) => {
                 if let Some(open) = open {
@@ -156,7 +156,7 @@ impl Job<'_, '_> {
     }
 
     /// Runs the steps that are left.
-    fn go(&mut self, interrupted: Option<&StepStarted>, stop: &mut StopSignal) -> io::Result<Verb> {
+    fn go(&mut self, interrupted: Option<&StepStarted>, stop: &mut StopSignal) -> io::Result<Exit> {
         let Some(work) = self
             .history
             .accepted
@@ -194,7 +194,7 @@ impl Job<'_, '_> {
         };
         loop {
             let next = plan.next(&ended);
-            self.add_jumped_over(&plan, &mut ended, next);
+            self.add_jumped_over(&plan, &ended, next);
             let step = match next {
                 Next::End(status) => return self.end(run_status(status), ""),
                 Next::Step(index) => &plan.steps()[index],
@@ -203,7 +203,7 @@ impl Job<'_, '_> {
                 _ if stop.is_cancelled() => return self.end(RunStatus::Cancelled, ""),
                 Some(Stop::Shutdown) => {
                     self.recorder.commit()?;
-                    return Ok(Verb::Interrupted);
+                    return Ok(Exit::Interrupted);
                 }
                 _ => {}
             }
@@ -211,7 +211,7 @@ impl Job<'_, '_> {
             ended.push((step.index(), finished.outcome));
             if finished.is_interrupted {
                 self.recorder.commit_stubbornly()?;
-                return Ok(Verb::Interrupted);
+                return Ok(Exit::Interrupted);
             }
         }
     }
@@ -242,7 +242,7 @@ impl Job<'_, '_> {
     }
 
     /// Steps that a flow word jumped over are skipped ones; after a cancel nothing is said about the rest.
-    fn add_jumped_over(&mut self, plan: &Plan, ended: &mut Vec<(usize, Outcome)>, next: Next) {
+    fn add_jumped_over(&mut self, plan: &Plan, ended: &[(usize, Outcome)], next: Next) {
         let from = ended.last().map_or(0, |(index, _)| index + 1);
         let to = match next {
             Next::Step(index) => index,
@@ -271,10 +271,10 @@ impl Job<'_, '_> {
         }));
     }
 
-    fn end(&mut self, status: RunStatus, trace: &str) -> io::Result<Verb> {
+    fn end(&mut self, status: RunStatus, trace: &str) -> io::Result<Exit> {
         self.recorder.add_end(status, trace);
         self.recorder.commit_stubbornly()?;
-        Ok(Verb::Over)
+        Ok(Exit::Over)
     }
 
     /// Whether a step whose runner died may run again.

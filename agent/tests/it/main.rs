@@ -1,0 +1,53 @@
+//! Real agents, real runners, real scripts, a real NATS server; only the services are played by the test.
+//!
+//! The names follow the acceptance list of the agent's specification (part D).
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod agent_process;
+mod cancelling;
+mod coordinator;
+mod crashes;
+mod documents;
+mod network;
+mod scripts;
+mod work;
+
+use muster_harness::NatsServer;
+
+use agent_process::AgentProcess;
+use coordinator::Coordinator;
+
+/// A server, a coordinator that confirms everything, and one agent that is at work.
+struct Scene {
+    // Dropped in this order: the agent first.
+    agent: AgentProcess,
+    coordinator: Coordinator,
+    nats: NatsServer,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        Self::with_settings("").await
+    }
+
+    async fn with_settings(settings: &str) -> Self {
+        let nats = NatsServer::start().await;
+        let coordinator = Coordinator::start(&nats).await;
+        let agent = AgentProcess::start(&nats.url(), settings);
+        coordinator.pulled().await;
+        Self {
+            agent,
+            coordinator,
+            nats,
+        }
+    }
+
+    /// Starts the agent again after it was killed or has ended, and waits until it is at work.
+    async fn launch_again(&mut self) {
+        self.coordinator.client.flush().await.unwrap();
+        let before = self.coordinator.pulls();
+        self.agent.launch();
+        self.coordinator.pulled_times(before + 1).await;
+    }
+}
