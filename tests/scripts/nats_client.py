@@ -1,0 +1,47 @@
+"""Runs a command by publishing JSON to NATS subjects, as any NATS client can.
+
+Usage: nats_client.py <nats url> <target key> <target value> <shell line>
+Prints one JSON object with the status and the output of the first node.
+"""
+
+import asyncio
+import json
+import sys
+
+import nats
+
+HEADERS = {"Content-Type": "application/x-amz-json-1.1"}
+
+
+async def main(url, key, value, line):
+    client = await nats.connect(url)
+
+    async def call(operation, body):
+        subject = f"muster.v1.api.RunCommand.{operation}"
+        answer = await client.request(subject, json.dumps(body).encode(), timeout=10, headers=HEADERS)
+        if answer.headers and "Nats-Service-Error" in answer.headers:
+            raise SystemExit(f"{answer.headers['Muster-Reason']}: {answer.headers['Nats-Service-Error']}")
+        return json.loads(answer.data)
+
+    sent = await call(
+        "SendCommand",
+        {
+            "DocumentName": "AWS-RunShellScript",
+            "Targets": [{"Key": key, "Values": [value]}],
+            "Parameters": {"commands": [line]},
+        },
+    )
+    command = sent["Command"]["CommandId"]
+    for _ in range(600):
+        listed = await call("ListCommands", {"CommandId": command})
+        status = listed["Commands"][0]["Status"]
+        if status not in ("Pending", "InProgress"):
+            break
+        await asyncio.sleep(0.05)
+    invocations = await call("ListCommandInvocations", {"CommandId": command, "Details": True})
+    plugin = invocations["CommandInvocations"][0]["CommandPlugins"][0]
+    print(json.dumps({"Status": status, "Output": plugin["Output"]}))
+    await client.close()
+
+
+asyncio.run(main(*sys.argv[1:5]))

@@ -1,0 +1,75 @@
+//! The real `aws` command line.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+/// `aws ssm … --endpoint-url <gateway>` with dummy keys.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    program: PathBuf,
+    endpoint: String,
+}
+
+/// What the command line said.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Exit code.
+    pub code: i32,
+    /// What it printed, as JSON; null if it was empty or no JSON.
+    pub json: Value,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
+}
+
+impl Aws {
+    pub(crate) fn new(endpoint: String) -> Self {
+        let program = std::env::var_os("MUSTER_TEST_AWS").map_or_else(|| PathBuf::from("aws"), PathBuf::from);
+        Self { program, endpoint }
+    }
+
+    /// Runs `aws ssm` with these words.
+    pub async fn ssm(&self, words: &[&str]) -> Answer {
+        let output = Command::new(&self.program)
+            .args(["--endpoint-url", &self.endpoint, "--output", "json", "ssm"])
+            .args(words)
+            .env("AWS_ACCESS_KEY_ID", "MKIATESTTESTTESTTEST")
+            .env("AWS_SECRET_ACCESS_KEY", "dummy")
+            .env("AWS_DEFAULT_REGION", "eu-central-1")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env_remove("AWS_PROFILE")
+            .output()
+            .await
+            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.program.display()));
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        Answer {
+            code: output.status.code().unwrap_or(-1),
+            json: serde_json::from_str(&stdout).unwrap_or(Value::Null),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            stdout,
+        }
+    }
+
+    /// Runs `aws ssm` with these words, which must succeed.
+    pub async fn ok(&self, words: &[&str]) -> Value {
+        let answer = self.ssm(words).await;
+        assert_eq!(answer.code, 0, "aws ssm {words:?}: {}", answer.stderr);
+        answer.json
+    }
+
+    /// Runs `aws ssm` with these words, which must fail with this error word.
+    pub async fn refused(&self, word: &str, words: &[&str]) -> String {
+        let answer = self.ssm(words).await;
+        assert_ne!(answer.code, 0, "aws ssm {words:?} succeeded: {}", answer.stdout);
+        let named = format!("({word})");
+        assert!(
+            answer.stderr.contains(&named),
+            "aws ssm {words:?}: {word} expected, got {}",
+            answer.stderr
+        );
+        answer.stderr
+    }
+}

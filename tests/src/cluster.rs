@@ -1,0 +1,257 @@
+//! Every service as a process of its own, and agents.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use muster_harness::{Folder, NatsServer, until_within};
+use muster_proto::fleet::v1::DescribeInstanceInformationRequest;
+
+use crate::api::Api;
+use crate::aws::Aws;
+use crate::process::{Process, binary};
+
+/// The services, in the order in which they are started.
+pub const SERVICES: [&str; 5] = [
+    "muster-fleet",
+    "muster-documents",
+    "muster-fan-out",
+    "muster-run-command",
+    "muster-gateway",
+];
+
+const START_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A real agent.
+#[derive(Debug, Clone, Default)]
+pub struct AgentSpec {
+    /// Its tags.
+    pub tags: Vec<(&'static str, &'static str)>,
+}
+
+impl AgentSpec {
+    /// An agent with these tags.
+    #[must_use]
+    pub fn tagged(tags: &[(&'static str, &'static str)]) -> Self {
+        Self { tags: tags.to_vec() }
+    }
+}
+
+/// All services, a NATS server and real agents, each a process of its own.
+#[derive(Debug)]
+pub struct Cluster {
+    // Dropped in this order: agents before services before the bus before the folder.
+    agents: Vec<(AgentSpec, Process)>,
+    services: BTreeMap<&'static str, Service>,
+    /// The bus.
+    pub nats: NatsServer,
+    folder: Folder,
+}
+
+#[derive(Debug)]
+struct Service {
+    process: Process,
+    address: String,
+}
+
+impl Cluster {
+    /// Starts everything; when this returns every agent is online.
+    pub async fn start(agents: &[AgentSpec]) -> Self {
+        let mut cluster = Self {
+            agents: Vec::new(),
+            services: BTreeMap::new(),
+            nats: NatsServer::start().await,
+            folder: Folder::new("cluster"),
+        };
+        for name in SERVICES {
+            cluster.launch(name, "127.0.0.1:0");
+        }
+        for name in SERVICES {
+            cluster.wait_for(name).await;
+        }
+        for (number, spec) in agents.iter().enumerate() {
+            let process = cluster.launch_agent(number, spec);
+            cluster.agents.push((spec.clone(), process));
+        }
+        cluster.wait_for_nodes(agents.len()).await;
+        cluster
+    }
+
+    /// The gateway's address for AWS JSON.
+    #[must_use]
+    pub fn gateway(&self) -> String {
+        format!("http://{}", self.address("muster-gateway"))
+    }
+
+    /// Where a service listens.
+    #[must_use]
+    pub fn address(&self, name: &str) -> String {
+        let service = self
+            .services
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is not running"));
+        service.address.clone()
+    }
+
+    /// The operations, over NATS.
+    pub async fn api(&self) -> Api {
+        Api::new(self.nats.client().await)
+    }
+
+    /// The real `aws` command line against the gateway.
+    #[must_use]
+    pub fn aws(&self) -> Aws {
+        Aws::new(self.gateway())
+    }
+
+    /// The test's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// What a service logged, over all its lives.
+    #[must_use]
+    pub fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.join(format!("{name}.log"))).unwrap_or_default()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self, name: &str) {
+        let service = self
+            .services
+            .get_mut(name)
+            .unwrap_or_else(|| panic!("{name} is not running"));
+        service.process.kill();
+    }
+
+    /// Starts a service again at the address that it had.
+    pub async fn restart(&mut self, name: &'static str) {
+        let address = self.address(name);
+        self.launch(name, &address);
+        self.wait_for(name).await;
+    }
+
+    /// `kill -9` of an agent; the runners that it started live on.
+    pub fn kill_agent(&mut self, number: usize) {
+        self.agents[number].1.kill();
+    }
+
+    /// Starts an agent again on its state.
+    pub fn restart_agent(&mut self, number: usize) {
+        let spec = self.agents[number].0.clone();
+        self.agents[number].1 = self.launch_agent(number, &spec);
+    }
+
+    /// Process id of an agent.
+    #[must_use]
+    pub fn agent_pid(&self, number: usize) -> u32 {
+        self.agents[number].1.id()
+    }
+
+    /// Ids of the agents' nodes, by number.
+    pub async fn nodes(&self) -> Vec<String> {
+        let mut api = self.api().await;
+        let mut nodes = Vec::new();
+        for number in 0..self.agents.len() {
+            let name = format!("agent-{number}");
+            let known = api
+                .fleet
+                .describe_instance_information(DescribeInstanceInformationRequest {
+                    max_results: Some(50),
+                    ..Default::default()
+                });
+            let list = known
+                .await
+                .expect("fleet answers")
+                .into_inner()
+                .instance_information_list;
+            let node = list.into_iter().find(|node| node.name.as_deref() == Some(&name));
+            nodes.push(
+                node.and_then(|node| node.instance_id)
+                    .unwrap_or_else(|| panic!("{name} is not registered")),
+            );
+        }
+        nodes
+    }
+
+    fn launch(&mut self, name: &'static str, listen: &str) {
+        let database = self.folder.join(format!("{name}.db"));
+        let mut command = Command::new(binary(name));
+        command
+            .env("MUSTER_NATS__URL", self.nats.url())
+            .env("MUSTER_SERVER__LISTEN", listen)
+            .env("MUSTER_DATABASE__URL", format!("sqlite:{}", database.display()))
+            .env("MUSTER_REPLICA", "one");
+        let process = Process::start(name, self.folder.path(), &mut command);
+        let service = Service {
+            process,
+            address: listen.to_owned(),
+        };
+        // What an earlier life said must not be taken for the word of this one.
+        let _ = self.services.insert(name, service);
+    }
+
+    async fn wait_for(&mut self, name: &'static str) {
+        let service = self
+            .services
+            .get_mut(name)
+            .unwrap_or_else(|| panic!("{name} was not started"));
+        let process = &mut service.process;
+        let starts = |log: &str| log.matches("\"message\":\"starting\"").count();
+        service.address = until_within(START_LIMIT, name, async || {
+            process.must_live();
+            let log = process.log();
+            let readies: Vec<_> = log
+                .lines()
+                .filter(|line| line.contains("\"message\":\"ready\""))
+                .collect();
+            if readies.len() < starts(&log) || readies.is_empty() {
+                return Err("not ready");
+            }
+            let last: serde_json::Value =
+                serde_json::from_str(readies[readies.len() - 1]).map_err(|_| "half a line")?;
+            last["address"].as_str().map(str::to_owned).ok_or("no address")
+        })
+        .await;
+    }
+
+    fn launch_agent(&self, number: usize, spec: &AgentSpec) -> Process {
+        let name = format!("agent-{number}");
+        let mut command = Command::new(binary("muster-agent"));
+        command
+            .args(["run", "--name", &name, "--server", &self.nats.url(), "--state-dir"])
+            .arg(self.folder.join(&name))
+            // A secret of the agent's own that no script may see.
+            .env("AGENT_SECRET", "canary-of-the-agent");
+        for (key, value) in &spec.tags {
+            command.args(["--tag", &format!("{key}={value}")]);
+        }
+        Process::start(&name, self.folder.path(), &mut command)
+    }
+
+    async fn wait_for_nodes(&mut self, count: usize) {
+        let mut api = self.api().await;
+        let agents = &mut self.agents;
+        until_within(START_LIMIT, "all agents are online", async || {
+            for (_, process) in agents.iter_mut() {
+                process.must_live();
+            }
+            let request = DescribeInstanceInformationRequest {
+                max_results: Some(50),
+                ..Default::default()
+            };
+            let answer = api
+                .fleet
+                .describe_instance_information(request)
+                .await
+                .map_err(|error| error.to_string())?;
+            let online = answer.into_inner().instance_information_list.len();
+            if online >= count {
+                Ok(())
+            } else {
+                Err(format!("{online} of {count}"))
+            }
+        })
+        .await;
+    }
+}
