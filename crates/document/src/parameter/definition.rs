@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
         if !kind.is_textual() {
             self.report.warn(&at, format!("has no effect on a {kind}"));
         }
-        match Pattern::new(source) {
+        match Pattern::new(source, kind) {
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 self.report.error(&at, error.to_string());

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Bounds, Parameter, ParameterType, variable_name};
 use crate::Document;
+use crate::content::MAX_BYTES;
 use crate::interpolate;
 
 /// The most bytes that the value of an environment variable may have: systems refuse more than 128 KiB for name and value.
@@ -179,6 +180,10 @@ fn bind_list(parameter: &Parameter, values: &[String]) -> Result<Value, Paramete
         parameter
             .items
             .check(values.len(), ParameterRule::MinItems, ParameterRule::MaxItems)?;
+    }
+    // More than a whole document may have is refused for its size anyway; it is not searched element by element before.
+    if parameter.allowed_pattern.is_some() && values.iter().map(String::len).sum::<usize>() > MAX_BYTES {
+        return Err(ParameterRule::PatternTooCostly);
     }
     for value in values.iter().filter(|value| !Deferral::is_in(value)) {
         check_text(parameter, value)?;

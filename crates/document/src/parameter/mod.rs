@@ -2,6 +2,7 @@
 
 mod definition;
 mod given;
+mod java;
 mod pattern;
 
 use std::fmt;

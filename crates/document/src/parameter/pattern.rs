@@ -4,15 +4,27 @@ use std::fmt;
 
 use fancy_regex::{Regex, RegexBuilder};
 
-/// How often a search may go back before it gives up.
-const BACKTRACK_LIMIT: usize = 100_000;
-/// The most bytes a compiled pattern may take.
+use super::ParameterType;
+use super::java::translate;
+
+/// How often a search in the one value of a parameter may go back before it gives up.
+const BACKTRACK_LIMIT: usize = 500_000;
+/// The same for one of the very many elements that a list may have.
+const BACKTRACK_LIMIT_OF_ELEMENT: usize = 10_000;
+/// Up to this many bytes a text is short: the limits above hold.
+const SHORT: usize = 256;
+/// In a longer text each way back may read the whole text again, so this bounds the product of both.
+const WORK: usize = 1 << 27;
+/// The most bytes that a compiled pattern may take.
 const COMPILED_LIMIT: usize = 1 << 20;
+/// The most instructions that a pattern with look-around may take.
+const PROGRAM_LIMIT: usize = 1 << 14;
 
 /// A compiled `allowedPattern`.
 #[derive(Clone)]
 pub struct Pattern {
     source: String,
+    /// For short texts.
     regex: Regex,
 }
 
@@ -28,19 +40,19 @@ pub enum PatternError {
 }
 
 impl Pattern {
-    /// Compiles a pattern.
+    /// Compiles a pattern for the values of a type.
     ///
     /// # Errors
     /// [`PatternError::Unusable`].
-    pub fn new(source: &str) -> Result<Self, PatternError> {
-        let regex = RegexBuilder::new(source)
-            .backtrack_limit(BACKTRACK_LIMIT)
-            .delegate_size_limit(COMPILED_LIMIT)
-            .build()
-            .map_err(|_| PatternError::Unusable)?;
+    pub fn new(source: &str, kind: &ParameterType) -> Result<Self, PatternError> {
+        let limit = if kind.is_list() {
+            BACKTRACK_LIMIT_OF_ELEMENT
+        } else {
+            BACKTRACK_LIMIT
+        };
         Ok(Self {
             source: source.to_owned(),
-            regex,
+            regex: compile(source, limit)?,
         })
     }
 
@@ -49,7 +61,12 @@ impl Pattern {
     /// # Errors
     /// [`PatternError::TooCostly`].
     pub fn find(&self, text: &str) -> Result<bool, PatternError> {
-        self.regex.is_match(text).map_err(|_| PatternError::TooCostly)
+        let found = match text.len() <= SHORT {
+            true => self.regex.is_match(text),
+            // The engine takes its limit when it compiles; long texts are rare and worth it.
+            false => compile(&self.source, WORK / text.len())?.is_match(text),
+        };
+        found.map_err(|_| PatternError::TooCostly)
     }
 
     /// The pattern as the document writes it.
@@ -57,6 +74,15 @@ impl Pattern {
     pub fn as_str(&self) -> &str {
         &self.source
     }
+}
+
+fn compile(source: &str, backtrack_limit: usize) -> Result<Regex, PatternError> {
+    RegexBuilder::new(&translate(source))
+        .backtrack_limit(backtrack_limit)
+        .delegate_size_limit(COMPILED_LIMIT)
+        .max_prog_size(PROGRAM_LIMIT)
+        .build()
+        .map_err(|_| PatternError::Unusable)
 }
 
 impl PartialEq for Pattern {
@@ -68,5 +94,113 @@ impl PartialEq for Pattern {
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Pattern").field(&self.source).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(pattern: &str, text: &str) -> Result<bool, PatternError> {
+        Pattern::new(pattern, &ParameterType::String)?.find(text)
+    }
+
+    #[test]
+    fn patterns_mean_what_they_mean_in_java() {
+        for (pattern, text, expected) in [
+            // A search, not a match of the whole.
+            ("b", "abc", true),
+            ("^b$", "abc", false),
+            // Look-around.
+            ("^(?!.*secret)[a-z]+$", "public", true),
+            ("^(?!.*secret)[a-z]+$", "mysecret", false),
+            ("(?=.*[0-9])(?=.*[a-z])^.{3,}$", "a1b", true),
+            ("(?=.*[0-9])(?=.*[a-z])^.{3,}$", "abc", false),
+            ("(?<!x)y", "xy", false),
+            // Shorthands are ASCII.
+            (r"^\d+$", "12", true),
+            (r"^\d+$", "\u{0663}", false),
+            (r"^\w+$", "é", false),
+            (r"^\S+$", "é", true),
+            (r"^\W$", "é", true),
+            (r"^[\w-.]{3,128}$", "a-b.c", true),
+            (r"^[\w\-\./:]+$", "arn:a/b-c.d", true),
+            (r"^[^\d]+$", "abc", true),
+            (r"^[\D]+$", "a1", false),
+            (r"^[a-z\D]+$", "aB", true),
+            // Names of POSIX classes.
+            (r"^\p{Alnum}+$", "a1", true),
+            (r"^\p{Alnum}+$", "a_", false),
+            (r"^[\p{Punct}x]+$", "[~]x", true),
+            (r"^\P{Alpha}$", "1", true),
+            (r"^\p{Lu}\p{IsAlphabetic}$", "Éa", true),
+            (r"^\p{ASCII}*$", "é", false),
+            // Quotation, and characters that are special here only.
+            (r"^\Qa.b[\E$", "a.b[", true),
+            (r"^\Qa.b\E$", "axb", false),
+            (r"^\<a\>$", "<a>", true),
+            ("^[a~~b]+$", "~", true),
+            ("^[+--]+$", "-", true),
+            (r"^\/x\-\_\@$", "/x-_@", true),
+            (r"^a\\b$", "a\\b", true),
+            // Possessive quantifiers and the patterns of real documents.
+            ("^a++b$", "aab", true),
+            ("(^$)|^https?://.+$", "", true),
+            ("(^$)|^https?://.+$", "ftp://x", false),
+            (
+                "^([1-9][0-9]{0,4}|1[0-6][0-9]{4}|17[0-1][0-9]{3}|172[0-7][0-9]{2}|172800)$",
+                "172800",
+                true,
+            ),
+            (
+                "^([1-9][0-9]{0,4}|1[0-6][0-9]{4}|17[0-1][0-9]{3}|172[0-7][0-9]{2}|172800)$",
+                "172801",
+                false,
+            ),
+            // Stricter than Java: nothing may follow.
+            ("^a$", "a\n", false),
+        ] {
+            assert_eq!(found(pattern, text), Ok(expected), "{pattern} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for pattern in [
+            "(",
+            "[a",
+            "*a",
+            r"\",
+            "(?<=",
+            "((((a{50}){50}){50}){50}){50}",
+            r"\p{NoSuchThing}",
+        ] {
+            assert_eq!(found(pattern, ""), Err(PatternError::Unusable), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_costly_search_gives_up() {
+        let text = format!("{}!", "a".repeat(60));
+        for pattern in [r"^(?=a)((a+)+)+\1$", "^(?:(?=a)(a|aa)+)+$", r"^(a*)*\1b(?=c)$"] {
+            assert_eq!(found(pattern, &text), Err(PatternError::TooCostly), "{pattern}");
+        }
+        // Without look-around and backreferences nothing is costly.
+        assert_eq!(found("^((a+)+)+$", &text), Ok(false));
+    }
+
+    #[test]
+    fn a_big_pattern_is_refused_soon() {
+        for pattern in [
+            "(?:(?=a)a{1000}){1000}".to_owned(),
+            "(?=x)".repeat(5000),
+            "(".repeat(20_000),
+            "[".repeat(20_000),
+            "(?:".repeat(20_000) + &")".repeat(20_000),
+            r"\p{L}".repeat(10_000),
+        ] {
+            // Refused or compiled: only that there is an answer is asked.
+            let _ = found(&pattern, &"a".repeat(1000));
+        }
     }
 }
