@@ -6,14 +6,14 @@
 //!
 //! | Module | Job |
 //! |---|---|
-//! | [`format`] | JSON and YAML to an ordered value and back |
+//! | [`mod@format`] | JSON and YAML to an ordered value and back |
 //! | [`finding`] | what is wrong with a document, and where |
 //! | [`parameter`] | definitions, and the values given for a run |
 //! | [`action`] | the actions a step may name: platforms, inputs |
 //! | [`step`], [`precondition`] | the body of Command and Policy documents |
 //! | [`automation`] | the body of Automation documents, checked but not run here |
 //! | [`interpolate`] | `{{ name }}` in inputs |
-//! | [`plan`], [`flow`] | what a node runs, and what comes after a step |
+//! | [`mod@plan`], [`flow`] | what a node runs, and what comes after a step |
 //!
 //! The way of a command: [`Document::parse`] → [`check_parameters`] → [`plan()`] → [`Plan::next`] until it says [`Next::End`].
 //!

@@ -204,6 +204,10 @@ fn read_step<'a>(
         (Some(Value::Object(inputs)), Some(LOOP)) => {
             let at = at.key("inputs").key("Steps");
             match inputs.get("Steps") {
+                Some(Value::Array(list)) if list.iter().any(is_loop) => {
+                    report.error(&at, "a loop cannot stand in a loop");
+                    Vec::new()
+                }
                 Some(Value::Array(list)) if !list.is_empty() => read_list(list, &at, names, report),
                 _ => {
                     report.error(&at, "a loop has a list of at least one step");
@@ -226,6 +230,10 @@ fn read_step<'a>(
         action: action?.to_owned(),
         inner,
     })
+}
+
+fn is_loop(step: &Value) -> bool {
+    step.get("action").and_then(Value::as_str) == Some(LOOP)
 }
 
 fn is_step_name(name: &str) -> bool {

@@ -94,11 +94,11 @@ impl<'input> Reader<'input> {
             Event::Scalar(text, style, anchor, tag) => (anchor, scalar(&text, style, tag.as_deref(), at)?),
             Event::SequenceStart(anchor, tag) => {
                 collection_tag(tag.as_deref(), "seq", at)?;
-                (anchor, self.list(at, deeper(depth, at)?)?)
+                (anchor, self.list(deeper(depth, at)?)?)
             }
             Event::MappingStart(anchor, tag) => {
                 collection_tag(tag.as_deref(), "map", at)?;
-                (anchor, self.map(at, deeper(depth, at)?)?)
+                (anchor, self.map(deeper(depth, at)?)?)
             }
             Event::Alias(anchor) => return self.alias(anchor, at, depth),
             _ => return Err(Refused::new(at, "expected a value")),
@@ -118,7 +118,7 @@ impl<'input> Reader<'input> {
         Ok(value)
     }
 
-    fn list(&mut self, _at: Marker, depth: usize) -> Result<Value, Refused> {
+    fn list(&mut self, depth: usize) -> Result<Value, Refused> {
         let mut list = Vec::new();
         loop {
             match self.next()? {
@@ -128,7 +128,7 @@ impl<'input> Reader<'input> {
         }
     }
 
-    fn map(&mut self, _at: Marker, depth: usize) -> Result<Value, Refused> {
+    fn map(&mut self, depth: usize) -> Result<Value, Refused> {
         let mut map = Map::new();
         loop {
             let (event, at) = self.next()?;

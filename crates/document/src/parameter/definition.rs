@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::given::{Deferral, light_format};
+use super::given::{is_deferred, light_format};
 use super::{Bounds, Parameter, ParameterType, Pattern};
 use crate::finding::{Pointer, Report};
 use crate::schema::Schema;
@@ -77,7 +77,7 @@ fn read(name: &str, definition: &Value, schema: Schema, at: &Pointer, report: &m
         chars,
         is_variable,
     };
-    check_default(&parameter, at, report);
+    check_default(&parameter, schema, at, report);
     Some(parameter)
 }
 
@@ -258,7 +258,7 @@ fn typed(written: &Value, kind: &ParameterType) -> Option<Value> {
 }
 
 /// Holds a default to its own parameter's rules.
-fn check_default(parameter: &Parameter, at: &Pointer, report: &mut Report) {
+fn check_default(parameter: &Parameter, schema: Schema, at: &Pointer, report: &mut Report) {
     let Some(value) = parameter.default_value() else { return };
     let at = at.key("default");
     let elements = match value {
@@ -266,7 +266,9 @@ fn check_default(parameter: &Parameter, at: &Pointer, report: &mut Report) {
         one => std::slice::from_ref(one),
     };
     for element in elements {
-        if element.as_str().is_some_and(Deferral::is_in) {
+        // What a runbook's default refers to is known when its execution starts.
+        let is_open = |text: &str| is_deferred(text) || (schema == Schema::V0_3 && text.contains("{{"));
+        if element.as_str().is_some_and(is_open) {
             continue;
         }
         if let Some(allowed) = &parameter.allowed_values

@@ -176,7 +176,7 @@ fn bind(parameter: &Parameter, given: Option<&[String]>) -> Result<Value, Parame
 }
 
 fn bind_list(parameter: &Parameter, values: &[String]) -> Result<Value, ParameterRule> {
-    if !values.iter().any(|value| Deferral::is_in(value)) {
+    if !values.iter().any(|value| is_deferred(value)) {
         parameter
             .items
             .check(values.len(), ParameterRule::MinItems, ParameterRule::MaxItems)?;
@@ -185,7 +185,7 @@ fn bind_list(parameter: &Parameter, values: &[String]) -> Result<Value, Paramete
     if parameter.allowed_pattern.is_some() && values.iter().map(String::len).sum::<usize>() > MAX_BYTES {
         return Err(ParameterRule::PatternTooCostly);
     }
-    for value in values.iter().filter(|value| !Deferral::is_in(value)) {
+    for value in values.iter().filter(|value| !is_deferred(value)) {
         check_text(parameter, value)?;
     }
     Ok(Value::from(values))
@@ -195,7 +195,7 @@ fn bind_list(parameter: &Parameter, values: &[String]) -> Result<Value, Paramete
 fn bind_maps(parameter: &Parameter, values: &[String]) -> Result<Value, ParameterRule> {
     let wrong = || ParameterRule::Type(parameter.kind.clone());
     if let [one] = values {
-        if Deferral::is_in(one) {
+        if is_deferred(one) {
             return Ok(Value::String(one.clone()));
         }
         if let Ok(list) = serde_json::from_str::<Vec<Map<String, Value>>>(one) {
@@ -218,7 +218,7 @@ fn check_maps(parameter: &Parameter, maps: Vec<Map<String, Value>>) -> Result<Va
 }
 
 fn bind_one(parameter: &Parameter, text: &str) -> Result<Value, ParameterRule> {
-    if Deferral::is_in(text) {
+    if is_deferred(text) {
         return Ok(Value::String(text.to_owned()));
     }
     let value = match &parameter.kind {
@@ -274,14 +274,9 @@ impl Bounds {
     }
 }
 
-/// Values that are not known before the run.
-pub(super) struct Deferral;
-
-impl Deferral {
-    /// Whether a text refers to the parameter store or, in a default of a runbook, to the execution.
-    pub(super) fn is_in(text: &str) -> bool {
-        interpolate::references_in(text).next().is_some()
-    }
+/// Whether a value refers to the parameter store and so is not known before the run.
+pub(super) fn is_deferred(text: &str) -> bool {
+    interpolate::references_in(text).next().is_some()
 }
 
 /// `true` or `false` in any case.

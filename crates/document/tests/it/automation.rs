@@ -209,6 +209,10 @@ fn jumps_lead_to_steps_of_the_same_list() {
         json!([looped(json!([]))]),
         &["error /mainSteps/0/inputs/Steps: a loop has a list"],
     );
+    check(
+        json!([looped(json!([looped(json!([sleep("x")]))]))]),
+        &["error /mainSteps/0/inputs/Steps: a loop cannot stand in a loop"],
+    );
     // Unreachable steps are allowed.
     check(json!([with("a", json!({"isEnd": true})), sleep("b")]), &[]);
 }
@@ -348,6 +352,19 @@ fn the_top_level_is_checked() {
     check_document(
         &with_key("runtimeConfig", json!({})),
         &["error /runtimeConfig: unknown key"],
+    );
+}
+
+#[test]
+fn a_default_that_the_execution_fills_in_is_not_held_to_its_pattern() {
+    let with_default = |text: &str| {
+        let role = json!({"type": "String", "allowedPattern": "^arn:aws:iam::[0-9]{12}:role/.+$", "default": text});
+        json!({"schemaVersion": "0.3", "parameters": {"Role": role}, "mainSteps": [sleep("a")]})
+    };
+    check_document(&with_default("arn:aws:iam::{{global:ACCOUNT_ID}}:role/x"), &[]);
+    check_document(
+        &with_default("x"),
+        &["error /parameters/Role/default: the default does not match"],
     );
 }
 
