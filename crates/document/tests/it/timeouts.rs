@@ -107,6 +107,12 @@ fn steps_for_different_platforms_do_not_add_up() {
 }
 
 #[test]
+fn an_action_counts_on_its_own_platforms_only() {
+    let module = json!({"action": "aws:psModule", "name": "b", "inputs": {"timeoutSeconds": 3000}});
+    assert_eq!(seconds(json!({}), json!([timed("a", json!(3000)), module]), &[]), 3600);
+}
+
+#[test]
 fn the_sets_of_properties_of_a_plugin_add_up() {
     let content = json!({"schemaVersion": "1.2", "runtimeConfig": {"aws:runShellScript": {"properties": [
         {"runCommand": "x", "timeoutSeconds": 3000}, {"runCommand": "y", "timeoutSeconds": "3000"},
