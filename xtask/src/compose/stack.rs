@@ -23,6 +23,9 @@ const PROGRAMS: &[&str] = &[
     "muster-agent",
 ];
 
+/// One service of `docker-compose.yml` for each image: the others share theirs.
+const ONE_OF_EACH_IMAGE: &[&str] = &["nats", "fleet", "web-1"];
+
 /// Where binaries lie that the images are to take; `.dockerignore` lets this folder through.
 const STAGED: &str = "containers";
 
@@ -42,7 +45,8 @@ const PORTS: &[(&str, u16)] = &[
 #[derive(Debug)]
 pub(crate) struct Stack {
     engine: Engine,
-    project: String,
+    /// Set apart from the user's own stack by a name; that one is called as the compose tool calls it.
+    project: Option<String>,
     ports: Vec<(&'static str, u16)>,
     binaries: Binaries,
 }
@@ -55,7 +59,7 @@ impl Stack {
             .map(|(name, default)| (*name, set_port(name).unwrap_or(*default)));
         Self {
             engine,
-            project: "muster".to_owned(),
+            project: None,
             ports: ports.collect(),
             binaries,
         }
@@ -73,7 +77,7 @@ impl Stack {
         }
         Ok(Self {
             engine,
-            project: format!("muster-check-{}", std::process::id()),
+            project: Some(format!("muster-check-{}", std::process::id())),
             ports,
             binaries,
         })
@@ -96,7 +100,9 @@ impl Stack {
             Binaries::Build => images::ensure(self.engine, &images::base_image("BUILDER")?)?,
             Binaries::Host => process::timed("staging this machine's binaries", stage)?,
         }
-        process::timed("building the images", || process::run(self.compose()?.arg("build")))
+        process::timed("building the images", || {
+            process::run(self.compose()?.arg("build").args(ONE_OF_EACH_IMAGE))
+        })
     }
 
     /// Starts the containers and waits until all are healthy.
@@ -148,7 +154,9 @@ impl Stack {
 
     fn compose(&self) -> Result<Command> {
         let mut command = self.engine.compose();
-        command.args(["--project-name", &self.project]);
+        if let Some(project) = &self.project {
+            command.args(["--project-name", project]);
+        }
         for (name, port) in &self.ports {
             command.env(name, port.to_string());
         }
@@ -162,14 +170,17 @@ impl Stack {
     }
 
     fn health(&self) -> Result<()> {
-        let label = format!("label=com.docker.compose.project={}", self.project);
+        let ids = process::output(self.compose()?.args(["ps", "--all", "--quiet"]))?;
         let mut list = self.engine.docker();
-        list.args(["ps", "--all", "--filter", &label, "--format", "{{.Names}}\t{{.Status}}"]);
-        let containers = process::output(&mut list)?;
-        let waiting = unhealthy(&containers);
-        if containers.trim().is_empty() {
+        list.args(["ps", "--all", "--format", "{{.Names}}\t{{.Status}}"]);
+        for id in ids.split_whitespace() {
+            list.args(["--filter", &format!("id={id}")]);
+        }
+        if ids.trim().is_empty() {
             bail!("there are no containers");
         }
+        let containers = process::output(&mut list)?;
+        let waiting = unhealthy(&containers);
         if !waiting.is_empty() {
             bail!("{}", waiting.join("; "));
         }
