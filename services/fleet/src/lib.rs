@@ -1,1 +1,71 @@
-//! To come.
+//! Fleet: the nodes, their tags and signs of life; turns target expressions into nodes (spec: fleet 1, 3, 4, 5).
+//!
+//! - `api`: one file per group of operations, from the contract to the domain and back.
+//! - `domain`: filters, ping status, tags, target expressions; pure.
+//! - `store`: the queries.
+//! - `work`: registering in groups, hellos in groups, heartbeats in memory.
+//!
+//! A node's identity is the token in the subject of its messages, never anything inside them.
+
+mod api;
+mod config;
+mod domain;
+mod error;
+mod store;
+mod work;
+
+use std::sync::Arc;
+
+use muster_boot::{BoxError, Database, Parts, Running};
+use muster_proto::fleet::v1::fleet_server::FleetServer;
+use muster_proto::fleet::v1::nodes_server::NodesServer;
+use muster_proto::fleet::v1::tags_server::TagsServer;
+use muster_store::Pager;
+use muster_store::sqlx::migrate::Migrator;
+
+pub use config::Settings;
+
+use crate::work::{Pulse, Registrar};
+
+/// The embedded defaults.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// How the tables come to be.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The tables of this service.
+pub const DATABASE: Database = Database {
+    schema: "fleet",
+    migrations: &MIGRATIONS,
+};
+
+/// The service before it runs.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Starts answering.
+    ///
+    /// # Errors
+    /// If the database or the bus fails.
+    pub async fn start(settings: Settings, parts: Parts) -> Result<Running, BoxError> {
+        let db = parts.database();
+        let pager = Pager::of(&db).await?;
+        let pulse = Arc::new(Pulse::default());
+        work::heartbeats::start(&parts, db.clone(), Arc::clone(&pulse), settings).await?;
+        work::greeter::start(&parts, db.clone(), Arc::clone(&pulse), settings).await?;
+        let registrar = Registrar::start(&parts, db.clone());
+        let fleet = api::FleetApi::new(db.clone(), pager, pulse, Arc::clone(&parts.clock), settings);
+        let tags = api::TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
+        let nodes = api::NodesApi::new(db, registrar);
+        let running = parts
+            .serve(|mount| {
+                mount
+                    .add(FleetServer::new(fleet))
+                    .add(TagsServer::new(tags))
+                    .add(NodesServer::new(nodes))
+            })
+            .await?;
+        Ok(running)
+    }
+}

@@ -1,0 +1,6 @@
+//! Filters, ping status, tags and target expressions. Pure: no IO, time comes as an argument.
+
+pub(crate) mod filter;
+pub(crate) mod ping;
+pub(crate) mod tag;
+pub(crate) mod target;

@@ -1,0 +1,10 @@
+//! Queries. Writes are set-based: a burst of registrations, hellos or heartbeats is one transaction.
+
+pub(crate) mod node;
+pub(crate) mod ping;
+pub(crate) mod register;
+pub(crate) mod tag;
+pub(crate) mod target;
+
+#[cfg(test)]
+mod tests;
