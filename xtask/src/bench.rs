@@ -13,8 +13,7 @@ pub(crate) struct Arguments {
 }
 
 /// Builds everything with optimisation and runs `muster-bench`.
-///
-/// It finds the NATS server in `MUSTER_NATS_SERVER` and the product's binaries in the folder `MUSTER_BINARIES`.
+/// It finds the NATS server in `MUSTER_NATS_SERVER`, and the product's binaries beside itself.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let server = nats::server()?;
     process::timed("building with optimisation", || {
@@ -25,7 +24,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         std::process::Command::new(binaries.join("muster-bench"))
             .current_dir(workspace::root())
             .args(&arguments.words)
-            .env("MUSTER_NATS_SERVER", server)
-            .env("MUSTER_BINARIES", &binaries),
+            .env("MUSTER_NATS_SERVER", server),
     )
 }

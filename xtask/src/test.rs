@@ -3,9 +3,10 @@
 //! | variable | what the tests find there |
 //! |---|---|
 //! | `MUSTER_NATS_SERVER` | a NATS server to start |
-//! | `MUSTER_BINARIES` | the folder of the product's own binaries |
 //! | `MUSTER_TEST_AWS`, `MUSTER_TEST_PYTHON` | the AWS command line; a Python with boto3, nats-py and gRPC |
 //! | `MUSTER_TEST_POSTGRES` | a PostgreSQL server to make databases on; only with `--postgres` or `CI=true` |
+//!
+//! The product's own binaries lie beside the tests, in `target/debug`.
 
 use std::process::Command;
 use std::time::Instant;
@@ -13,7 +14,6 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::postgres::Cluster;
-use crate::workspace::Profile;
 use crate::{nats, process, python, workspace};
 
 #[derive(clap::Args)]
@@ -48,11 +48,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     process::timed("building binaries and tests", || {
         process::run(&mut workspace::cargo(&["build", "--workspace", "--bins", "--tests"]))
     })?;
-    let binaries = workspace::binaries(Profile::Dev)?;
     let prepare = |command: &mut Command| {
-        command
-            .env("MUSTER_NATS_SERVER", &server)
-            .env("MUSTER_BINARIES", &binaries);
+        command.env("MUSTER_NATS_SERVER", &server);
         if let Some(judges) = &judges {
             command
                 .env("MUSTER_TEST_AWS", &judges.aws)

@@ -1,23 +1,37 @@
-//! The same operations over each surface, by clients that nobody here wrote.
+//! One command over each surface, by clients that nobody here wrote.
 
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::stack::Stack;
 use crate::python::Judges;
 use crate::{process, workspace};
 
+const COMMAND_WITHIN: Duration = Duration::from_secs(60);
+
 /// A way to reach Muster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Surface {
-    /// A request with JSON, by nats-py.
+    /// Requests with JSON, by nats-py.
     Nats,
-    /// gRPC by a client that knows only what reflection tells it.
+    /// gRPC, by a client that knows only what reflection tells it.
     Grpc,
-    /// AWS JSON 1.1 by the AWS command line.
+    /// AWS JSON 1.1, by the AWS command line.
     Aws,
+}
+
+/// What became of a command.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Outcome {
+    /// The status of the command.
+    pub(crate) status: String,
+    /// What the script said on one of the nodes.
+    pub(crate) output: String,
 }
 
 impl Surface {
@@ -31,106 +45,84 @@ impl Surface {
         }
     }
 
-    /// Calls an operation of Run Command; the question is in the form of the AWS API.
-    pub(crate) fn run_command(
-        self,
-        operation: &str,
-        question: &Value,
-        stack: &Stack,
-        judges: &Judges,
-    ) -> Result<Value> {
-        let ask = workspace::root().join("xtask/judges/ask.py");
-        let mut command = match self {
-            Self::Nats => {
-                let mut command = Command::new(&judges.python);
-                command
-                    .arg(ask)
-                    .arg("nats")
-                    .arg(format!("nats://{}", stack.address("MUSTER_NATS_PORT")))
-                    .arg(format!("muster.v1.api.RunCommand.{operation}"))
-                    .arg(in_protobuf_form(question).to_string());
-                command
-            }
-            Self::Grpc => {
-                let mut command = Command::new(&judges.python);
-                command
-                    .arg(ask)
-                    .arg("grpc")
-                    .arg(stack.address("MUSTER_RUN_COMMAND_PORT"))
-                    .arg(format!("muster.runcommand.v1.RunCommand/{operation}"))
-                    .arg(in_protobuf_form(question).to_string());
-                command
-            }
-            Self::Aws => aws(&verb(operation), question, stack, judges),
+    /// Runs a line of shell on all nodes with the tag and waits for its end.
+    pub(crate) fn run(self, tag: (&str, &str), line: &str, stack: &Stack, judges: &Judges) -> Result<Outcome> {
+        let (script, address) = match self {
+            Self::Nats => (
+                "nats_client.py",
+                format!("nats://{}", stack.address("MUSTER_NATS_PORT")),
+            ),
+            Self::Grpc => ("reflection_client.py", stack.address("MUSTER_RUN_COMMAND_PORT")),
+            Self::Aws => return by_aws(tag, line, stack, judges),
         };
-        let answer = process::output(&mut command)?;
-        // The AWS command line prints nothing at all for an empty answer.
-        if answer.trim().is_empty() {
-            return Ok(Value::Null);
+        let answer = process::output(
+            Command::new(&judges.python)
+                .arg(workspace::root().join("tests/scripts").join(script))
+                .args([&address, &format!("tag:{}", tag.0), tag.1, line]),
+        )?;
+        serde_json::from_str(&answer).with_context(|| format!("{script} answered {answer}"))
+    }
+}
+
+fn by_aws(tag: (&str, &str), line: &str, stack: &Stack, judges: &Judges) -> Result<Outcome> {
+    let parameters = json!({ "commands": [line] }).to_string();
+    let targets = format!("Key=tag:{},Values={}", tag.0, tag.1);
+    let sent = aws(
+        &[
+            "send-command",
+            "--document-name",
+            "AWS-RunShellScript",
+            "--targets",
+            &targets,
+        ]
+        .into_iter()
+        .chain([
+            "--parameters",
+            &parameters,
+            "--max-concurrency",
+            "10",
+            "--max-errors",
+            "10",
+        ])
+        .collect::<Vec<_>>(),
+        stack,
+        judges,
+    )?;
+    let id = sent["Command"]["CommandId"]
+        .as_str()
+        .context("send-command gave no CommandId")?;
+    let status = process::until(COMMAND_WITHIN, "the command has ended", || {
+        let listed = aws(&["list-commands", "--command-id", id], stack, judges)?;
+        match listed["Commands"][0]["Status"].as_str() {
+            Some("Pending" | "InProgress") | None => bail!("list-commands says {listed}"),
+            Some(status) => Ok(status.to_owned()),
         }
-        serde_json::from_str(&answer).with_context(|| format!("the answer to {operation} is not JSON: {answer}"))
-    }
+    })?;
+    let listed = aws(
+        &["list-command-invocations", "--command-id", id, "--details"],
+        stack,
+        judges,
+    )?;
+    let output = listed["CommandInvocations"][0]["CommandPlugins"][0]["Output"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    Ok(Outcome { status, output })
 }
 
-/// `aws ssm <verb>` with any region and any keys: on loopback nobody asks for more.
-pub(crate) fn aws(verb: &str, question: &Value, stack: &Stack, judges: &Judges) -> Command {
-    let mut command = Command::new(&judges.aws);
-    command
-        .args(["ssm", verb, "--output", "json", "--endpoint-url"])
-        .arg(format!("http://{}", stack.address("MUSTER_GATEWAY_PORT")))
-        .arg("--cli-input-json")
-        .arg(question.to_string())
-        .env("AWS_DEFAULT_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "anything")
-        .env("AWS_SECRET_ACCESS_KEY", "anything");
-    command
-}
-
-/// `SendCommand` is `send-command` at the terminal.
-fn verb(operation: &str) -> String {
-    let mut verb = String::new();
-    for (index, letter) in operation.chars().enumerate() {
-        if letter.is_uppercase() && index > 0 {
-            verb.push('-');
-        }
-        verb.push(letter.to_ascii_lowercase());
-    }
-    verb
-}
-
-/// Protobuf's JSON puts a list that is the value of a map into a message of its own.
-fn in_protobuf_form(question: &Value) -> Value {
-    let mut question = question.clone();
-    if let Some(parameters) = question.get_mut("Parameters").and_then(Value::as_object_mut) {
-        for value in parameters.values_mut() {
-            *value = serde_json::json!({ "items": value.take() });
-        }
-    }
-    question
-}
-
-/// What an invocation came to, as all surfaces spell it.
-pub(crate) fn ended(invocation: &Value) -> Result<Option<&str>> {
-    let Some(details) = invocation.get("StatusDetails").and_then(Value::as_str) else {
-        bail!("an invocation has no StatusDetails: {invocation}");
-    };
-    let open = ["Pending", "InProgress", "Delayed", "Cancelling"];
-    Ok((!open.contains(&details)).then_some(details))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn operations_are_spelt_as_at_the_terminal() {
-        assert_eq!(verb("ListCommandInvocations"), "list-command-invocations");
-    }
-
-    #[test]
-    fn parameters_take_the_form_of_protobuf() {
-        let question = serde_json::json!({ "Comment": "c", "Parameters": { "commands": ["a", "b"] } });
-        let expected = serde_json::json!({ "Comment": "c", "Parameters": { "commands": { "items": ["a", "b"] } } });
-        assert_eq!(in_protobuf_form(&question), expected);
-    }
+/// `aws ssm …` with any region and any keys: requests are not authenticated yet.
+pub(crate) fn aws(words: &[&str], stack: &Stack, judges: &Judges) -> Result<Value> {
+    let answer = process::output(
+        Command::new(&judges.aws)
+            .arg("ssm")
+            .args(words)
+            .args(["--output", "json", "--endpoint-url"])
+            .arg(format!("http://{}", stack.address("MUSTER_GATEWAY_PORT")))
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "anything")
+            .env("AWS_SECRET_ACCESS_KEY", "anything")
+            .env("AWS_EC2_METADATA_DISABLED", "true"),
+    )?;
+    ensure!(!answer.trim().is_empty(), "aws ssm {} answered nothing", words[0]);
+    serde_json::from_str(&answer).with_context(|| format!("aws ssm {} answered {answer}", words[0]))
 }

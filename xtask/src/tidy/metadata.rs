@@ -32,7 +32,13 @@ pub(crate) struct Dependency {
 
 impl Metadata {
     pub(crate) fn read() -> Result<Self> {
-        let text = process::output(&mut workspace::cargo(&["metadata", "--format-version", "1"]))?;
+        let text = process::output(&mut workspace::cargo(&[
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+        ]))
+        .context("tidy needs an up-to-date Cargo.lock")?;
         serde_json::from_str(&text).context("cargo metadata is not of the form that tidy knows")
     }
 
