@@ -40,8 +40,11 @@ fn page(name: &str, sources: &[Source]) -> Vec<Finding> {
         .filter(|line| line.starts_with("##"))
         .map(|line| line.to_lowercase() + "\n")
         .collect();
+    let migrations = format!("services/{name}/migrations/");
+    let has_tables = sources.iter().any(|source| source.path.starts_with(&migrations));
     SECTIONS
         .iter()
+        .filter(|(word, _)| *word != "tables" || has_tables)
         .filter(|(word, _)| !headings.contains(word))
         .map(|(word, what)| Finding::in_file(&path, format!("no heading says \"{word}\": {what}")))
         .collect()
@@ -64,5 +67,20 @@ mod tests {
         let found = check(&[source("services/fleet/README.md", text)]);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].what.contains("metrics"));
+    }
+
+    #[test]
+    fn tables_are_asked_of_those_that_have_some() {
+        let page = || {
+            source(
+                "services/fleet/README.md",
+                "## It owns subjects, settings, metrics, down\n",
+            )
+        };
+        assert_eq!(check(&[page()]).len(), 0);
+        assert_eq!(
+            check(&[page(), source("services/fleet/migrations/0001_nodes.sql", "")]).len(),
+            1
+        );
     }
 }
