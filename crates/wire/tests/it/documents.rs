@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 const DEEPEST: usize = 5;
 
 /// Random decisions, taken from bytes so that proptest can shrink them; when they are used up, all are 0.
-pub struct Choices<'a>(std::slice::Iter<'a, u8>);
+pub(crate) struct Choices<'a>(std::slice::Iter<'a, u8>);
 
 impl<'a> Choices<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes.iter())
     }
 
@@ -22,7 +22,7 @@ impl<'a> Choices<'a> {
     }
 
     /// One of `0..end`.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::from(self.byte()) % end
     }
 
@@ -38,7 +38,7 @@ impl<'a> Choices<'a> {
 }
 
 /// All messages of the contract that stand for themselves in JSON.
-pub fn messages() -> Vec<MessageDescriptor> {
+pub(crate) fn messages() -> Vec<MessageDescriptor> {
     muster_proto::pool()
         .all_messages()
         .filter(|each| each.full_name().starts_with("muster.") && !each.is_map_entry())
@@ -46,7 +46,7 @@ pub fn messages() -> Vec<MessageDescriptor> {
 }
 
 /// A document whose members are all of the right type.
-pub fn document(of: &MessageDescriptor, choices: &mut Choices<'_>, depth: usize) -> Value {
+pub(crate) fn document(of: &MessageDescriptor, choices: &mut Choices<'_>, depth: usize) -> Value {
     if facts::message(of).transparent {
         let only = of.fields().next().expect("a transparent message has one member");
         return member(&only, choices, depth, true);

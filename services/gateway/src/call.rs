@@ -1,0 +1,94 @@
+//! From a JSON text over the bus to a JSON text.
+
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, HeaderMap};
+use bytes::Bytes;
+use muster_wire::{CallOptions, Failure, NatsChannel, Reason, Refusal, aws_json, limits, subject};
+use prost_reflect::prost::Message as _;
+use prost_reflect::{DynamicMessage, MethodDescriptor};
+
+/// Room for headers in a message on the bus, in bytes.
+const HEADERS: usize = 4096;
+/// Every bus takes messages of this length.
+const SURELY_TAKEN: usize = 512 * 1024;
+
+/// Calls services.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    nats: Client,
+    channel: NatsChannel,
+}
+
+impl Caller {
+    pub(crate) fn new(nats: Client) -> Self {
+        Self {
+            channel: NatsChannel::new(nats.clone()),
+            nats,
+        }
+    }
+
+    /// Calls an operation and waits at most so long for its answer.
+    pub(crate) async fn call(
+        &self,
+        method: &MethodDescriptor,
+        request: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, Failure> {
+        if request.len() > SURELY_TAKEN && request.len() + HEADERS > self.nats.server_info().max_payload {
+            return Err(too_large());
+        }
+        // The client would keep the request and send it when the bus is back, long after the caller was told that
+        // nothing happened.
+        if self.nats.connection_state() != State::Connected {
+            let what = "the bus".to_owned();
+            return Err(Failure::Unavailable { what });
+        }
+        let service = method.parent_service();
+        let subject = subject::api(service.name(), method.name());
+        let channel = self.channel.clone().with_options(CallOptions { timeout });
+        let answer = match channel.request(subject, HeaderMap::new(), request).await {
+            Ok(answer) => answer,
+            Err(status) => return Err(failure(&status, service.name())),
+        };
+        let message = DynamicMessage::decode(method.output(), answer).map_err(Failure::internal)?;
+        Ok(aws_json::encode(&message).into())
+    }
+}
+
+/// What a status means for the caller, who knows services by name and nothing of the bus.
+fn failure(status: &tonic::Status, service: &str) -> Failure {
+    match Failure::from_status(status) {
+        Failure::Unavailable { what } => {
+            tracing::warn!(service, what, "unavailable");
+            Failure::Unavailable {
+                what: service.to_owned(),
+            }
+        }
+        Failure::Internal(cause) => {
+            tracing::error!(service, error = &*cause as &dyn std::error::Error, "a service failed");
+            Failure::Internal(cause)
+        }
+        other => other,
+    }
+}
+
+/// The protobuf of a request body.
+///
+/// What only the text shows to be wrong is answered here, together with everything else that is wrong;
+/// all other limits are the service's to check, with the same words.
+pub(crate) fn request(method: &MethodDescriptor, body: &[u8]) -> Result<Bytes, Refusal> {
+    let decoded = aws_json::decode(body, method.input())?;
+    if decoded.violations.is_empty() {
+        return Ok(decoded.message.encode_to_vec().into());
+    }
+    let mut violations = decoded.violations;
+    violations.extend(limits::check(&decoded.message));
+    Err(limits::refuse(&violations))
+}
+
+/// The body is longer than is taken.
+pub(crate) fn too_large() -> Failure {
+    Refusal::new(Reason::RequestEntityTooLargeException, "The request body is too large").into()
+}

@@ -1,0 +1,256 @@
+//! The port: one request from its first byte to its answer.
+//!
+//! The order is AWS's: target, credentials, body, limits; then the service takes over.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Request, Response, StatusCode, request};
+use axum::routing::get;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use muster_boot::Tasks;
+use muster_model::Clock;
+use muster_proto::facts;
+use muster_wire::{Failure, Reason, Refusal, trace};
+use prost_reflect::MethodDescriptor;
+use tracing::{Instrument as _, Span, field, info_span};
+use uuid::Uuid;
+
+use crate::answer::Answer;
+use crate::call::{self, Caller};
+use crate::config::Settings;
+use crate::credentials;
+use crate::metrics::Metrics;
+use crate::repeats::{Claim, Key, Pending, Repeats, Ticket};
+use crate::target::{self, Operation};
+
+/// What is answered in where the request names no content type that we know.
+const DEFAULT_CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+/// Longest time for a body to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of a body that is too long is read all the same, in multiples of what is taken: a caller who is cut off
+/// while sending never reads why.
+const DRAINED: usize = 8;
+/// How long a call that must not run twice is waited for. Its caller is told earlier to come again; a repeat then
+/// finds this answer. Services give up after a minute themselves.
+const LONGEST_CALL: Duration = Duration::from_secs(65);
+/// Longest `amz-sdk-invocation-id` that counts, in bytes; SDKs send 36.
+const LONGEST_INVOCATION: usize = 128;
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct Surface {
+    settings: Settings,
+    caller: Caller,
+    metrics: Metrics,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+    repeats: Repeats,
+}
+
+/// What becomes known of a request on its way, for the log.
+#[derive(Debug, Default)]
+struct Seen {
+    operation: Option<String>,
+    access_key: Option<String>,
+    bytes: usize,
+}
+
+/// All paths of the surface, and the plain ones that every service has.
+pub(crate) fn routes(surface: Arc<Surface>, plain: Router) -> Router {
+    Router::new()
+        .route(
+            "/",
+            get(|| async { "Muster answers AWS JSON 1.1 here.\n" }).post(answer),
+        )
+        .with_state(surface)
+        .merge(plain)
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(nothing_here)
+}
+
+async fn nothing_here() -> Response<Body> {
+    let answer = Answer {
+        status: StatusCode::NOT_FOUND,
+        ..Answer::failure(&target::unknown())
+    };
+    answer.into_response(Uuid::new_v4(), DEFAULT_CONTENT_TYPE)
+}
+
+async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> Response<Body> {
+    let started = Instant::now();
+    let id = Uuid::new_v4();
+    let span = info_span!(
+        "request",
+        otel.name = "gateway",
+        otel.kind = "server",
+        request_id = %id,
+        operation = field::Empty,
+        code = field::Empty,
+    );
+    trace::continue_from_http(&span, request.headers());
+    async {
+        let mut seen = Seen::default();
+        let (head, body) = request.into_parts();
+        let content_type = target::content_type(&head.headers);
+        let outcome = match &content_type {
+            Ok(_) => surface.serve(&head, body, &mut seen).await,
+            Err(_) => Err(target::unknown()),
+        };
+        let answer = outcome.unwrap_or_else(|failure| Answer::failure(&failure));
+        surface.note(id, &seen, &answer, started.elapsed());
+        answer.into_response(id, content_type.unwrap_or(DEFAULT_CONTENT_TYPE))
+    }
+    .instrument(span)
+    .await
+}
+
+impl Surface {
+    pub(crate) fn new(
+        settings: &Settings,
+        caller: Caller,
+        metrics: Metrics,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            settings: settings.clone(),
+            caller,
+            metrics,
+            clock,
+            tasks,
+            repeats: Repeats::default(),
+        }
+    }
+
+    async fn serve(self: &Arc<Self>, head: &request::Parts, body: Body, seen: &mut Seen) -> Result<Answer, Failure> {
+        let operation = Operation::of(&head.headers)?;
+        seen.operation = Some(operation.name().to_owned());
+        Span::current().record("otel.name", operation.name());
+        let access_key = credentials::access_key(&head.headers, head.uri.query())?;
+        seen.access_key = Some(access_key.clone());
+        let method = match operation {
+            Operation::Served(method) => method,
+            Operation::NotYet(operation) => return Err(Failure::Unsupported { operation }),
+        };
+        let body = read(body, self.settings.max_body_bytes).await?;
+        seen.bytes = body.len();
+        let request = call::request(method, &body)?;
+        match invocation(&head.headers) {
+            Some(invocation) if !facts::operation(method).idempotent => {
+                let key = Key::of(&access_key, invocation, method.full_name(), &body);
+                self.once(key, method, request).await
+            }
+            _ => {
+                let timeout = self.settings.timeout(facts::operation(method).idempotent);
+                self.caller.call(method, request, timeout).await.map(Answer::success)
+            }
+        }
+    }
+
+    /// Calls what must not run twice, or waits for the call that runs already.
+    async fn once(
+        self: &Arc<Self>,
+        key: Key,
+        method: &'static MethodDescriptor,
+        request: Bytes,
+    ) -> Result<Answer, Failure> {
+        let pending = match self.repeats.claim(key, self.clock.now()) {
+            Claim::Repeat(pending) => pending,
+            Claim::First(ticket) => {
+                let pending = ticket.pending();
+                let surface = Arc::clone(self);
+                let flight = async move {
+                    surface.fly(ticket, method, request).await;
+                    Ok(())
+                };
+                // The call goes on when its caller hangs up: a repeat wants its answer.
+                self.tasks.spawn("call", flight.instrument(Span::current()));
+                pending
+            }
+        };
+        wait(pending, self.settings.timeout(false)).await
+    }
+
+    async fn fly(&self, ticket: Ticket, method: &MethodDescriptor, request: Bytes) {
+        let outcome = self.caller.call(method, request, LONGEST_CALL).await;
+        // A refusal did nothing, and neither did a service that is away; of the rest nobody can be sure.
+        let done = !matches!(
+            outcome,
+            Err(Failure::Refused(_) | Failure::Unsupported { .. } | Failure::Unavailable { .. })
+        );
+        self.repeats.settle(ticket, Answer::from(outcome), done);
+    }
+
+    /// Log and metrics. Bodies are in neither.
+    fn note(&self, id: Uuid, seen: &Seen, answer: &Answer, took: Duration) {
+        let operation = seen.operation.as_deref().unwrap_or_default();
+        Span::current()
+            .record("operation", operation)
+            .record("code", answer.code());
+        self.metrics.record(operation, answer.code(), took);
+        tracing::info!(
+            request_id = %id,
+            access_key = seen.access_key.as_deref().unwrap_or_default(),
+            operation,
+            code = answer.code(),
+            status = answer.status.as_u16(),
+            milliseconds = took.as_secs_f64() * 1e3,
+            bytes_in = seen.bytes,
+            bytes_out = answer.body.len(),
+            "answered"
+        );
+    }
+}
+
+async fn wait(mut pending: Pending, timeout: Duration) -> Result<Answer, Failure> {
+    let settled = tokio::time::timeout(timeout, pending.wait_for(Option::is_some)).await;
+    match settled {
+        Err(_) => Err(Failure::Deadline),
+        Ok(Err(_)) => Err(Failure::internal("a call ended without an answer")),
+        Ok(Ok(answer)) => (*answer).clone().ok_or(Failure::Deadline),
+    }
+}
+
+/// Reads a body of at most `most` bytes.
+async fn read(body: Body, most: usize) -> Result<Bytes, Failure> {
+    tokio::time::timeout(BODY_TIMEOUT, read_whole(body, most))
+        .await
+        .unwrap_or_else(|_| Err(broken_off()))
+}
+
+async fn read_whole(mut body: Body, most: usize) -> Result<Bytes, Failure> {
+    let mut whole = BytesMut::new();
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| broken_off())?.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length <= most {
+            whole.extend_from_slice(&data);
+        } else if length > most.saturating_mul(DRAINED) {
+            break;
+        }
+    }
+    if length > most {
+        return Err(call::too_large());
+    }
+    Ok(whole.freeze())
+}
+
+fn broken_off() -> Failure {
+    Refusal::new(Reason::SerializationException, "The body broke off").into()
+}
+
+fn invocation(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get("amz-sdk-invocation-id")?
+        .to_str()
+        .ok()
+        .filter(|id| (1..=LONGEST_INVOCATION).contains(&id.len()))
+}

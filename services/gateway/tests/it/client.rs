@@ -1,0 +1,117 @@
+//! A caller that writes HTTP by hand, so that nothing is put right on the way.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/ssm/aws4_request, \
+                             SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=00ff";
+
+/// A request before it is sent.
+#[derive(Clone)]
+pub(crate) struct Call {
+    start: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Call {
+    /// A request with no headers but those that HTTP wants.
+    pub(crate) fn bare(method: &str, path: &str) -> Self {
+        Self {
+            start: format!("{method} {path} HTTP/1.1"),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// A request as the real clients send it.
+    pub(crate) fn of(operation: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self::bare("POST", "/")
+            .with("X-Amz-Target", &format!("AmazonSSM.{operation}"))
+            .with("Content-Type", "application/x-amz-json-1.1")
+            .with("X-Amz-Date", "20260101T000000Z")
+            .with("Authorization", AUTHORIZATION)
+            .body(body)
+    }
+
+    /// With this header instead of one of the same name.
+    pub(crate) fn with(self, name: &str, value: &str) -> Self {
+        let mut call = self.without(name);
+        call.headers.push((name.to_owned(), value.to_owned()));
+        call
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub(crate) async fn send(&self, to: SocketAddr) -> Reply {
+        let mut text = format!("{}\r\nHost: {to}\r\nConnection: close\r\n", self.start);
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str(&format!("Content-Length: {}\r\n\r\n", self.body.len()));
+        let mut stream = TcpStream::connect(to).await.expect("the gateway listens");
+        stream.write_all(text.as_bytes()).await.expect("the gateway reads");
+        stream
+            .write_all(&self.body)
+            .await
+            .expect("the gateway reads the whole body");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("the gateway answers");
+        Reply::read(&answer)
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) text: String,
+}
+
+impl Reply {
+    fn read(answer: &[u8]) -> Self {
+        let answer = String::from_utf8(answer.to_vec()).expect("text");
+        let (head, text) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status");
+        Self {
+            status: status.parse().expect("a number"),
+            headers: lines
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
+            text: text.to_owned(),
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut all = self.headers.iter().filter(|(known, _)| known == name);
+        let found = all.next().map(|(_, value)| value.as_str());
+        assert!(all.next().is_none(), "{name} stands there twice");
+        found
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The error word and the text, wherever it stands.
+    pub(crate) fn error(&self) -> (String, String) {
+        let json = self.json();
+        let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(self.header("x-amzn-errortype"), json["__type"].as_str());
+        (text("__type"), text("message") + &text("Message"))
+    }
+}

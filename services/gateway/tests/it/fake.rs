@@ -1,0 +1,81 @@
+//! A service in the place of run-command.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use muster_proto::runcommand::v1::run_command_server::RunCommand;
+use muster_proto::runcommand::v1::{
+    CancelCommandRequest, CancelCommandResult, Command, GetCommandInvocationRequest, GetCommandInvocationResult,
+    ListCommandsRequest, ListCommandsResult, SendCommandRequest, SendCommandResult,
+};
+use muster_wire::{Failure, Reason, Refusal};
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status};
+
+/// Does what the comment of a command says.
+#[derive(Debug)]
+pub(crate) struct Fake {
+    /// Commands that were run.
+    pub(crate) ran: AtomicUsize,
+    /// Commands with the comment `wait` take a permit before they answer.
+    pub(crate) gate: Semaphore,
+}
+
+impl Fake {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            ran: AtomicUsize::new(0),
+            gate: Semaphore::new(0),
+        })
+    }
+
+    pub(crate) fn ran(&self) -> usize {
+        self.ran.load(Ordering::SeqCst)
+    }
+}
+
+#[tonic::async_trait]
+impl RunCommand for Fake {
+    async fn send_command(&self, request: Request<SendCommandRequest>) -> Result<Response<SendCommandResult>, Status> {
+        let request = request.into_inner();
+        let number = self.ran.fetch_add(1, Ordering::SeqCst) + 1;
+        match request.comment.as_deref() {
+            Some("wait") => self.gate.acquire().await.expect("an open gate").forget(),
+            Some("break") => return Err(Failure::internal("password=hunter2").into()),
+            Some("refuse") => return Err(Refusal::new(Reason::InvalidDocument, "no such document").into()),
+            Some("away") => {
+                let what = "the database".to_owned();
+                return Err(Failure::Unavailable { what }.into());
+            }
+            _ => {}
+        }
+        let command = Command {
+            command_id: Some(format!("{number:0>36}")),
+            document_name: request.document_name,
+            parameters: request.parameters,
+            ..Command::default()
+        };
+        Ok(Response::new(SendCommandResult { command: Some(command) }))
+    }
+
+    async fn list_commands(
+        &self,
+        request: Request<ListCommandsRequest>,
+    ) -> Result<Response<ListCommandsResult>, Status> {
+        if request.into_inner().next_token.as_deref() == Some("wait") {
+            self.gate.acquire().await.expect("an open gate").forget();
+        }
+        Ok(Response::new(ListCommandsResult::default()))
+    }
+
+    async fn get_command_invocation(
+        &self,
+        _: Request<GetCommandInvocationRequest>,
+    ) -> Result<Response<GetCommandInvocationResult>, Status> {
+        Err(Refusal::new(Reason::InvocationDoesNotExist, "no such invocation").into())
+    }
+
+    async fn cancel_command(&self, _: Request<CancelCommandRequest>) -> Result<Response<CancelCommandResult>, Status> {
+        Ok(Response::new(CancelCommandResult::default()))
+    }
+}

@@ -1,0 +1,94 @@
+//! What operators see, and what nobody may see.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use crate::client::Call;
+use crate::world::World;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text")
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_the_request_and_none_of_its_values() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        // One level lower, the NATS client writes out every message: muster-boot does not let it.
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(move || writer.clone())
+        .finish();
+    // The test's runtime has one thread, so this sees the gateway and the service.
+    let guard = tracing::subscriber::set_default(subscriber);
+    let world = World::start().await;
+    let body = r#"{"DocumentName":"AWS-RunShellScript","Parameters":{"commands":["echo hunter2"]}}"#;
+    let id = world.call("SendCommand", body).await;
+    let id = id.header("x-amzn-requestid").expect("an id").to_owned();
+    world.call("SendCommand", &body.replace("]}", "],\"x\":5}")).await;
+    world.call("SendCommand", &body.replace("AWS-", "?")).await;
+    drop(guard);
+
+    let log = lines.text();
+    let line = log
+        .lines()
+        .find(|line| line.contains("\"answered\"") && line.contains(&id))
+        .unwrap_or_else(|| panic!("{log}"));
+    for part in [
+        "AKIDEXAMPLE",
+        "SendCommand",
+        "\"OK\"",
+        "milliseconds",
+        "bytes_in",
+        "bytes_out",
+    ] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+    assert!(log.contains("DEVELOPMENT MODE"));
+    assert!(!log.contains("hunter2"), "{log}");
+    assert!(!log.contains("00ff"), "a signature is in the log");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_operation_and_code() {
+    let world = World::start().await;
+    world.call("ListCommands", "{}").await;
+    world.call("ListCommands", "{}").await;
+    world.call("ListCommands", "nonsense").await;
+    world.call("MadeUpByACaller", "{}").await;
+    let metrics = world.send(&Call::bare("GET", "/metrics")).await.text;
+    for line in [
+        "muster_gateway_requests_total{operation=\"ListCommands\",code=\"OK\"} 2",
+        "muster_gateway_requests_total{operation=\"ListCommands\",code=\"SerializationException\"} 1",
+        "muster_gateway_requests_total{operation=\"\",code=\"UnknownOperationException\"} 1",
+        "muster_gateway_request_duration_seconds_count{operation=\"ListCommands\"} 3",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    assert!(!metrics.contains("MadeUpByACaller"));
+}
+
+#[tokio::test]
+async fn after_stop_nothing_is_answered() {
+    let World { gateway, nats, .. } = World::start().await;
+    let address = gateway.address();
+    gateway.stop(std::time::Duration::from_secs(5)).await;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    drop(nats);
+}
