@@ -104,10 +104,10 @@ mod tests {
     #[test]
     fn without_authentication_only_loopback_is_listened_on() {
         let check = |address: &str, anywhere| admit(address.parse().unwrap(), anywhere).is_ok();
-        assert!(check("127.0.0.1:8700", false));
-        assert!(check("[::1]:8700", false));
-        assert!(!check("0.0.0.0:8700", false));
-        assert!(!check("10.0.0.7:8700", false));
-        assert!(check("0.0.0.0:8700", true));
+        assert!(check("127.0.0.1:8686", false));
+        assert!(check("[::1]:8686", false));
+        assert!(!check("0.0.0.0:8686", false));
+        assert!(!check("10.0.0.7:8686", false));
+        assert!(check("0.0.0.0:8686", true));
     }
 }

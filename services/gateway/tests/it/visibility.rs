@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use futures::StreamExt as _;
+
 use crate::client::Call;
 use crate::world::World;
 
@@ -91,4 +93,45 @@ async fn after_stop_nothing_is_answered() {
     gateway.stop(std::time::Duration::from_secs(5)).await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
     drop(nats);
+}
+
+#[tokio::test]
+async fn the_caller_s_trace_goes_on_behind_the_gateway() {
+    use opentelemetry::trace::TracerProvider as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    opentelemetry::global::set_text_map_propagator(opentelemetry_sdk::propagation::TraceContextPropagator::new());
+    let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder().build();
+    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("gateway"));
+    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans));
+
+    let mut world = World::start().await;
+    world.unmount().await;
+    let nats = world.nats.client().await;
+    let mut requests = nats
+        .subscribe("muster.v1.api.RunCommand.*")
+        .await
+        .expect("a subscription");
+    nats.flush().await.expect("the bus");
+
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    for operation in ["ListCommands", "SendCommand"] {
+        let call = Call::of(operation, "{}")
+            .with("traceparent", &format!("00-{trace}-b7ad6b7169203331-01"))
+            .with("amz-sdk-invocation-id", operation);
+        let address = world.address();
+        let answer = tokio::spawn(async move { call.send(address).await });
+        let request = requests.next().await.expect("a request");
+        let headers = request.headers.expect("headers");
+        let parent = headers.get("traceparent").expect("a trace").as_str();
+        assert!(parent.contains(trace), "{parent}");
+        assert!(
+            !parent.contains("b7ad6b7169203331"),
+            "the gateway's own span is missing: {parent}"
+        );
+        let reply = request.reply.expect("an inbox");
+        nats.publish(reply, bytes::Bytes::new()).await.expect("the bus");
+        assert_eq!(answer.await.expect("an answer").status, 200);
+    }
+    drop(guard);
 }
