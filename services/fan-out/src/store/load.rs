@@ -1,0 +1,137 @@
+//! A rollout as it stands.
+
+use std::collections::HashSet;
+
+use muster_model::{RolloutId, Timestamp};
+use muster_store::{Column, Db, StoreError, json, read};
+use sqlx::FromRow;
+
+use super::row::{TargetRow, decode, micros, number};
+use crate::domain::Saved;
+
+/// Whose a rollout is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ownership {
+    pub(crate) holder: String,
+    pub(crate) fence: i64,
+    /// Whether the holder has given a sign of life lately.
+    pub(crate) alive: bool,
+    pub(crate) settled: bool,
+}
+
+/// What is stored of a rollout.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// `StartRolloutRequest`, encoded.
+    pub(crate) request: Vec<u8>,
+    pub(crate) concurrency: u32,
+    pub(crate) errors_allowed: u32,
+    pub(crate) traceparent: String,
+    pub(crate) told: i64,
+    pub(crate) saved: Saved,
+}
+
+/// News that the owner has not taken.
+#[derive(Debug)]
+pub(crate) struct Untold {
+    pub(crate) sequence: i64,
+    pub(crate) transitions: u32,
+    /// `RecordRequest`, encoded.
+    pub(crate) payload: Vec<u8>,
+}
+
+#[derive(FromRow)]
+struct OwnershipRow {
+    holder: String,
+    fence: i64,
+    lease_until: i64,
+    settled_at: Option<i64>,
+}
+
+/// Which of these rollouts there are.
+pub(crate) async fn known(db: &Db, ids: &[RolloutId]) -> Result<HashSet<RolloutId>, StoreError> {
+    const KNOWN: &str = "
+        select o.rollout_id from {rows} as r join rollout as o on o.rollout_id = r.rollout_id";
+    let rows: Vec<_> = ids.iter().map(|id| (id,)).collect();
+    let (sql, rows) = (db.with_rows(KNOWN, &[Column::Text("rollout_id")]), json(&rows));
+    let known: Vec<String> = read!(db, pool => sqlx::query_scalar(sql).bind(&rows).fetch_all(pool).await)?;
+    known.iter().map(|id| id.parse().map_err(StoreError::corrupt)).collect()
+}
+
+/// Whose a rollout is; nothing if there is no such rollout.
+pub(crate) async fn ownership(db: &Db, id: RolloutId, now: Timestamp) -> Result<Option<Ownership>, StoreError> {
+    let sql = "select holder, fence, lease_until, settled_at from rollout where rollout_id = $1";
+    let row: Option<OwnershipRow> =
+        read!(db, pool => sqlx::query_as(sql).bind(id.to_string()).fetch_optional(pool).await)?;
+    Ok(row.map(|row| Ownership {
+        holder: row.holder,
+        fence: row.fence,
+        alive: row.lease_until >= micros(now),
+        settled: row.settled_at.is_some(),
+    }))
+}
+
+#[derive(FromRow)]
+struct RolloutRow {
+    request: String,
+    concurrency: i64,
+    errors_allowed: i64,
+    traceparent: String,
+    cancelled: bool,
+    breached: bool,
+    dispatched: i64,
+    told: i64,
+}
+
+/// A rollout as it stands; nothing if there is no such rollout.
+pub(crate) async fn rollout(db: &Db, id: RolloutId) -> Result<Option<Stored>, StoreError> {
+    const ROLLOUT: &str = "
+        select request, concurrency, errors_allowed, traceparent, cancelled, breached, dispatched, told
+        from rollout where rollout_id = $1";
+    const TARGETS: &str = "
+        select position, phase, attempts, maybe_delivered, answered, late, cancel_requested, last_sequence
+        from rollout_target where rollout_id = $1 order by position";
+    let key = id.to_string();
+    // In this order: of two rows that do not fit together because a writer came between, the target's is the newer.
+    let row: Option<RolloutRow> = read!(db, pool => sqlx::query_as(ROLLOUT).bind(&key).fetch_optional(pool).await)?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let targets: Vec<TargetRow> = read!(db, pool => sqlx::query_as(TARGETS).bind(&key).fetch_all(pool).await)?;
+    let progress = targets.iter().map(TargetRow::progress).collect::<Result<_, _>>()?;
+    Ok(Some(Stored {
+        request: decode(&row.request)?,
+        concurrency: number(row.concurrency)?,
+        errors_allowed: number(row.errors_allowed)?,
+        traceparent: row.traceparent,
+        told: row.told,
+        saved: Saved {
+            cancelled: row.cancelled,
+            breached: row.breached,
+            cursor: number(row.dispatched)?,
+            progress,
+        },
+    }))
+}
+
+#[derive(FromRow)]
+struct UntoldRow {
+    sequence: i64,
+    transitions: i64,
+    payload: String,
+}
+
+/// What the owner of a rollout has not taken yet, in order.
+pub(crate) async fn untold(db: &Db, id: RolloutId) -> Result<Vec<Untold>, StoreError> {
+    let sql = "select sequence, transitions, payload from outbox where rollout_id = $1 order by sequence";
+    let rows: Vec<UntoldRow> = read!(db, pool => sqlx::query_as(sql).bind(id.to_string()).fetch_all(pool).await)?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Untold {
+                sequence: row.sequence,
+                transitions: number(row.transitions)?,
+                payload: decode(&row.payload)?,
+            })
+        })
+        .collect()
+}

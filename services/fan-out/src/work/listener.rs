@@ -1,0 +1,149 @@
+//! Hears the bus and hands the coordinator what concerns it.
+
+use async_nats::{Client, Message, SubscribeError, Subscriber};
+use futures::StreamExt;
+use muster_boot::{BoxError, Tasks};
+use muster_model::{NodeId, SignedDuration};
+use muster_proto::agent::v1::{Ack, PullRequest, ReplyRequest, Verdict};
+use muster_wire::subject::{self, RPC_REPLY, RPC_WORK_PULL, UP_ACK};
+use prost::Message as _;
+
+use super::delivery::Delivery;
+use super::input::{Door, Input, Inputs, NodeReply};
+use super::peers;
+use crate::contract::report;
+
+/// Of the replicas in this group one answers each request of a node.
+const GROUP: &str = "fan-out";
+
+/// The subscriptions of a replica.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    holder: String,
+    /// Every replica hears acks and greetings: only the one that works on a rollout knows it.
+    acks: Subscriber,
+    greetings: Subscriber,
+    /// One replica answers.
+    pulls: Subscriber,
+    replies: Subscriber,
+    unreachable: Subscriber,
+    peers: Subscriber,
+}
+
+impl Listener {
+    /// Subscribes. When this returns the broker knows.
+    pub(crate) async fn start(nats: &Client, delivery: &Delivery, holder: &str) -> Result<Self, BoxError> {
+        let listener = Self::subscribe(nats, delivery, holder).await?;
+        nats.flush().await?;
+        Ok(listener)
+    }
+
+    /// In whose name it listens.
+    pub(crate) fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    async fn subscribe(nats: &Client, delivery: &Delivery, holder: &str) -> Result<Self, SubscribeError> {
+        let in_group = |operation| nats.queue_subscribe(subject::rpc_of_all(operation), GROUP.to_owned());
+        Ok(Self {
+            holder: holder.to_owned(),
+            acks: nats.subscribe(subject::up_of_all(UP_ACK)).await?,
+            greetings: nats.subscribe(subject::rpc_of_all(RPC_WORK_PULL)).await?,
+            pulls: in_group(RPC_WORK_PULL).await?,
+            replies: in_group(RPC_REPLY).await?,
+            unreachable: nats.subscribe(delivery.inboxes()).await?,
+            peers: nats.subscribe(peers::subjects(holder)).await?,
+        })
+    }
+
+    /// Starts handing on what comes.
+    pub(crate) fn listen(self, tasks: &Tasks, coordinator: &Inputs) {
+        let hear = |name, from, read| spawn(tasks, name, from, coordinator.clone(), read);
+        hear("acks", self.acks, ack);
+        hear("greetings", self.greetings, present);
+        hear("pulls", self.pulls, pull);
+        hear("replies", self.replies, node_reply);
+        hear("unreachable", self.unreachable, |message| Delivery::unreachable(&message));
+        hear("peers", self.peers, peers::read);
+    }
+}
+
+type Read = fn(Message) -> Option<Input>;
+
+fn spawn(tasks: &Tasks, name: &'static str, mut from: Subscriber, coordinator: Inputs, read: Read) {
+    let stopping = tasks.stopping();
+    tasks.spawn(name, async move {
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = stopping.cancelled() => return Ok(()),
+                message = from.next() => message,
+            };
+            let Some(message) = message else {
+                return Err("the subscription ended".into());
+            };
+            // What cannot be read has nobody to be told: a node's subject token is enforced by the broker.
+            if let Some(input) = read(message)
+                && coordinator.send(input).await.is_err()
+            {
+                return Ok(());
+            }
+        }
+    });
+}
+
+fn ack(message: Message) -> Option<Input> {
+    let node = subject::node_of(&message.subject).ok()?;
+    let ack = Ack::decode(message.payload).ok()?;
+    let verdict = match ack.verdict() {
+        Verdict::Accepted => Door::Accepted,
+        Verdict::Busy => {
+            let after = i64::try_from(ack.retry_after_ms).unwrap_or(i64::MAX);
+            Door::Busy(SignedDuration::from_millis(after))
+        }
+        Verdict::Refused => Door::Refused(ack.reason),
+        Verdict::Unset => return None,
+    };
+    Some(Input::Ack {
+        node,
+        id: ack.run_id.parse().ok()?,
+        verdict,
+    })
+}
+
+fn present(message: Message) -> Option<Input> {
+    let node = subject::node_of(&message.subject).ok()?;
+    let pull = PullRequest::decode(message.payload).ok()?;
+    let runs = pull.unfinished_run_ids.iter();
+    Some(Input::Present {
+        node,
+        // Runs that no rollout can have started are none of ours.
+        unfinished: runs.filter_map(|id| id.parse().ok()).collect(),
+    })
+}
+
+fn pull(message: Message) -> Option<Input> {
+    Some(Input::Expected {
+        node: subject::node_of(&message.subject).ok()?,
+        reply: message.reply?,
+    })
+}
+
+fn node_reply(message: Message) -> Option<Input> {
+    let node = subject::node_of(&message.subject).ok()?;
+    reply(node, false, message)
+}
+
+/// Reads a node's report, from itself or passed on by another replica.
+pub(crate) fn reply(node: NodeId, forwarded: bool, message: Message) -> Option<Input> {
+    let request = ReplyRequest::decode(message.payload.clone()).ok()?;
+    Some(Input::Reply(Box::new(NodeReply {
+        node,
+        id: request.run_id.parse().ok()?,
+        report: report(&request.records)?,
+        records: request.records,
+        payload: message.payload,
+        forwarded,
+        reply: message.reply?,
+    })))
+}
