@@ -38,6 +38,7 @@ use tokio::net::UnixDatagram;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::os;
 use crate::settings::Settings;
 use crate::state::StateDir;
 
@@ -98,6 +99,11 @@ pub enum StartError {
 /// # Errors
 /// Only at the start; afterwards everything is retried for ever.
 pub async fn run(options: Options) -> Result<(), StartError> {
+    // Runners inherit from us, and scripts from them.
+    os::close_descriptors_on_exec().map_err(|source| StartError::System {
+        what: "a list of descriptors",
+        source,
+    })?;
     let unusable = |source| StartError::State {
         path: options.state.clone(),
         source,

@@ -3,15 +3,13 @@
 //! The records themselves lie in the runs' logs; here is only what is due.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::backoff::REPLY;
 use crate::journal::RunId;
 
 /// Requests on their way at the same time.
 const WIDTH: usize = 8;
-/// How long the start of a step waits for company: most steps are over by then, and one request tells it all.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The runs with news that nobody has confirmed.
 #[derive(Debug, Default)]
@@ -109,6 +107,8 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -137,17 +137,6 @@ mod tests {
         assert_eq!(outbox.take(now), Some(run));
         outbox.delivered(1, run);
         assert!(outbox.is_empty());
-    }
-
-    #[test]
-    fn a_result_overtakes_the_patience_of_a_start() {
-        let now = Instant::now();
-        let run = RunId::random();
-        let mut outbox = Outbox::default();
-        outbox.post(1, run, now + PATIENCE);
-        assert_eq!(outbox.take(now), None);
-        outbox.post(1, run, now);
-        assert_eq!(outbox.take(now), Some(run));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::agent::{Agent, Event, Phase, Run};
 use super::backoff::RUNNER;
-use super::outbox::PATIENCE;
 use super::runners::{self, RunnerProcess};
 use crate::journal::{self, History, RunId};
 
@@ -194,14 +193,8 @@ impl Agent {
             let status = history.result().map(|result| result.status().as_str_name());
             tracing::info!(run = %run, status, "run over");
         }
-        let now = Instant::now();
         if history.last_sequence() > known.confirmed {
-            let due = if history.open_step().is_some() {
-                now + PATIENCE
-            } else {
-                now
-            };
-            self.outbox.post(known.age, run, due);
+            self.outbox.post(known.age, run, Instant::now());
         } else if history.is_finished() {
             self.file_away(run);
         }

@@ -38,7 +38,7 @@ use crate::state::StateDir;
 use environment::{About, Account};
 use record::Recorder;
 use resume::Start;
-use step::{Finished, NEVER_RAN, STOPPED, Workshop};
+use step::{Finished, NEVER_RAN, STOPPED, Sign, Workshop};
 use stop::{Stop, StopSignal};
 
 /// What a runner that ran tells its parent by its exit code.
@@ -72,7 +72,6 @@ pub fn run(root: &Path, run: RunId) -> io::Result<Exit> {
     // Not being able to is normal for a process that a shell started as a job of its own.
     let _ = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    os::close_descriptors_on_exec()?;
     os::reset_signals();
     // Orphans of a step come to us, so that we can tell when a group is really empty.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
@@ -228,10 +227,12 @@ impl Job<'_, '_> {
                     let (index, name, action) = identity(step);
                     self.recorder
                         .add(News::StepStarted(StepStarted { index, name, action }));
-                    self.recorder.commit()?;
+                    self.recorder.commit_quietly()?;
                     let recorder = &mut *self.recorder;
-                    workshop.perform(parts, stop, &mut |group| {
-                        recorder.note(Fact::Process(Process { group }))
+                    workshop.perform(parts, stop, &mut |sign| match sign {
+                        // Without the note a successor cannot find the process; the step is not worse for it.
+                        Sign::Process(group) => drop(recorder.note(Fact::Process(Process { group }))),
+                        Sign::Lasting => recorder.announce(),
                     })
                 }
             },

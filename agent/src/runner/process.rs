@@ -27,6 +27,8 @@ use super::stop::{Stop, StopSignal};
 const DRAIN: Duration = Duration::from_secs(2);
 /// A pipe that is still held but silent for so long is given up.
 const QUIET: Duration = Duration::from_millis(200);
+/// A step that is over within a moment is told about once, at its end.
+const MOMENT: Duration = Duration::from_millis(500);
 /// How often a dying group is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long after SIGKILL the group may take to vanish.
@@ -111,14 +113,16 @@ impl Process {
     }
 
     /// Drains the streams into `captures` (standard output, standard error) until the end of the step.
+    /// `is_lasting` is called once if that takes more than a moment.
     pub(crate) fn wait(
         mut self,
         patience: Patience,
         captures: &mut [Capture; 2],
         stop: &mut StopSignal,
+        is_lasting: &mut dyn FnMut(),
     ) -> io::Result<End> {
         let mut buffer = vec![0; 64 * 1024];
-        let deadline = self.started.checked_add(patience.timeout);
+        let mut moment = Some(MOMENT);
         let reason = loop {
             if let Some(status) = self.child.try_wait()? {
                 self.drain_rest(captures, &mut buffer)?;
@@ -127,11 +131,15 @@ impl Process {
             if let Some(reason) = stop.reason() {
                 break End::Stopped(reason);
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
+            let elapsed = self.started.elapsed();
+            if elapsed >= patience.timeout {
                 break End::TimedOut;
             }
-            self.poll_once(left, captures, &mut buffer, Some(stop))?;
+            if moment.take_if(|moment| elapsed >= *moment).is_some() {
+                is_lasting();
+            }
+            let next = moment.unwrap_or(patience.timeout).min(patience.timeout) - elapsed;
+            self.poll_once(Some(next), captures, &mut buffer, Some(stop))?;
         };
         self.terminate(patience.grace, captures, &mut buffer)?;
         self.drain_rest(captures, &mut buffer)?;

@@ -79,6 +79,11 @@ impl<'a> Recorder<'a> {
         self.log.write()
     }
 
+    /// Makes what was added durable. It is announced later: most likely there will soon be more to tell.
+    pub(crate) fn commit_quietly(&mut self) -> io::Result<()> {
+        self.log.commit()
+    }
+
     /// Makes what was added durable and announces it.
     pub(crate) fn commit(&mut self) -> io::Result<()> {
         self.log.commit()?;
@@ -98,7 +103,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// The agent may be away; it reads the log when it comes back.
-    fn announce(&self) {
+    pub(crate) fn announce(&self) {
         if let Some(socket) = &self.socket {
             let _ = socket.send_to(self.run.to_string().as_bytes(), &self.agent);
         }

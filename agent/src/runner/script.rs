@@ -36,24 +36,20 @@ pub(crate) struct Interpreter {
 }
 
 /// Writes the script, mode 0700 in a directory of the same mode.
-pub(crate) fn write(directory: &Path, language: Language, text: &str) -> Result<PathBuf, ScriptError> {
-    let name = match language {
-        Language::Sh => "_script.sh",
-        Language::PowerShell => "_script.ps1",
-    };
-    let path = directory.join(name);
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), ScriptError> {
     let write = || {
-        make_private_directory(directory)?;
+        if let Some(directory) = path.parent() {
+            make_private_directory(directory)?;
+        }
         fs::File::options()
             .create(true)
             .truncate(true)
             .write(true)
             .mode(0o700)
-            .open(&path)?
+            .open(path)?
             .write_all(text.as_bytes())
     };
-    write().map_err(ScriptError::Write)?;
-    Ok(path)
+    write().map_err(ScriptError::Write)
 }
 
 /// Makes a directory and those above it, for the owner only.
@@ -174,7 +170,8 @@ mod tests {
     #[test]
     fn the_file_is_private() {
         let dir = tempfile::tempdir().unwrap();
-        let path = write(&dir.path().join("01-a"), Language::Sh, "echo a\necho b\n").unwrap();
+        let path = dir.path().join("run/step.sh");
+        write(&path, "echo a\necho b\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "echo a\necho b\n");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o777, 0o700);

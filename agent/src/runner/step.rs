@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use muster_document::action::{Action, Language};
@@ -81,6 +80,15 @@ pub(crate) fn obstacle(action: &Action) -> Option<String> {
     })
 }
 
+/// What is to be told while a step goes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sign {
+    /// It has a process, whose group this is.
+    Process(u32),
+    /// It takes more than a moment.
+    Lasting,
+}
+
 /// A part that ended.
 struct PartEnd {
     outcome: Outcome,
@@ -91,16 +99,11 @@ struct PartEnd {
 }
 
 impl Workshop<'_> {
-    /// Runs the parts of a step. `on_process` is told each process group before anything is waited for.
-    pub(crate) fn perform(
-        &self,
-        parts: &[PlannedPart],
-        stop: &mut StopSignal,
-        on_process: &mut dyn FnMut(u32) -> io::Result<()>,
-    ) -> Finished {
+    /// Runs the parts of a step, and tells what is to be told meanwhile.
+    pub(crate) fn perform(&self, parts: &[PlannedPart], stop: &mut StopSignal, tell: &mut dyn FnMut(Sign)) -> Finished {
         let mut ends: Vec<PartEnd> = Vec::with_capacity(parts.len());
         for part in parts {
-            let end = self.perform_part(part, stop, on_process);
+            let end = self.perform_part(part, stop, tell);
             let is_stopped = end.stop.is_some();
             ends.push(end);
             if is_stopped {
@@ -141,16 +144,10 @@ impl Workshop<'_> {
         }
     }
 
-    fn perform_part(
-        &self,
-        part: &PlannedPart,
-        stop: &mut StopSignal,
-        on_process: &mut dyn FnMut(u32) -> io::Result<()>,
-    ) -> PartEnd {
-        let directory = self.directory.join(part.directory());
+    fn perform_part(&self, part: &PlannedPart, stop: &mut StopSignal, tell: &mut dyn FnMut(Sign)) -> PartEnd {
         let capture = |name: &str, limit| {
             Capture::new(
-                directory.join(name),
+                self.file(part, name),
                 self.settings.output_bytes,
                 limit,
                 self.settings.keep,
@@ -160,9 +157,9 @@ impl Workshop<'_> {
         let mut trace = part.notes().to_vec();
         let kills_before = out_of_memory_kills();
         let end = self
-            .launch(part, &directory)
+            .launch(part)
             .map_err(|error| error.to_string())
-            .and_then(|launch| self.run(&launch, part, &mut captures, stop, on_process));
+            .and_then(|launch| self.run(&launch, part, &mut captures, stop, tell));
         let (outcome, code) = match &end {
             Ok(End::Exited(code)) => (self.outcome_of_code(*code, &mut trace), *code),
             Ok(End::Killed(signal)) => (Outcome::Failed, 128 + signal),
@@ -215,6 +212,12 @@ impl Workshop<'_> {
         }
     }
 
+    /// A file of a part. All lie in the run's one directory, because a directory costs as much as several files.
+    fn file(&self, part: &PlannedPart, ending: &str) -> PathBuf {
+        let stem = part.directory().replace('/', ".");
+        self.directory.join(format!("{stem}.{ending}"))
+    }
+
     fn outcome_of_code(&self, code: i32, trace: &mut Vec<String>) -> Outcome {
         match Outcome::of_exit_code(code, self.platform) {
             Outcome::SuccessAndReboot => {
@@ -225,10 +228,15 @@ impl Workshop<'_> {
         }
     }
 
-    fn launch(&self, part: &PlannedPart, directory: &Path) -> Result<Launch, ScriptError> {
+    fn launch(&self, part: &PlannedPart) -> Result<Launch, ScriptError> {
         let language = part.language().unwrap_or(Language::Sh);
         let text = part.script().unwrap_or_default();
-        let file = script::write(directory, language, &text)?;
+        let ending = match language {
+            Language::Sh => "sh",
+            Language::PowerShell => "ps1",
+        };
+        let file = self.file(part, ending);
+        script::write(&file, &text)?;
         let wanted = part.text("shell");
         let interpreter = script::interpreter(language, wanted.as_deref(), &self.settings.default_shell, &text)?;
         let downloads = self.directory.join("downloads");
@@ -263,17 +271,16 @@ impl Workshop<'_> {
         part: &PlannedPart,
         captures: &mut [Capture; 2],
         stop: &mut StopSignal,
-        on_process: &mut dyn FnMut(u32) -> io::Result<()>,
+        tell: &mut dyn FnMut(Sign),
     ) -> Result<End, String> {
         let process = Process::start(launch).map_err(|error| format!("cannot start {:?}: {error}", launch.program))?;
-        // Without the note a successor cannot find the process; the step itself is not worse for it.
-        let _ = on_process(process.group());
+        tell(Sign::Process(process.group()));
         let patience = Patience {
             timeout: Duration::from_secs(part.timeout_seconds()),
             grace: Duration::from_secs(self.settings.grace_seconds),
         };
         process
-            .wait(patience, captures, stop)
+            .wait(patience, captures, stop, &mut || tell(Sign::Lasting))
             .map_err(|error| format!("lost the process: {error}"))
     }
 }

@@ -162,7 +162,7 @@ async fn long_output_is_complete_on_the_node_and_cut_in_the_reply() {
     assert!(step.stdout.starts_with("1\n2\n") && step.stdout.ends_with("19999\n20000\n"));
     assert!(step.stdout.contains("--output truncated--"));
     assert!(step.output.chars().count() <= 2_500 && step.output.contains("---Output truncated---"));
-    let file = scene.agent.state().run(run).join("awsrunShellScript/only/stdout");
+    let file = scene.agent.state().run(run).join("awsrunShellScript.only.stdout");
     assert_eq!(std::fs::metadata(file).unwrap().len(), step.stdout_bytes);
 }
 
