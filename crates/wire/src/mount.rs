@@ -331,9 +331,10 @@ async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> R
 }
 
 /// The generated default of an operation says only "not yet implemented": put its name there.
+/// A refusal that says what is not supported has details, and stays as it is.
 fn name_unimplemented(status: Status, method: &MethodDescriptor) -> Status {
     match status.code() {
-        tonic::Code::Unimplemented => Status::unimplemented(method.name()),
+        tonic::Code::Unimplemented if status.details().is_empty() => Status::unimplemented(method.name()),
         _ => status,
     }
 }

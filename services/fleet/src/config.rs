@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// Settings of fleet; `config.default.toml` explains each key.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Seconds between two heartbeats of a node.
@@ -14,4 +14,77 @@ pub struct Settings {
     pub flush_seconds: u32,
     /// Whether nodes with `i-` ids can be tagged here.
     pub tag_i_nodes: bool,
+}
+
+/// Settings that contradict each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A period of nothing.
+    #[error("heartbeat_seconds and flush_seconds must be at least 1")]
+    Zero,
+    /// Nodes would be lost between two heartbeats.
+    #[error(
+        "connection_lost_seconds is {connection_lost_seconds}; it must be more than heartbeat_seconds and flush_seconds \
+         together, which are {least}, or nodes that are well would be shown as lost"
+    )]
+    Impatient {
+        /// As set.
+        connection_lost_seconds: u32,
+        /// What it must exceed.
+        least: u64,
+    },
+}
+
+impl Settings {
+    /// Checks that the settings fit together.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn validate(self) -> Result<(), SettingsError> {
+        if self.heartbeat_seconds == 0 || self.flush_seconds == 0 {
+            return Err(SettingsError::Zero);
+        }
+        let least = u64::from(self.heartbeat_seconds) + u64::from(self.flush_seconds);
+        if u64::from(self.connection_lost_seconds) <= least {
+            return Err(SettingsError::Impatient {
+                connection_lost_seconds: self.connection_lost_seconds,
+                least,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_fit_together() {
+        let (_, settings): (_, Settings) = muster_boot::load(crate::DEFAULTS, None).unwrap();
+        assert_eq!(settings.validate(), Ok(()));
+        assert_eq!(
+            (settings.heartbeat_seconds, settings.connection_lost_seconds),
+            (60, 180)
+        );
+        assert!(settings.flush_seconds <= 15);
+    }
+
+    #[test]
+    fn impatient_settings_are_refused() {
+        let (_, good): (_, Settings) = muster_boot::load(crate::DEFAULTS, None).unwrap();
+        let impatient = Settings {
+            connection_lost_seconds: 75,
+            ..good
+        };
+        assert!(matches!(
+            impatient.validate(),
+            Err(SettingsError::Impatient { least: 75, .. })
+        ));
+        let zero = Settings {
+            flush_seconds: 0,
+            ..good
+        };
+        assert_eq!(zero.validate(), Err(SettingsError::Zero));
+    }
 }

@@ -3,14 +3,19 @@
 use muster_store::StoreError;
 use muster_wire::Failure;
 
-/// A store that does not answer can be tried again; everything else is our fault.
+/// A store that does not answer, or a conflict with another replica, can be tried again; everything else is our fault.
 pub(crate) fn from_store(error: StoreError) -> Failure {
+    let unavailable = Failure::Unavailable {
+        what: "the database of fleet".to_owned(),
+    };
     match error {
         StoreError::Unavailable(cause) => {
             tracing::warn!(error = &cause as &dyn std::error::Error, "the database does not answer");
-            Failure::Unavailable {
-                what: "the database of fleet".to_owned(),
-            }
+            unavailable
+        }
+        error @ StoreError::Conflict { .. } => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a write met another one");
+            unavailable
         }
         other => Failure::internal(other),
     }

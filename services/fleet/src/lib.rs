@@ -1,7 +1,7 @@
 //! Fleet: the nodes, their tags and signs of life; turns target expressions into nodes (spec: fleet 1, 3, 4, 5).
 //!
-//! - `api`: one file per group of operations, from the contract to the domain and back.
-//! - `domain`: filters, ping status, tags, target expressions; pure.
+//! - `api`: one file per operation, from the contract to the domain and back.
+//! - `domain`: what nodes tell, filters, ping status, tags, target expressions; pure.
 //! - `store`: the queries.
 //! - `work`: registering in groups, hellos in groups, heartbeats in memory.
 //!
@@ -23,9 +23,10 @@ use muster_proto::fleet::v1::tags_server::TagsServer;
 use muster_store::Pager;
 use muster_store::sqlx::migrate::Migrator;
 
-pub use config::Settings;
+pub use config::{Settings, SettingsError};
 
-use crate::work::{Pulse, Registrar};
+use crate::api::{FleetApi, NodesApi, TagsApi};
+use crate::work::{Metrics, News, Pulse, Registrar};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -47,17 +48,20 @@ impl Server {
     /// Starts answering.
     ///
     /// # Errors
-    /// If the database or the bus fails.
+    /// If the settings contradict each other, or the database or the bus fails.
     pub async fn start(settings: Settings, parts: Parts) -> Result<Running, BoxError> {
+        settings.validate()?;
         let db = parts.database();
         let pager = Pager::of(&db).await?;
-        let pulse = Arc::new(Pulse::default());
-        work::heartbeats::start(&parts, db.clone(), Arc::clone(&pulse), settings).await?;
-        work::greeter::start(&parts, db.clone(), Arc::clone(&pulse), settings).await?;
-        let registrar = Registrar::start(&parts, db.clone());
-        let fleet = api::FleetApi::new(db.clone(), pager, pulse, Arc::clone(&parts.clock), settings);
-        let tags = api::TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
-        let nodes = api::NodesApi::new(db, registrar);
+        let metrics = Metrics::register(&parts);
+        let news = News::new(&parts);
+        let pulse = Arc::new(Pulse::new(db.clone(), news.clone()));
+        work::pulse::start(&parts, settings, Arc::clone(&pulse), metrics.clone()).await?;
+        work::greeter::start(&parts, db.clone(), settings, news.clone(), metrics.clone()).await?;
+        let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics);
+        let fleet = FleetApi::new(&parts, settings, db.clone(), pager, pulse, news);
+        let tags = TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
+        let nodes = NodesApi::new(db, registrar);
         let running = parts
             .serve(|mount| {
                 mount

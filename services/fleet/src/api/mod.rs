@@ -1,8 +1,15 @@
-//! The operations: from the contract to the domain and back.
+//! The operations: from the contract to the domain and back, one file each; the tag operations are one file.
 
+mod deregister_managed_instance;
+mod describe_instance_information;
+mod describe_instance_properties;
 mod fleet;
+mod get_connection_status;
 mod nodes;
+mod register_node;
+mod resolve_targets;
 mod tags;
+mod view;
 
 pub(crate) use fleet::FleetApi;
 pub(crate) use nodes::NodesApi;

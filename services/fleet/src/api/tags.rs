@@ -1,4 +1,5 @@
-//! `Tags`: tags of nodes are kept here, those of documents by the documents service.
+//! `Tags`: tags of nodes are kept here, those of documents by the documents service. The other kinds of resources
+//! answer `UnsupportedOperationException` until the service that owns them is there.
 
 use async_nats::Client;
 use muster_model::NodeId;
@@ -15,9 +16,9 @@ use muster_wire::{Failure, NatsChannel, Refusal, subject};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use crate::domain::tag;
+use crate::domain::tag::{fits, node, wanted};
 use crate::error::from_store;
-use crate::store;
+use crate::store::tag::{self, Change};
 
 /// Tags of everything that has tags by now.
 #[derive(Debug)]
@@ -38,18 +39,18 @@ impl TagsApi {
         Self { db, nats, tag_i_nodes }
     }
 
-    fn keeper(&self, kind: ResourceTypeForTagging, id: &str) -> Result<Keeper, Failure> {
+    fn keeper(&self, kind: ResourceTypeForTagging, id: &str) -> Result<Keeper, Refusal> {
         match kind {
-            ResourceTypeForTagging::ManagedInstance => Ok(Keeper::Us(tag::node(id, self.tag_i_nodes)?)),
+            ResourceTypeForTagging::ManagedInstance => Ok(Keeper::Us(node(id, self.tag_i_nodes)?)),
             ResourceTypeForTagging::Document => Ok(Keeper::Documents),
+            // Out of scope: there are no such resources, so none has this id.
             ResourceTypeForTagging::OpsItem
             | ResourceTypeForTagging::OpsMetadata
-            | ResourceTypeForTagging::CloudConnector => Err(no_such(kind, id).into()),
+            | ResourceTypeForTagging::CloudConnector => Err(no_such(kind, id)),
             other => Err(Refusal::new(
                 Reason::UnsupportedOperationException,
                 format!("tags of resource type {} are not supported yet", other.word()),
-            )
-            .into()),
+            )),
         }
     }
 
@@ -61,13 +62,12 @@ impl TagsApi {
         let (kind, id) = (request.resource_type(), request.resource_id.clone().unwrap_or_default());
         match self.keeper(kind, &id)? {
             Keeper::Documents => Ok(self.documents().add(request).await?.into_inner()),
-            Keeper::Us(node) => match store::tag::add(&self.db, node.as_str(), &request.tags).await? {
-                true => {
-                    self.changed(&node).await;
-                    Ok(AddTagsToResourceResult {})
-                }
-                false => Err(no_such(kind, &id).into()),
-            },
+            Keeper::Us(node) => {
+                let tags = wanted(request.tags)?;
+                let change = tag::add(&self.db, node.as_str(), &tags).await.map_err(from_store)?;
+                self.conclude(&node, change).await?;
+                Ok(AddTagsToResourceResult {})
+            }
         }
     }
 
@@ -76,13 +76,10 @@ impl TagsApi {
         match self.keeper(kind, &id)? {
             Keeper::Documents => Ok(self.documents().remove(request).await?.into_inner()),
             Keeper::Us(node) => {
-                let found = store::tag::remove(&self.db, node.as_str(), &request.tag_keys)
+                let change = tag::remove(&self.db, node.as_str(), &request.tag_keys)
                     .await
                     .map_err(from_store)?;
-                if !found {
-                    return Err(no_such(kind, &id).into());
-                }
-                self.changed(&node).await;
+                self.conclude(&node, change).await?;
                 Ok(RemoveTagsFromResourceResult {})
             }
         }
@@ -93,14 +90,9 @@ impl TagsApi {
         match self.keeper(kind, &id)? {
             Keeper::Documents => Ok(self.documents().list(request).await?.into_inner()),
             Keeper::Us(node) => {
-                let known = store::node::by_ids(&self.db, &[node.as_str()])
-                    .await
-                    .map_err(from_store)?;
-                if known.is_empty() {
-                    return Err(no_such(kind, &id).into());
-                }
-                let tags = store::tag::of_node(&self.db, node.as_str()).await.map_err(from_store)?;
+                let tags = tag::of_node(&self.db, node.as_str()).await.map_err(from_store)?;
                 let tag_list = tags
+                    .ok_or_else(|| no_such(kind, &id))?
                     .into_iter()
                     .map(|(key, value)| Tag {
                         key: Some(key),
@@ -112,8 +104,20 @@ impl TagsApi {
         }
     }
 
+    async fn conclude(&self, node: &NodeId, change: Change) -> Result<(), Refusal> {
+        match change {
+            Change::Made => {
+                self.tell(node).await;
+                Ok(())
+            }
+            Change::Idle => Ok(()),
+            Change::Stranger => Err(no_such(ResourceTypeForTagging::ManagedInstance, node.as_str())),
+            Change::TooMany(tags) => fits(tags),
+        }
+    }
+
     /// Tells the agent, which says hello again and listens to the doorbells of its new tags.
-    async fn changed(&self, node: &NodeId) {
+    async fn tell(&self, node: &NodeId) {
         let told = self
             .nats
             .publish(subject::config(node), ConfigChanged {}.encode_to_vec().into())

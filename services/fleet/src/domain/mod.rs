@@ -1,6 +1,9 @@
-//! Filters, ping status, tags and target expressions. Pure: no IO, time comes as an argument.
+//! Facts, filters, ping status, tags and target expressions. Pure: no IO, time comes as an argument.
 
+pub(crate) mod condition;
+pub(crate) mod facts;
 pub(crate) mod filter;
 pub(crate) mod ping;
+pub(crate) mod property_filter;
 pub(crate) mod tag;
 pub(crate) mod target;

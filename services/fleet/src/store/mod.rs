@@ -1,10 +1,11 @@
 //! Queries. Writes are set-based: a burst of registrations, hellos or heartbeats is one transaction.
 
+pub(crate) mod hello;
+pub(crate) mod list;
 pub(crate) mod node;
-pub(crate) mod ping;
+pub(crate) mod presence;
 pub(crate) mod register;
 pub(crate) mod tag;
 pub(crate) mod target;
-
 #[cfg(test)]
 mod tests;

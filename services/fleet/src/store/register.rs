@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 
 use muster_model::NodeId;
-use muster_proto::agent::v1::NodeFacts;
 use muster_store::{Column, Db, StoreError, json, transact};
 
-use crate::store::node::encode;
+use crate::domain::facts::Facts;
+use crate::store::hello::{FACTS_COLUMNS, UPDATE_FACTS, facts_row};
 
 /// A machine that wants to be a node.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registration {
     pub(crate) machine_identity: String,
+    /// Ask for a new node even if the machine is known; from then on the machine is the new one.
     pub(crate) as_new: bool,
+    /// Name and tags count for a new node only: later they are the operator's.
     pub(crate) name: String,
     pub(crate) tags: BTreeMap<String, String>,
-    pub(crate) facts: NodeFacts,
+    pub(crate) facts: Facts,
 }
 
 /// The node that a machine is now.
@@ -25,86 +27,106 @@ pub(crate) struct Registered {
     pub(crate) existing: bool,
 }
 
-const KNOWN: &str = "
-    select n.machine_identity, n.node_id from {rows} as r join node as n on n.machine_identity = r.machine_identity
-    where n.deregistered_at is null";
-const FORGET: &str = "
-    update node set machine_identity = '' where deregistered_at is null and machine_identity in (
-        select r.machine_identity from {rows} as r)";
-const IDENTITY: [Column; 1] = [Column::Text("machine_identity")];
-const INSERT: &str = "
-    insert into node (node_id, machine_identity, name, registered_at, last_ping, facts)
-    select r.node_id, r.machine_identity, r.name, r.registered_at, r.registered_at, r.facts from {rows} as r";
-const COLUMNS: [Column; 5] = [
+const TAKE: &str = "
+    insert into machine (machine_identity, node_id)
+    select r.machine_identity, r.node_id from {rows} as r where true order by r.machine_identity
+    on conflict (machine_identity) do update set node_id = excluded.node_id";
+// The row is written even when it stays as it is, so that two replicas cannot both find a machine unknown.
+const TAKE_OR_FIND: &str = "
+    insert into machine (machine_identity, node_id)
+    select r.machine_identity, r.node_id from {rows} as r where true order by r.machine_identity
+    on conflict (machine_identity) do update set node_id = machine.node_id
+    returning machine_identity, node_id";
+const MACHINE_COLUMNS: [Column; 2] = [Column::Text("machine_identity"), Column::Text("node_id")];
+
+const INSERT_NODES: &str = "
+    insert into node (node_id, name, registered_at, activation_id, iam_role, agent_version, agent_version_order,
+        platform_type, platform_name, platform_version, computer_name, ip_address, architecture, boot_id,
+        availability_zone, capabilities, revision)
+    select r.node_id, r.name, r.registered_at, '', '', '', '', '', '', '', '', '', '', '', '', '', 0
+    from {rows} as r";
+const NODE_COLUMNS: [Column; 3] = [
     Column::Text("node_id"),
-    Column::Text("machine_identity"),
     Column::Text("name"),
     Column::BigInt("registered_at"),
-    Column::Text("facts"),
 ];
+const INSERT_PRESENCE: &str = "
+    insert into presence (node_id, last_ping, is_connected) select r.node_id, 0, false from {rows} as r";
 const INSERT_TAGS: &str = "
     insert into node_tag (node_id, key, value) select r.node_id, r.key, r.value from {rows} as r";
 const TAG_COLUMNS: [Column; 3] = [Column::Text("node_id"), Column::Text("key"), Column::Text("value")];
 
 /// Registers machines in one transaction; the answers are in the order of the questions.
+/// No machine may stand in the group twice.
+///
+/// Should a random id have been given out before, the key of `node` refuses the whole group; its callers ask again.
 ///
 /// # Errors
 /// If the database does not take it; then no machine is registered.
 pub(crate) async fn register(db: &Db, machines: &[Registration], now: i64) -> Result<Vec<Registered>, StoreError> {
-    let identities: Vec<_> = machines.iter().map(|each| (&each.machine_identity,)).collect();
-    let identities = json(&identities);
+    let proposed: Vec<String> = machines.iter().map(|_| NodeId::random().to_string()).collect();
+    let (taking, finding): (Vec<_>, Vec<_>) = machines.iter().zip(&proposed).partition(|(machine, _)| machine.as_new);
+    let (taking, finding) = (machine_rows(&taking), machine_rows(&finding));
     transact!(db, tx => {
-        let known: Vec<(String, String)> =
-            sqlx::query_as(db.with_rows(KNOWN, &IDENTITY)).bind(&identities).fetch_all(&mut *tx).await?;
-        let plan = Plan::of(machines, known, now);
-        sqlx::query(db.with_rows(FORGET, &IDENTITY)).bind(&plan.replaced).execute(&mut *tx).await?;
-        sqlx::query(db.with_rows(INSERT, &COLUMNS)).bind(&plan.nodes).execute(&mut *tx).await?;
-        sqlx::query(db.with_rows(INSERT_TAGS, &TAG_COLUMNS)).bind(&plan.tags).execute(&mut *tx).await?;
+        let sql = db.with_rows(TAKE, &MACHINE_COLUMNS);
+        sqlx::query(sql).bind(&taking).execute(&mut *tx).await?;
+        let sql = db.with_rows(TAKE_OR_FIND, &MACHINE_COLUMNS);
+        let found: Vec<(String, String)> = sqlx::query_as(sql).bind(&finding).fetch_all(&mut *tx).await?;
+        let plan = Plan::of(machines, &proposed, &found, now);
+        for (sql, columns, rows) in [
+            (INSERT_NODES, NODE_COLUMNS.as_slice(), &plan.nodes),
+            (INSERT_PRESENCE, NODE_COLUMNS.as_slice(), &plan.nodes),
+            (UPDATE_FACTS, FACTS_COLUMNS.as_slice(), &plan.facts),
+            (INSERT_TAGS, TAG_COLUMNS.as_slice(), &plan.tags),
+        ] {
+            sqlx::query(db.with_rows(sql, columns)).bind(rows).execute(&mut *tx).await?;
+        }
         Ok(plan.answers)
     })
+}
+
+fn machine_rows(machines: &[(&Registration, &String)]) -> String {
+    let rows: Vec<_> = machines
+        .iter()
+        .map(|(machine, node_id)| (&machine.machine_identity, node_id))
+        .collect();
+    json(&rows)
 }
 
 /// What a group of registrations comes to.
 struct Plan {
     answers: Vec<Registered>,
-    replaced: String,
     nodes: String,
+    facts: String,
     tags: String,
 }
 
 impl Plan {
-    fn of(machines: &[Registration], known: Vec<(String, String)>, now: i64) -> Self {
-        let mut nodes_of: HashMap<String, String> = known.into_iter().collect();
-        let (mut answers, mut replaced, mut nodes, mut tags) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        // Of several new nodes for one machine in one group, the last keeps the identity.
-        for machine in machines {
-            let identity = machine.machine_identity.as_str();
-            if let Some(node_id) = nodes_of.get(identity)
-                && !machine.as_new
-                && !identity.is_empty()
-            {
-                answers.push(Registered {
-                    node_id: node_id.clone(),
-                    existing: true,
-                });
-                continue;
+    fn of(machines: &[Registration], proposed: &[String], found: &[(String, String)], now: i64) -> Self {
+        let found: HashMap<&str, &String> = found.iter().map(|(machine, node)| (machine.as_str(), node)).collect();
+        let mut answers = Vec::with_capacity(machines.len());
+        let (mut nodes, mut facts, mut tags) = (Vec::new(), Vec::new(), Vec::new());
+        for (machine, proposed) in machines.iter().zip(proposed) {
+            // Who asked for a new node was not looked for.
+            let node_id = found
+                .get(machine.machine_identity.as_str())
+                .copied()
+                .unwrap_or(proposed);
+            let existing = node_id != proposed;
+            if !existing {
+                nodes.push((node_id, &machine.name, now));
+                tags.extend(machine.tags.iter().map(|(key, value)| (node_id, key, value)));
             }
-            let node_id = NodeId::random().to_string();
-            if nodes_of.insert(identity.to_owned(), node_id.clone()).is_some() {
-                replaced.push((identity,));
-                nodes.retain(|(_, taken, ..): &(String, &str, _, _, _)| *taken != identity);
-            }
-            nodes.push((node_id.clone(), identity, &machine.name, now, encode(&machine.facts)));
-            tags.extend(machine.tags.iter().map(|(key, value)| (node_id.clone(), key, value)));
+            facts.push(facts_row(node_id, &machine.facts));
             answers.push(Registered {
-                node_id,
-                existing: false,
+                node_id: node_id.clone(),
+                existing,
             });
         }
         Self {
             answers,
-            replaced: json(&replaced),
             nodes: json(&nodes),
+            facts: json(&facts),
             tags: json(&tags),
         }
     }

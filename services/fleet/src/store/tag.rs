@@ -2,58 +2,87 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::aws::v1::Tag;
 use muster_store::{Column, Db, StoreError, json, read, transact};
-use muster_wire::{Failure, Refusal};
 
-use crate::domain::tag;
-use crate::error::from_store;
+use crate::domain::tag::fits;
 
-const OF_NODE: &str = "select key, value from node_tag where node_id = $1 order by key";
+/// What became of a change of tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It is committed.
+    Made,
+    /// Everything was as wanted already.
+    Idle,
+    /// The node is not managed.
+    Stranger,
+    /// The node would have so many tags, which is more than it can have.
+    TooMany(usize),
+}
+
+const COLUMNS: [Column; 3] = [Column::Text("node_id"), Column::Text("key"), Column::Text("value")];
+// Takes the node's row, so that two changes at once do not add up to more tags than are allowed.
+const LOCK: &str = "update node set revision = revision + 1 where node_id = $1 and deregistered_at is null";
+const OTHERS: &str = "
+    select count(*) from node_tag where node_id = $2 and key not in (select r.key from {rows} as r)";
 const UPSERT: &str = "
     insert into node_tag (node_id, key, value) select r.node_id, r.key, r.value from {rows} as r where true
-    on conflict (node_id, key) do update set value = excluded.value";
-const COLUMNS: [Column; 3] = [Column::Text("node_id"), Column::Text("key"), Column::Text("value")];
+    on conflict (node_id, key) do update set value = excluded.value where node_tag.value <> excluded.value";
 const REMOVE: &str = "
     delete from node_tag where node_id = $2 and key in (select r.key from {rows} as r)";
-// Takes the node's row, so that two changes at once do not add up to more tags than are allowed.
-const LOCK: &str = "update node set name = name where node_id = $1 and deregistered_at is null";
 
-/// A node's tags in the order of their keys.
-pub(crate) async fn of_node(db: &Db, node: &str) -> Result<Vec<(String, String)>, StoreError> {
-    Ok(read!(db, pool => sqlx::query_as(OF_NODE).bind(node).fetch_all(pool).await)?)
+/// A node's tags; `None` if it is not managed.
+pub(crate) async fn of_node(db: &Db, node_id: &str) -> Result<Option<BTreeMap<String, String>>, StoreError> {
+    // One statement, so that a node that is put out meanwhile does not look like one without tags.
+    let sql = "
+        select t.key, t.value from node as n left join node_tag as t on t.node_id = n.node_id
+        where n.node_id = $1 and n.deregistered_at is null";
+    let rows: Vec<(Option<String>, Option<String>)> =
+        read!(db, pool => sqlx::query_as(sql).bind(node_id).fetch_all(pool).await)?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(
+        rows.into_iter().filter_map(|(key, value)| key.zip(value)).collect(),
+    ))
 }
 
-/// Adds tags. `false`: the node is not managed.
-pub(crate) async fn add(db: &Db, node: &str, new: &[Tag]) -> Result<bool, Failure> {
-    let outcome: Result<Result<bool, Refusal>, StoreError> = transact!(db, tx => {
-        let found = sqlx::query(LOCK).bind(node).execute(&mut *tx).await?;
-        if found.rows_affected() == 0 {
-            return Ok(Ok(false));
-        }
-        let tags: Vec<(String, String)> = sqlx::query_as(OF_NODE).bind(node).fetch_all(&mut *tx).await?;
-        let tags: BTreeMap<_, _> = tags.into_iter().collect();
-        let tags = match tag::add(tags, new) {
-            Ok(tags) => tags,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let rows: Vec<_> = tags.iter().map(|(key, value)| (node, key, value)).collect();
-        sqlx::query(db.with_rows(UPSERT, &COLUMNS)).bind(json(&rows)).execute(&mut *tx).await?;
-        Ok(Ok(true))
-    });
-    outcome.map_err(from_store)?.map_err(Failure::from)
-}
-
-/// Removes tags. `false`: the node is not managed.
-pub(crate) async fn remove(db: &Db, node: &str, keys: &[String]) -> Result<bool, StoreError> {
-    let rows: Vec<_> = keys.iter().map(|key| (key,)).collect();
-    let (sql, rows) = (db.with_rows(REMOVE, &[Column::Text("key")]), json(&rows));
+/// Sets tags; the others stay.
+pub(crate) async fn add(db: &Db, node_id: &str, tags: &BTreeMap<String, String>) -> Result<Change, StoreError> {
+    let rows: Vec<_> = tags.iter().map(|(key, value)| (node_id, key, value)).collect();
+    let rows = json(&rows);
     transact!(db, tx => {
-        let found = sqlx::query(LOCK).bind(node).execute(&mut *tx).await?;
-        if found.rows_affected() == 0 {
-            return Ok(false);
+        if sqlx::query(LOCK).bind(node_id).execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(Change::Stranger);
         }
-        sqlx::query(sql).bind(&rows).bind(node).execute(&mut *tx).await?;
-        Ok(true)
+        let sql = db.with_rows(OTHERS, &COLUMNS);
+        let others: i64 = sqlx::query_scalar(sql).bind(&rows).bind(node_id).fetch_one(&mut *tx).await?;
+        let all = tags.len() + usize::try_from(others).unwrap_or_default();
+        if fits(all).is_err() {
+            return Ok(Change::TooMany(all));
+        }
+        let sql = db.with_rows(UPSERT, &COLUMNS);
+        let written = sqlx::query(sql).bind(&rows).execute(&mut *tx).await?.rows_affected();
+        Ok(made(written))
     })
+}
+
+/// Removes tags; a key that is not there is no error.
+pub(crate) async fn remove(db: &Db, node_id: &str, keys: &[String]) -> Result<Change, StoreError> {
+    let rows: Vec<_> = keys.iter().map(|key| (key,)).collect();
+    let rows = json(&rows);
+    transact!(db, tx => {
+        if sqlx::query(LOCK).bind(node_id).execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(Change::Stranger);
+        }
+        let sql = db.with_rows(REMOVE, &[Column::Text("key")]);
+        let removed = sqlx::query(sql).bind(&rows).bind(node_id).execute(&mut *tx).await?.rows_affected();
+        Ok(made(removed))
+    })
+}
+
+fn made(rows: u64) -> Change {
+    match rows {
+        0 => Change::Idle,
+        _ => Change::Made,
+    }
 }

@@ -3,50 +3,54 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use async_nats::{Client, Message};
+use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt;
+use futures::stream::ReadyChunks;
 use muster_boot::{BoxError, Parts};
 use muster_model::{Clock, NodeId, Timestamp};
-use muster_proto::agent::v1::{HelloRequest, HelloResult, NodeFacts};
+use muster_proto::agent::v1::{HelloRequest, HelloResult};
 use muster_proto::aws::v1::Reason;
+use muster_proto::fleet::v1::PingStatus;
 use muster_store::Db;
 use muster_wire::{NatsStatus, Refusal, subject};
 use prost::Message as _;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::Settings;
+use crate::domain::facts::Facts;
 use crate::error::from_store;
-use crate::store::ping;
-use crate::work::Pulse;
+use crate::store::hello::{Standing, greet};
+use crate::work::{Metrics, News};
 
+/// Replicas share the hellos.
+const QUEUE: &str = "fleet";
 /// Most hellos in one transaction.
-const GROUP: usize = 1_000;
+const GROUP: usize = 1_024;
 
 /// Starts answering.
 ///
 /// # Errors
 /// If the bus does not take the subscription.
-pub(crate) async fn start(parts: &Parts, db: Db, pulse: Arc<Pulse>, settings: Settings) -> Result<(), BoxError> {
+pub(crate) async fn start(
+    parts: &Parts,
+    db: Db,
+    settings: Settings,
+    news: News,
+    metrics: Metrics,
+) -> Result<(), BoxError> {
     let subject = subject::rpc_of_all(subject::RPC_HELLO);
-    let hellos = parts.nats.queue_subscribe(subject, "fleet".to_owned()).await?;
-    let mut hellos = hellos.ready_chunks(GROUP);
-    let stopping = parts.tasks.stopping();
+    let hellos = parts.nats.queue_subscribe(subject, QUEUE.to_owned()).await?;
     let greeter = Greeter {
         db,
         nats: parts.nats.clone(),
         clock: Arc::clone(&parts.clock),
-        pulse,
         heartbeat_seconds: settings.heartbeat_seconds,
+        news,
+        metrics,
     };
-    parts.tasks.spawn("greeter", async move {
-        loop {
-            tokio::select! {
-                () = stopping.cancelled() => return Ok(()),
-                Some(group) = hellos.next() => greeter.greet(group).await,
-                else => return Err("the bus ended the subscription to hellos".into()),
-            }
-        }
-    });
+    let listening = greeter.listen(hellos.ready_chunks(GROUP), parts.tasks.stopping());
+    parts.tasks.spawn("greeter", listening);
     Ok(())
 }
 
@@ -54,45 +58,78 @@ struct Greeter {
     db: Db,
     nats: Client,
     clock: Arc<dyn Clock>,
-    pulse: Arc<Pulse>,
     heartbeat_seconds: u32,
+    news: News,
+    metrics: Metrics,
 }
 
+/// Who said hello in a message, or why it cannot be read.
+type Read<'a> = (&'a Message, Result<NodeId, Refusal>);
+
 impl Greeter {
-    async fn greet(&self, group: Vec<Message>) {
-        let now = self.clock.now();
-        let mut facts: HashMap<String, NodeFacts> = HashMap::new();
-        let mut known = Vec::new();
-        for message in &group {
-            match read(message) {
-                Ok((node, told)) => {
-                    facts.insert(node.to_string(), told);
-                    known.push((message, node));
-                }
-                Err(status) => self.refuse(message, &status).await,
+    async fn listen(self, mut hellos: ReadyChunks<Subscriber>, stopping: CancellationToken) -> Result<(), BoxError> {
+        loop {
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => break,
+                group = hellos.next() => match group {
+                    Some(group) => self.greet(&group).await,
+                    None => return Err("the bus ended the subscription to hellos".into()),
+                },
             }
         }
-        let facts: Vec<_> = facts.into_iter().collect();
-        match ping::hellos(&self.db, &facts, now.as_microsecond()).await {
-            Ok(tags) => {
-                for (message, node) in known {
-                    match tags.get(node.as_str()) {
-                        Some(tags) => self.welcome(message, &node, tags, now).await,
-                        None => self.refuse(message, &stranger(&node)).await,
-                    }
-                }
-            }
-            Err(error) => {
-                let status = Status::from(from_store(error));
-                for (message, _) in known {
-                    self.refuse(message, &status).await;
-                }
+        // Other replicas hear the rest from now on; what is here already is answered.
+        if hellos.get_mut().unsubscribe().await.is_ok() {
+            while let Some(group) = hellos.next().await {
+                self.greet(&group).await;
             }
         }
+        Ok(())
     }
 
-    async fn welcome(&self, message: &Message, node: &NodeId, tags: &BTreeMap<String, String>, now: Timestamp) {
-        self.pulse.beat(node.as_str(), now.as_microsecond());
+    async fn greet(&self, group: &[Message]) {
+        let now = self.clock.now();
+        let mut told: HashMap<String, Facts> = HashMap::with_capacity(group.len());
+        let read: Vec<Read<'_>> = group
+            .iter()
+            .map(|message| match read(message) {
+                Ok((node, facts)) => {
+                    told.insert(node.to_string(), facts);
+                    (message, Ok(node))
+                }
+                Err(refusal) => (message, Err(refusal)),
+            })
+            .collect();
+        let greeted = match greet(&self.db, &told, now.as_microsecond()).await {
+            Ok(greeted) => greeted,
+            Err(error) => {
+                // They ask again; whoever waits for the database need not wait here too.
+                let status = Status::from(from_store(error));
+                for (message, _) in read {
+                    self.refuse(message, &status).await;
+                }
+                return;
+            }
+        };
+        for (message, node) in read {
+            let standing = node.and_then(|node| match greeted.standing.get(node.as_str()) {
+                Some(Standing::Managed(tags)) => Ok(tags),
+                Some(Standing::Deregistered) => Err(stranger(&node, "deregistered")),
+                None => Err(stranger(&node, "unknown")),
+            });
+            match standing {
+                Ok(tags) => self.welcome(message, tags, now).await,
+                Err(refusal) => {
+                    self.metrics.refused_hellos.inc();
+                    self.refuse(message, &refusal.into()).await;
+                }
+            }
+        }
+        self.news.connection(&greeted.back, PingStatus::Online).await;
+    }
+
+    async fn welcome(&self, message: &Message, tags: &BTreeMap<String, String>, now: Timestamp) {
+        self.metrics.hellos.inc();
         let answer = HelloResult {
             tags: tags.clone().into_iter().collect(),
             heartbeat_seconds: self.heartbeat_seconds,
@@ -102,32 +139,39 @@ impl Greeter {
             }),
         };
         if let Some(reply) = message.reply.clone() {
-            // A lost answer is asked for again.
-            let _ = self.nats.publish(reply, answer.encode_to_vec().into()).await;
+            let sent = self.nats.publish(reply, answer.encode_to_vec().into()).await;
+            note_unsent(sent);
         }
     }
 
+    /// An empty body and the headers of a NATS micro error, by which an agent can tell why.
     async fn refuse(&self, message: &Message, status: &Status) {
         if let Some(reply) = message.reply.clone() {
             let (mut headers, error) = NatsStatus::headers(status);
             headers.insert("Nats-Service-Error", error.status.as_str());
             headers.insert("Nats-Service-Error-Code", error.code.to_string());
-            let _ = self.nats.publish_with_headers(reply, headers, Vec::new().into()).await;
+            let sent = self.nats.publish_with_headers(reply, headers, Vec::new().into()).await;
+            note_unsent(sent);
         }
     }
 }
 
-fn read(message: &Message) -> Result<(NodeId, NodeFacts), Status> {
+/// A lost answer is asked for again.
+fn note_unsent(sent: Result<(), async_nats::PublishError>) {
+    if let Err(error) = sent {
+        tracing::debug!(error = &error as &dyn std::error::Error, "an answer was not sent");
+    }
+}
+
+/// Whoever a hello claims to be from inside, it is from whom the subject says.
+fn read(message: &Message) -> Result<(NodeId, Facts), Refusal> {
     let node = subject::node_of(&message.subject).map_err(|error| Refusal::validation(error.to_string()))?;
     let hello = HelloRequest::decode(message.payload.clone())
         .map_err(|error| Refusal::validation(format!("the hello cannot be read: {error}")))?;
-    Ok((node, hello.facts.unwrap_or_default()))
+    Ok((node, hello.facts.unwrap_or_default().into()))
 }
 
-fn stranger(node: &NodeId) -> Status {
-    Refusal::new(
-        Reason::InvalidInstanceId,
-        format!("{node} is no managed node: register again"),
-    )
-    .into()
+fn stranger(node: &NodeId, why: &str) -> Refusal {
+    let message = format!("{node} is no managed node ({why}): register again");
+    Refusal::new(Reason::InvalidInstanceId, message)
 }

@@ -1,9 +1,12 @@
 //! What goes on beside the calls.
 
 pub(crate) mod greeter;
-pub(crate) mod heartbeats;
-mod pulse;
+mod metrics;
+mod news;
+pub(crate) mod pulse;
 mod registrar;
 
+pub(crate) use metrics::Metrics;
+pub(crate) use news::News;
 pub(crate) use pulse::Pulse;
 pub(crate) use registrar::Registrar;

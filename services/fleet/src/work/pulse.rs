@@ -1,54 +1,219 @@
-//! When nodes were last heard of, in memory: a heartbeat is not worth a write of its own.
+//! Hears heartbeats, keeps them in memory, and writes them down together now and then (fleet 4).
+//!
+//! What this replica heard is seen by its own readers at once, before it is written. A replica that dies forgets at
+//! most the last few seconds; the next heartbeat makes up for them.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Signs of life since the last time they were written down, and those before.
-#[derive(Debug, Default)]
-pub(crate) struct Pulse(Mutex<Beats>);
+use async_nats::{Message, Subscriber};
+use futures::StreamExt;
+use futures::stream::ReadyChunks;
+use muster_boot::{BoxError, Parts};
+use muster_model::{Clock, SignedDuration, Timestamp};
+use muster_proto::fleet::v1::PingStatus;
+use muster_store::{Db, StoreError};
+use muster_wire::subject;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
-#[derive(Debug, Default)]
-struct Beats {
-    latest: HashMap<String, i64>,
-    unwritten: HashMap<String, i64>,
+use crate::Settings;
+use crate::domain::ping::cutoff;
+use crate::store::presence;
+use crate::work::{Metrics, News};
+
+/// Replicas share the heartbeats.
+const QUEUE: &str = "fleet";
+/// Most heartbeats that are noted with one look at the clock.
+const GROUP: usize = 4_096;
+/// Most rows in one statement.
+const ROWS: usize = 10_000;
+
+/// When nodes were last heard of.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    db: Db,
+    news: News,
+    beats: Mutex<Beats>,
+    /// Held while beats are written.
+    writing: tokio::sync::Mutex<()>,
 }
 
-impl Pulse {
-    fn beats(&self) -> MutexGuard<'_, Beats> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Times in microseconds, by node.
+#[derive(Debug, Default)]
+struct Beats {
+    /// Not written down.
+    fresh: HashMap<String, i64>,
+    /// Being written down, or given up half-way: nobody knows whether it is stored.
+    unsure: Arc<HashMap<String, i64>>,
+}
 
-    /// A node was heard of at this time, in microseconds.
-    pub(crate) fn beat(&self, node: &str, now: i64) {
-        let mut beats = self.beats();
-        beats.latest.insert(node.to_owned(), now);
-        beats.unwritten.insert(node.to_owned(), now);
-    }
-
-    /// When it was last heard of, by what this replica heard and by what is stored.
-    pub(crate) fn last(&self, node: &str, stored: i64) -> i64 {
-        self.beats().latest.get(node).copied().unwrap_or(i64::MIN).max(stored)
-    }
-
-    /// Takes what has to be written down.
-    pub(crate) fn take_unwritten(&self) -> Vec<(String, i64)> {
-        self.beats().unwritten.drain().collect()
-    }
-
-    /// Gives back what could not be written down.
-    pub(crate) fn give_back(&self, pings: Vec<(String, i64)>) {
-        let mut beats = self.beats();
-        for (node, at) in pings {
-            let known = beats.unwritten.entry(node).or_insert(at);
-            *known = at.max(*known);
+impl Beats {
+    fn note(&mut self, node_id: &str, at: i64) {
+        match self.fresh.get_mut(node_id) {
+            Some(known) => *known = at.max(*known),
+            None => {
+                self.fresh.insert(node_id.to_owned(), at);
+            }
         }
     }
 
-    /// Forgets a node that was put out.
-    pub(crate) fn forget(&self, node: &str) {
-        let mut beats = self.beats();
-        beats.latest.remove(node);
-        beats.unwritten.remove(node);
+    fn last(&self, node_id: &str) -> Option<i64> {
+        self.fresh.get(node_id).max(self.unsure.get(node_id)).copied()
+    }
+
+    /// Takes all that may not be stored. It stays visible until [`Beats::written`].
+    fn take(&mut self) -> Arc<HashMap<String, i64>> {
+        let mut all = std::mem::take(&mut self.fresh);
+        for (node_id, at) in self.unsure.iter() {
+            let known = all.entry(node_id.clone()).or_insert(*at);
+            *known = (*known).max(*at);
+        }
+        self.unsure = Arc::new(all);
+        Arc::clone(&self.unsure)
+    }
+
+    /// What was taken last is stored.
+    fn written(&mut self) {
+        self.unsure = Arc::default();
+    }
+}
+
+impl Pulse {
+    /// Nothing heard yet.
+    pub(crate) fn new(db: Db, news: News) -> Self {
+        Self {
+            db,
+            news,
+            beats: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    fn beats(&self) -> MutexGuard<'_, Beats> {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When a node was last heard of, in microseconds, by what is stored and by what this replica heard since.
+    pub(crate) fn last(&self, node_id: &str, stored: i64) -> i64 {
+        self.beats().last(node_id).unwrap_or(stored).max(stored)
+    }
+
+    /// Writes down what was heard. When this returns, readers of the tables know it.
+    ///
+    /// # Errors
+    /// If the database does not take it; then it is kept for the next time.
+    pub(crate) async fn flush(&self) -> Result<(), StoreError> {
+        let one_at_a_time = self.writing.lock().await;
+        let taken = self.beats().take();
+        let mut pings: Vec<(&str, i64)> = taken.iter().map(|(node_id, at)| (node_id.as_str(), *at)).collect();
+        // Replicas that write the same nodes take them in the same order.
+        pings.sort_unstable();
+        let mut back = Vec::new();
+        for rows in pings.chunks(ROWS) {
+            back.extend(presence::heard(&self.db, rows).await?);
+        }
+        self.beats().written();
+        drop(one_at_a_time);
+        self.news.connection(&back, PingStatus::Online).await;
+        Ok(())
+    }
+}
+
+/// Starts hearing and writing.
+///
+/// # Errors
+/// If the bus does not take the subscription.
+pub(crate) async fn start(
+    parts: &Parts,
+    settings: Settings,
+    pulse: Arc<Pulse>,
+    metrics: Metrics,
+) -> Result<(), BoxError> {
+    let subject = subject::up_of_all(subject::UP_HEARTBEAT);
+    let heartbeats = parts.nats.queue_subscribe(subject, QUEUE.to_owned()).await?;
+    let clock = Arc::clone(&parts.clock);
+    let listener = Listener {
+        heartbeats: heartbeats.ready_chunks(GROUP),
+        // What was said while nobody listened is lost: who is silent now may have been there all the time.
+        patient_until: clock.now() + SignedDuration::from_secs(i64::from(settings.connection_lost_seconds)),
+        clock,
+        settings,
+        pulse,
+        metrics,
+    };
+    parts.tasks.spawn("pulse", listener.listen(parts.tasks.stopping()));
+    Ok(())
+}
+
+struct Listener {
+    heartbeats: ReadyChunks<Subscriber>,
+    patient_until: Timestamp,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    pulse: Arc<Pulse>,
+    metrics: Metrics,
+}
+
+impl Listener {
+    async fn listen(mut self, stopping: CancellationToken) -> Result<(), BoxError> {
+        let mut tick = tokio::time::interval(Duration::from_secs(u64::from(self.settings.flush_seconds)));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => break,
+                _ = tick.tick() => self.write_down().await,
+                heard = self.heartbeats.next() => match heard {
+                    Some(messages) => self.note(&messages),
+                    None => return Err("the bus ended the subscription to heartbeats".into()),
+                },
+            }
+        }
+        // Other replicas hear the rest from now on; what is here already is noted.
+        if self.heartbeats.get_mut().unsubscribe().await.is_ok() {
+            while let Some(messages) = self.heartbeats.next().await {
+                self.note(&messages);
+            }
+        }
+        self.write_down().await;
+        Ok(())
+    }
+
+    /// Whoever a heartbeat claims to be from inside, it is from whom the subject says.
+    fn note(&self, messages: &[Message]) {
+        let now = self.clock.now().as_microsecond();
+        let mut beats = self.pulse.beats();
+        for message in messages {
+            if let Ok(node) = subject::node_of(&message.subject) {
+                beats.note(node.as_str(), now);
+            }
+        }
+        self.metrics.heartbeats.inc_by(messages.len() as u64);
+    }
+
+    async fn write_down(&self) {
+        if let Err(error) = self.try_to_write_down().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "heartbeats were not written down yet"
+            );
+        }
+    }
+
+    async fn try_to_write_down(&self) -> Result<(), StoreError> {
+        self.pulse.flush().await?;
+        let now = self.clock.now();
+        let cutoff = cutoff(now, self.settings.connection_lost_seconds);
+        if now >= self.patient_until {
+            let lost = presence::lost(&self.pulse.db, cutoff).await?;
+            self.pulse.news.connection(&lost, PingStatus::ConnectionLost).await;
+        }
+        let (nodes, online) = presence::count(&self.pulse.db, cutoff).await?;
+        self.metrics.nodes.set(nodes);
+        self.metrics.online_nodes.set(online);
+        Ok(())
     }
 }
 
@@ -57,15 +222,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_beat_is_seen_at_once_and_written_once() {
-        let pulse = Pulse::default();
-        pulse.beat("mi-a", 5);
-        assert_eq!((pulse.last("mi-a", 3), pulse.last("mi-b", 3)), (5, 3));
-        let taken = pulse.take_unwritten();
-        assert_eq!(taken, [("mi-a".to_owned(), 5)]);
-        assert!(pulse.take_unwritten().is_empty());
-        pulse.beat("mi-a", 9);
-        pulse.give_back(taken);
-        assert_eq!(pulse.take_unwritten(), [("mi-a".to_owned(), 9)]);
+    fn a_beat_is_seen_until_it_is_written_and_written_once() {
+        let mut beats = Beats::default();
+        beats.note("mi-a", 5);
+        beats.note("mi-a", 4);
+        assert_eq!((beats.last("mi-a"), beats.last("mi-b")), (Some(5), None));
+        assert_eq!(beats.take()["mi-a"], 5);
+        assert_eq!(beats.last("mi-a"), Some(5));
+        beats.written();
+        assert_eq!(beats.last("mi-a"), None);
+        assert!(beats.take().is_empty());
+    }
+
+    #[test]
+    fn what_was_not_written_is_taken_again() {
+        let mut beats = Beats::default();
+        beats.note("mi-a", 5);
+        beats.note("mi-b", 6);
+        let lost = beats.take();
+        assert_eq!(lost.len(), 2);
+        beats.note("mi-a", 9);
+        assert_eq!((beats.last("mi-a"), beats.last("mi-b")), (Some(9), Some(6)));
+        let again = beats.take();
+        assert_eq!((again["mi-a"], again["mi-b"]), (9, 6));
     }
 }
