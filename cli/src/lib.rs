@@ -1,1 +1,125 @@
-//! To come.
+//! `muster`, the command line.
+//!
+//! | Module | What |
+//! |---|---|
+//! | `up` | everything on this machine: services, a NATS server, local agents |
+//! | `run`, `commands` | one command on many nodes, and what became of it |
+//! | `nodes`, `documents` | what is there |
+//! | `call` | any operation of the contract, by reflection |
+//! | `completion` | scripts for shells |
+//! | `server`, `ready`, `place` | finding the server |
+//! | `invocation`, `report`, `shape`, `table`, `pair` | what verbs share: queries, texts, what callers write |
+//! | `complaint`, `exit`, `print` | how it speaks and ends |
+//!
+//! Data goes to stdout, everything else to stderr, so that output can be piped.
+//! Verbs talk to services over NATS through the contract, like every other client.
+//! An error is one line: what is wrong, where, and what to do, with the error word that programs match on.
+
+mod call;
+mod commands;
+mod complaint;
+mod completion;
+mod documents;
+mod exit;
+mod invocation;
+mod nodes;
+mod pair;
+mod place;
+mod print;
+mod ready;
+mod report;
+mod run;
+mod server;
+mod shape;
+mod table;
+mod up;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+use complaint::Complaint;
+use server::ServerArguments;
+
+/// Runs commands on a fleet of machines.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, arg_required_else_help = true, after_help = Exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start everything on this machine, until Ctrl-C.
+    Up(up::Arguments),
+    /// Run a command on nodes, show what they write, and wait for the end.
+    #[command(after_help = Exit::HELP)]
+    Run(Box<run::Arguments>),
+    /// List nodes; show one; set and remove tags.
+    Nodes(nodes::Arguments),
+    /// List commands; show or cancel one.
+    Commands(commands::Arguments),
+    /// List documents; print, make, change and delete them.
+    Documents(documents::Arguments),
+    /// Call any operation, with the public API's JSON.
+    Call(call::Arguments),
+    /// Print a completion script for a shell.
+    Completion(completion::Arguments),
+}
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(failed) = up::leash::take(&arguments) {
+        return failed;
+    }
+    let cli = Cli::parse_from(arguments);
+    let outcome = match cli.verb {
+        Verb::Up(arguments) => up::main(arguments),
+        Verb::Run(arguments) => block_on(run::run(*arguments, &cli.server)),
+        Verb::Nodes(arguments) => block_on(nodes::run(arguments, &cli.server)),
+        Verb::Commands(arguments) => block_on(commands::run(arguments, &cli.server)),
+        Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),
+        Verb::Call(arguments) => block_on(call::run(arguments, &cli.server)),
+        Verb::Completion(arguments) => completion::run::<Cli>(&arguments),
+    };
+    let exit = outcome.unwrap_or_else(|complaint| {
+        if !complaint.is_silent() {
+            print::say(&format!("muster: {}", complaint.line()));
+        }
+        complaint.exit()
+    });
+    exit.into()
+}
+
+/// Verbs that only ask and wait need one thread.
+fn block_on(verb: impl Future<Output = Result<Exit, Complaint>>) -> Result<Exit, Complaint> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Complaint::System {
+            what: "what waiting needs",
+            source,
+        })?;
+    runtime.block_on(Box::pin(verb))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -18,4 +18,4 @@ pub use parts::{BootError, Database, Parts, Running, plain_routes};
 pub use run::{Description, run};
 pub use settings::{Common, DatabaseSettings, NatsSettings, ServerSettings, SettingsError, TelemetrySettings, load};
 pub use tasks::{BoxError, TaskFailure, Tasks};
-pub use telemetry::{Telemetry, init as init_telemetry};
+pub use telemetry::{Telemetry, init as init_telemetry, init_to as init_telemetry_to};

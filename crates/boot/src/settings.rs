@@ -84,7 +84,8 @@ fn figment(defaults: &str, file: Option<&Path>) -> Figment {
     if let Some(file) = file {
         figment = figment.merge(Toml::file_exact(file));
     }
-    figment.merge(Env::prefixed("MUSTER_").split("__"))
+    // MUSTER_SERVER tells the command line where the bus is; it is not the section of that name.
+    figment.merge(Env::prefixed("MUSTER_").ignore(&["server"]).split("__"))
 }
 
 /// The settings of a service: the shared ones, and its own from the section `[service]`.

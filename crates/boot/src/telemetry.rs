@@ -8,6 +8,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -33,13 +34,24 @@ impl Telemetry {
 /// # Errors
 /// If the filter cannot be read, the collector's address is malformed, or telemetry has been started already.
 pub fn init(name: &'static str, settings: &TelemetrySettings) -> Result<Telemetry, BoxError> {
+    init_to(name, settings, std::io::stderr)
+}
+
+/// The same, with the log lines going elsewhere.
+///
+/// # Errors
+/// As for [`init`].
+pub fn init_to<W>(name: &'static str, settings: &TelemetrySettings, writer: W) -> Result<Telemetry, BoxError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_new(&settings.log)?;
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     let registry = tracing_subscriber::registry()
         .with(filter)
         .with(filter_fn(tells_no_payloads))

@@ -1,0 +1,156 @@
+//! All services in this process.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all, select_all};
+use muster_boot::{BoxError, Database, Parts, Running};
+use serde::de::DeserializeOwned;
+
+use super::error::UpError;
+use super::folder::Folder;
+
+/// How long calls under way may take when everything stops.
+const GRACE: Duration = Duration::from_secs(5);
+const GATEWAY: &str = "muster-gateway";
+
+/// What all services share.
+#[derive(Debug)]
+pub(super) struct Wiring<'a> {
+    pub(super) folder: &'a Folder,
+    /// The bus.
+    pub(super) nats: String,
+    /// Where the gateway listens; the others take any free port of loopback.
+    pub(super) gateway: &'a str,
+}
+
+/// Services that answer. The gateway is the last.
+#[derive(Debug)]
+pub(super) struct Services {
+    running: Vec<(&'static str, Running)>,
+    log: PathBuf,
+}
+
+impl Services {
+    pub(super) async fn start(wiring: &Wiring<'_>) -> Result<Self, UpError> {
+        macro_rules! service {
+            ($name:literal, $library:ident, $database:expr) => {
+                start(
+                    $name,
+                    $library::DEFAULTS,
+                    $database,
+                    wiring,
+                    $library::Server::start,
+                )
+            };
+        }
+        let starting: Vec<BoxFuture<'_, Result<(&'static str, Running), UpError>>> = vec![
+            service!("muster-fleet", muster_fleet, Some(muster_fleet::DATABASE)),
+            // service!("muster-documents", muster_documents, Some(muster_documents::DATABASE)),
+            service!("muster-fan-out", muster_fan_out, Some(muster_fan_out::DATABASE)),
+            service!(
+                "muster-run-command",
+                muster_run_command,
+                Some(muster_run_command::DATABASE)
+            ),
+            service!("muster-gateway", muster_gateway, None),
+        ];
+        Ok(Self {
+            running: futures::future::try_join_all(starting).await?,
+            log: wiring.folder.logs().join("muster.log"),
+        })
+    }
+
+    /// Where AWS JSON is served.
+    pub(super) fn gateway(&self) -> SocketAddr {
+        let gateway = self.running.iter().find(|(name, _)| *name == GATEWAY);
+        gateway.expect("the gateway was started with the others").1.address()
+    }
+
+    /// Where gRPC is served, by the name of the service as in `Service.Method`.
+    pub(super) fn grpc(&self) -> BTreeMap<String, String> {
+        let served = self.running.iter().flat_map(|(_, running)| {
+            let names = running.services().iter();
+            names.map(|name| (short(name), running.address().to_string()))
+        });
+        served.collect()
+    }
+
+    /// Waits until one of them fails.
+    pub(super) async fn failed(&mut self) -> UpError {
+        let log = &self.log;
+        let failures = self.running.iter_mut().map(|(name, running)| {
+            Box::pin(async move {
+                let failure = running.failed().await;
+                UpError::Died {
+                    service: name,
+                    source: failure.into(),
+                    log: log.clone(),
+                }
+            })
+        });
+        select_all(failures).await.0
+    }
+
+    /// Stops them: the gateway first, so that nobody is told that the others are away.
+    pub(super) async fn stop(mut self) {
+        if let Some((_, gateway)) = self.running.pop() {
+            gateway.stop(GRACE).await;
+        }
+        join_all(self.running.into_iter().map(|(_, running)| running.stop(GRACE))).await;
+    }
+}
+
+/// "muster.fleet.v1.Nodes" is "Nodes".
+fn short(name: &str) -> String {
+    name.rsplit('.').next().unwrap_or(name).to_owned()
+}
+
+fn start<'a, S, F, Fut>(
+    name: &'static str,
+    defaults: &'static str,
+    database: Option<Database>,
+    wiring: &'a Wiring<'a>,
+    start: F,
+) -> BoxFuture<'a, Result<(&'static str, Running), UpError>>
+where
+    S: DeserializeOwned + Send + 'a,
+    F: FnOnce(S, Parts) -> Fut + Send + 'a,
+    Fut: Future<Output = Result<Running, BoxError>> + Send + 'a,
+{
+    Box::pin(async move {
+        // The embedded defaults and the environment; what `muster up` arranges itself cannot be set.
+        let (mut common, own) =
+            muster_boot::load::<S>(defaults, None).map_err(|source| UpError::Settings { service: name, source })?;
+        common.nats.url.clone_from(&wiring.nats);
+        common.server.listen = match name {
+            GATEWAY => wiring.gateway.to_owned(),
+            _ => "127.0.0.1:0".to_owned(),
+        };
+        if database.is_some() {
+            common.database.url = format!("sqlite:{}", wiring.folder.database(name).display());
+        }
+        // The same at every start, so that what was claimed before is taken up at once.
+        "up".clone_into(&mut common.replica);
+        let parts = Parts::assemble(name, &common, database)
+            .await
+            .map_err(|source| UpError::Parts { service: name, source })?;
+        let running = start(own, parts)
+            .await
+            .map_err(|source| UpError::Service { service: name, source })?;
+        Ok((name, running))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_named_as_in_calls() {
+        assert_eq!(short("muster.runcommand.v1.RunCommand"), "RunCommand");
+    }
+}

@@ -1,0 +1,104 @@
+//! What runs, as one.
+
+use std::future::Future;
+
+use async_nats::Client;
+
+use super::agents::{Agents, Local, RollCall};
+use super::error::UpError;
+use super::folder::Folder;
+use super::nats::{self, Nats};
+use super::services::{Services, Wiring};
+use super::{Arguments, Signals, program};
+use crate::ready::{Credentials, Ready};
+
+/// A NATS server, all services, local agents.
+#[derive(Debug)]
+pub(super) struct World {
+    // Dropped in this order.
+    agents: Agents,
+    services: Services,
+    bus: Client,
+    nats: Nats,
+    folder_of_logs: std::path::PathBuf,
+}
+
+impl World {
+    /// Starts everything; when this returns the services answer and the agents are on their way.
+    pub(super) async fn start(arguments: &Arguments, folder: &Folder) -> Result<Self, UpError> {
+        // What is missing is said before anything runs.
+        let nats_server = program::nats_server(arguments.nats_server.clone())?;
+        let agent = match arguments.agents {
+            0 => None,
+            _ => Some(program::agent(arguments.agent_binary.clone())?),
+        };
+        let mut nats = Nats::start(nats_server, folder).await?;
+        let url = nats.url();
+        let wiring = Wiring {
+            folder,
+            nats: url.clone(),
+            gateway: &arguments.listen,
+        };
+        let starting = async {
+            let bus = muster_boot::connect_now("muster-up", &url)
+                .await
+                .map_err(|error| UpError::Bus(error.into()))?;
+            nats::check_version(&bus.server_info().version)?;
+            Ok::<_, UpError>((bus, Services::start(&wiring).await?))
+        };
+        let (bus, services) = tokio::select! {
+            started = starting => started?,
+            never = nats.keep() => match never {},
+        };
+        let agents = match agent {
+            Some(program) => Agents::start(arguments.agents, &program, &url, &arguments.log, folder)?,
+            None => Agents::none(),
+        };
+        Ok(Self {
+            agents,
+            services,
+            bus,
+            nats,
+            folder_of_logs: folder.logs(),
+        })
+    }
+
+    /// What can tell when all agents are there.
+    pub(super) fn roll_call(&self) -> RollCall {
+        self.agents.roll_call(self.bus.clone(), self.folder_of_logs.clone())
+    }
+
+    /// Starts again what dies while `wait` goes on. None: a signal came first.
+    pub(super) async fn keep_while<T>(
+        &mut self,
+        signals: &mut Signals,
+        wait: impl Future<Output = T>,
+    ) -> Result<Option<T>, UpError> {
+        tokio::select! {
+            value = wait => Ok(Some(value)),
+            () = signals.next() => Ok(None),
+            failure = self.services.failed() => Err(failure),
+            never = self.nats.keep() => match never {},
+            never = self.agents.keep() => match never {},
+        }
+    }
+
+    /// Where everything is.
+    pub(super) fn ready(&self, folder: &Folder, agents: &[Local]) -> Ready {
+        Ready {
+            gateway: format!("http://{}", self.services.gateway()),
+            nats: self.nats.url(),
+            grpc: self.services.grpc(),
+            data_dir: folder.root().to_owned(),
+            nodes: agents.iter().map(|agent| agent.node.clone()).collect(),
+            credentials: Credentials::development(),
+        }
+    }
+
+    /// Stops agents, services and the NATS server, in this order, so that each can say its last words to the next.
+    pub(super) async fn stop(mut self) {
+        self.agents.stop().await;
+        self.services.stop().await;
+        self.nats.stop().await;
+    }
+}
