@@ -1,1 +1,80 @@
-//! To come.
+//! Documents: the named, versioned texts that say what to run (spec: documents).
+//!
+//! - `api`: the operations, from the contract to the domain and back.
+//! - `domain`: names, versions, filters, sharing; pure. What a content means is in `muster-document`.
+//! - `store`: the queries.
+//!
+//! Built-in documents are brought up to date at each start.
+
+mod api;
+mod config;
+mod domain;
+mod error;
+mod store;
+
+use muster_boot::{BoxError, Database, Parts, Running};
+use muster_model::Clock;
+use muster_proto::documents::v1::document_tags_server::DocumentTagsServer;
+use muster_proto::documents::v1::documents_server::DocumentsServer;
+use muster_store::sqlx::migrate::Migrator;
+use muster_store::{Db, Pager};
+
+pub use config::{AccountId, AccountIdError, Settings};
+
+use crate::api::{DocumentsApi, TagsApi};
+use crate::domain::builtin;
+use crate::store::write::{NewVersion, seed};
+
+/// The embedded defaults.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// How the tables come to be.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The tables of this service.
+pub const DATABASE: Database = Database {
+    schema: "documents",
+    migrations: &MIGRATIONS,
+};
+
+/// The service before it runs.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Brings the built-in documents up to date and starts answering.
+    ///
+    /// # Errors
+    /// If the database or the bus fails.
+    pub async fn start(settings: Settings, parts: Parts) -> Result<Running, BoxError> {
+        let db = parts.database();
+        seed_all(&db, parts.clock.as_ref()).await?;
+        let pager = Pager::of(&db).await?;
+        let documents = DocumentsApi::new(settings, db.clone(), pager, parts.clock.clone());
+        let tags = TagsApi::new(db);
+        let running = parts
+            .serve(|mount| {
+                mount
+                    .add(DocumentsServer::new(documents))
+                    .add(DocumentTagsServer::new(tags))
+            })
+            .await?;
+        Ok(running)
+    }
+}
+
+async fn seed_all(db: &Db, clock: &dyn Clock) -> Result<(), BoxError> {
+    for document in builtin::ALL {
+        let new = NewVersion {
+            draft: document.draft()?,
+            version_name: None,
+            display_name: None,
+            target_type: None,
+            created_at: clock.now().as_microsecond(),
+        };
+        if !seed(db, document.name, document.document_type, &new).await? {
+            tracing::warn!(document = document.name, "a user's document has the name of a built-in one; it stays");
+        }
+    }
+    Ok(())
+}

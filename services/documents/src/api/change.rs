@@ -1,0 +1,163 @@
+//! `CreateDocument`, `UpdateDocument`, `UpdateDocumentDefaultVersion`, `DeleteDocument` (documents 7 to 9).
+
+use muster_document::{DocumentType, Format};
+use muster_proto::Word;
+use muster_proto::documents::v1::{
+    AttachmentsSource, CreateDocumentRequest, CreateDocumentResult, DeleteDocumentRequest, DeleteDocumentResult,
+    DocumentDefaultVersionDescription, DocumentDescription, DocumentFormat, DocumentRequires, DocumentStatus,
+    UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult, UpdateDocumentRequest,
+    UpdateDocumentResult,
+};
+use muster_wire::{Failure, Reason, Refusal};
+
+use super::{DocumentsApi, settle, view};
+use crate::domain::draft::{Draft, Requirement};
+use crate::domain::version::{Selector, Which};
+use crate::domain::{name, tag};
+use crate::error::{DocumentError, from_store};
+use crate::store::write::{self, NewVersion};
+use crate::store::read;
+
+impl DocumentsApi {
+    pub(super) async fn create(&self, request: CreateDocumentRequest) -> Result<CreateDocumentResult, Failure> {
+        let asked = request.name.clone().unwrap_or_default();
+        name::check_new(&asked)?;
+        refuse_attachments(&request.attachments)?;
+        let document_type = match request.document_type() {
+            muster_proto::documents::v1::DocumentType::Unset => DocumentType::Command,
+            given => parse_type(given.word())?,
+        };
+        let format = format(request.document_format.map(|_| request.document_format()))?;
+        if read::exists(&self.db, &asked).await.map_err(from_store)? {
+            return Err(DocumentError::AlreadyExists { name: asked }.into());
+        }
+        let pairs = request
+            .tags
+            .iter()
+            .map(|tag| (tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default()));
+        let tags = tag::given(pairs)?;
+        if tags.len() > tag::MAX_TAGS {
+            return Err(DocumentError::TooManyTagsAtCreation { limit: tag::MAX_TAGS }.into());
+        }
+        let mut draft = Draft::read(request.content.unwrap_or_default(), format, document_type)?;
+        draft.facts.requires = request.requires.iter().map(requirement).collect();
+        let new = NewVersion {
+            draft,
+            version_name: request.version_name,
+            display_name: request.display_name,
+            target_type: request.target_type,
+            created_at: self.now().as_microsecond(),
+        };
+        settle(write::create(&self.db, &asked, document_type, &new, &tags, self.quotas()).await)?;
+        let mut description = self.described(&asked, &Which::Latest).await?;
+        // The reply says what AWS says; the document can be used at once.
+        description.set_status(DocumentStatus::Creating);
+        Ok(CreateDocumentResult {
+            document_description: Some(description),
+        })
+    }
+
+    pub(super) async fn update(&self, request: UpdateDocumentRequest) -> Result<UpdateDocumentResult, Failure> {
+        let given = request.name.clone().unwrap_or_default();
+        let asked = name::asked(&given, &self.settings.account_id)?.to_owned();
+        refuse_attachments(&request.attachments)?;
+        let latest = Selector {
+            which: Some(Which::Latest),
+            name: None,
+        };
+        let present = read::version(&self.db, &asked, &latest).await.map_err(from_store)?;
+        let present = present.ok_or_else(|| DocumentError::Missing { name: asked.clone() })?;
+        if present.built_in {
+            return Err(DocumentError::BuiltIn { name: asked }.into());
+        }
+        let facts = present.facts().map_err(from_store)?;
+        Draft::check_updatable(facts.schema_version.as_deref())?;
+        let format = format(request.document_format.map(|_| request.document_format()))?;
+        let content = request.content.unwrap_or_default();
+        let mut draft = Draft::read(content, format, parse_type(&present.document_type)?)?;
+        draft.facts.requires = facts.requires;
+        let new = NewVersion {
+            draft,
+            version_name: request.version_name,
+            display_name: request.display_name.or(present.display_name),
+            target_type: request.target_type.or(present.target_type),
+            created_at: self.now().as_microsecond(),
+        };
+        let expected = request.document_version.as_deref().map_or(Which::Latest, Which::parse);
+        let number = settle(write::update(&self.db, &asked, expected, &new, self.quotas()).await)?;
+        let mut description = self.described(&asked, &Which::Number(number)).await?;
+        description.set_status(DocumentStatus::Updating);
+        Ok(UpdateDocumentResult {
+            document_description: Some(description),
+        })
+    }
+
+    pub(super) async fn move_default(
+        &self,
+        request: UpdateDocumentDefaultVersionRequest,
+    ) -> Result<UpdateDocumentDefaultVersionResult, Failure> {
+        let given = request.name.unwrap_or_default();
+        let asked = name::asked(&given, &self.settings.account_id)?;
+        let which = Which::parse(request.document_version.as_deref().unwrap_or_default());
+        let (version, version_name) = settle(write::move_default(&self.db, asked, which).await)?;
+        Ok(UpdateDocumentDefaultVersionResult {
+            description: Some(DocumentDefaultVersionDescription {
+                name: Some(asked.to_owned()),
+                default_version: Some(version.to_string()),
+                default_version_name: version_name,
+            }),
+        })
+    }
+
+    pub(super) async fn delete(&self, request: DeleteDocumentRequest) -> Result<DeleteDocumentResult, Failure> {
+        let given = request.name.unwrap_or_default();
+        let asked = name::asked(&given, &self.settings.account_id)?;
+        let selector = Selector::new(request.document_version.as_deref(), request.version_name);
+        settle(write::delete(&self.db, asked, &selector, request.force.unwrap_or(false)).await)?;
+        Ok(DeleteDocumentResult {})
+    }
+
+    /// The description of a version that was just written.
+    async fn described(&self, name: &str, which: &Which) -> Result<DocumentDescription, Failure> {
+        let selector = Selector {
+            which: Some(*which),
+            name: None,
+        };
+        let row = read::version(&self.db, name, &selector).await.map_err(from_store)?;
+        let row = row.ok_or_else(|| DocumentError::Missing { name: name.to_owned() })?;
+        let tags = read::tags(&self.db, &row.document_id).await.map_err(from_store)?;
+        view::description(&row, tags, &self.settings.account_id).map_err(from_store)
+    }
+}
+
+/// Attachments are fetched from places that this version does not reach.
+fn refuse_attachments(attachments: &[AttachmentsSource]) -> Result<(), Refusal> {
+    match attachments.is_empty() {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            Reason::ValidationException,
+            "Attachments are not supported yet: put the content into the document",
+        )),
+    }
+}
+
+fn format(given: Option<DocumentFormat>) -> Result<Format, Failure> {
+    match given {
+        None | Some(DocumentFormat::Unset | DocumentFormat::Json) => Ok(Format::Json),
+        Some(DocumentFormat::Yaml) => Ok(Format::Yaml),
+        Some(DocumentFormat::Text) => Ok(Format::Text),
+    }
+}
+
+fn parse_type(word: &str) -> Result<DocumentType, Failure> {
+    word.parse().map_err(|_| Failure::internal(format!("{word} is no document type")))
+}
+
+fn requirement(requires: &DocumentRequires) -> Requirement {
+    Requirement {
+        name: requires.name.clone(),
+        version: requires.version.clone(),
+        require_type: requires.require_type.clone(),
+        version_name: requires.version_name.clone(),
+    }
+}

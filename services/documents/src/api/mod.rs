@@ -1,0 +1,149 @@
+//! The operations: from the contract to the domain and back.
+
+mod change;
+mod list;
+mod permission;
+mod show;
+mod tags;
+mod view;
+
+use std::sync::Arc;
+
+use muster_model::{Clock, Timestamp};
+use muster_proto::documents::v1::documents_server::Documents;
+use muster_proto::documents::v1::{
+    CreateDocumentRequest, CreateDocumentResult, DeleteDocumentRequest, DeleteDocumentResult,
+    DescribeDocumentPermissionRequest, DescribeDocumentPermissionResponse, DescribeDocumentRequest,
+    DescribeDocumentResult, GetDocumentRequest, GetDocumentResult, ListDocumentVersionsRequest,
+    ListDocumentVersionsResult, ListDocumentsRequest, ListDocumentsResult, ModifyDocumentPermissionRequest,
+    ModifyDocumentPermissionResponse, UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult,
+    UpdateDocumentRequest, UpdateDocumentResult,
+};
+use muster_store::{Db, Pager, StoreError};
+use muster_wire::Failure;
+use tonic::{Request, Response, Status};
+
+pub(crate) use tags::TagsApi;
+
+use crate::Settings;
+use crate::error::{DocumentError, from_store};
+use crate::store::write::Quotas;
+
+/// The operations on documents.
+#[derive(Debug)]
+pub(crate) struct DocumentsApi {
+    settings: Settings,
+    db: Db,
+    pager: Pager,
+    clock: Arc<dyn Clock>,
+}
+
+impl DocumentsApi {
+    pub(crate) fn new(settings: Settings, db: Db, pager: Pager, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            settings,
+            db,
+            pager,
+            clock,
+        }
+    }
+
+    fn quotas(&self) -> Quotas {
+        Quotas {
+            documents: self.settings.max_documents,
+            versions: self.settings.max_versions,
+            shares: self.settings.max_shares,
+            public: self.settings.max_public,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The position in a token of the list that `question` selects.
+    fn position(&self, question: &str, token: Option<&str>) -> Result<Option<String>, DocumentError> {
+        match token.filter(|token| !token.is_empty()) {
+            None => Ok(None),
+            Some(token) => match self.pager.position(question, token, self.now()) {
+                Ok(position) => Ok(Some(position)),
+                Err(_) => Err(DocumentError::NextToken),
+            },
+        }
+    }
+}
+
+/// What the store said, and what the domain said, as one.
+fn settle<T>(outcome: Result<Result<T, DocumentError>, StoreError>) -> Result<T, Failure> {
+    Ok(outcome.map_err(from_store)??)
+}
+
+#[tonic::async_trait]
+impl Documents for DocumentsApi {
+    async fn create_document(
+        &self,
+        request: Request<CreateDocumentRequest>,
+    ) -> Result<Response<CreateDocumentResult>, Status> {
+        Ok(Response::new(self.create(request.into_inner()).await?))
+    }
+
+    async fn update_document(
+        &self,
+        request: Request<UpdateDocumentRequest>,
+    ) -> Result<Response<UpdateDocumentResult>, Status> {
+        Ok(Response::new(self.update(request.into_inner()).await?))
+    }
+
+    async fn update_document_default_version(
+        &self,
+        request: Request<UpdateDocumentDefaultVersionRequest>,
+    ) -> Result<Response<UpdateDocumentDefaultVersionResult>, Status> {
+        Ok(Response::new(self.move_default(request.into_inner()).await?))
+    }
+
+    async fn delete_document(
+        &self,
+        request: Request<DeleteDocumentRequest>,
+    ) -> Result<Response<DeleteDocumentResult>, Status> {
+        Ok(Response::new(self.delete(request.into_inner()).await?))
+    }
+
+    async fn get_document(&self, request: Request<GetDocumentRequest>) -> Result<Response<GetDocumentResult>, Status> {
+        Ok(Response::new(self.get(request.into_inner()).await?))
+    }
+
+    async fn describe_document(
+        &self,
+        request: Request<DescribeDocumentRequest>,
+    ) -> Result<Response<DescribeDocumentResult>, Status> {
+        Ok(Response::new(self.describe(request.into_inner()).await?))
+    }
+
+    async fn list_documents(
+        &self,
+        request: Request<ListDocumentsRequest>,
+    ) -> Result<Response<ListDocumentsResult>, Status> {
+        Ok(Response::new(self.list(request.into_inner()).await?))
+    }
+
+    async fn list_document_versions(
+        &self,
+        request: Request<ListDocumentVersionsRequest>,
+    ) -> Result<Response<ListDocumentVersionsResult>, Status> {
+        Ok(Response::new(self.list_versions(request.into_inner()).await?))
+    }
+
+    async fn describe_document_permission(
+        &self,
+        request: Request<DescribeDocumentPermissionRequest>,
+    ) -> Result<Response<DescribeDocumentPermissionResponse>, Status> {
+        Ok(Response::new(self.describe_permission(request.into_inner()).await?))
+    }
+
+    async fn modify_document_permission(
+        &self,
+        request: Request<ModifyDocumentPermissionRequest>,
+    ) -> Result<Response<ModifyDocumentPermissionResponse>, Status> {
+        Ok(Response::new(self.modify_permission(request.into_inner()).await?))
+    }
+}

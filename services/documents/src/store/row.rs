@@ -1,0 +1,87 @@
+//! Rows as they are stored.
+
+use muster_store::StoreError;
+use sqlx::FromRow;
+
+use crate::domain::draft::Facts;
+use crate::domain::history::{Head, History, VersionKey};
+
+pub(crate) const HEAD: &str = "
+    select id, name, built_in, document_type, default_version, latest_version, last_version
+    from document where name = $1";
+pub(crate) const KEYS: &str = "
+    select version, version_name, format, identity from document_version where document_id = $1";
+
+/// A row of `document`.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct HeadRow {
+    pub(crate) id: String,
+    name: String,
+    built_in: bool,
+    document_type: String,
+    default_version: i64,
+    latest_version: i64,
+    last_version: i64,
+}
+
+/// What tells versions apart.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct KeyRow {
+    version: i64,
+    version_name: Option<String>,
+    format: String,
+    identity: String,
+}
+
+impl HeadRow {
+    /// The document with these versions.
+    pub(crate) fn history(self, versions: Vec<KeyRow>) -> History {
+        let keys = versions.into_iter().map(|row| VersionKey {
+            version: row.version,
+            version_name: row.version_name,
+            format: row.format,
+            identity: row.identity,
+        });
+        History {
+            head: Head {
+                id: self.id,
+                name: self.name,
+                built_in: self.built_in,
+                document_type: self.document_type,
+                default_version: self.default_version,
+                latest_version: self.latest_version,
+                last_version: self.last_version,
+            },
+            versions: keys.collect(),
+        }
+    }
+}
+
+/// A version with what it takes from its document.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct VersionRow {
+    pub(crate) document_id: String,
+    pub(crate) name: String,
+    pub(crate) built_in: bool,
+    pub(crate) document_type: String,
+    pub(crate) default_version: i64,
+    pub(crate) latest_version: i64,
+    pub(crate) version: i64,
+    pub(crate) version_name: Option<String>,
+    pub(crate) created_at: i64,
+    pub(crate) format: String,
+    pub(crate) display_name: Option<String>,
+    pub(crate) target_type: Option<String>,
+    pub(crate) hash: String,
+    pub(crate) platforms: String,
+    pub(crate) keywords: String,
+    facts: String,
+    pub(crate) content: String,
+}
+
+impl VersionRow {
+    /// What was found in the content.
+    pub(crate) fn facts(&self) -> Result<Facts, StoreError> {
+        serde_json::from_str(&self.facts).map_err(StoreError::corrupt)
+    }
+}
