@@ -75,7 +75,7 @@ fn a_busy_node_is_asked_again_when_it_said() {
     });
     assert_eq!(tells(&effects), [(0, TargetState::Delayed)]);
     assert_eq!(trial.rollout.next_wake(), Some(at(5)));
-    assert_eq!(sends(&trial.tick_at(4)), []);
+    assert!(sends(&trial.tick_at(4)).is_empty());
     assert_eq!(sends(&trial.tick_at(5)), [0]);
 }
 
@@ -103,7 +103,7 @@ fn a_parked_node_that_accepts_after_all_runs_beside_the_limit() {
     assert_eq!(tells(&trial.accept(0)), [(0, TargetState::InProgress)]);
     assert_eq!((trial.rollout.in_flight(), trial.rollout.late()), (2, 1));
     // The first end brings it back within the limit, only the second makes room.
-    assert_eq!(sends(&trial.end(1, TargetOutcome::Success)), []);
+    assert!(sends(&trial.end(1, TargetOutcome::Success)).is_empty());
     assert_eq!(sends(&trial.end(0, TargetOutcome::Success)), [2]);
 }
 
@@ -118,7 +118,7 @@ fn a_node_that_lists_the_run_has_accepted_it() {
         []
     );
     assert_eq!(trial.phase(0), Phase::Accepted);
-    assert_eq!(sends(&trial.tick_at(31)), []);
+    assert!(sends(&trial.tick_at(31)).is_empty());
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn the_error_after_the_last_allowed_one_stops_sending_for_good() {
     assert_eq!(sends(&trial.end(0, TargetOutcome::Failed)), [3]);
     trial.accept(3);
     let effects = trial.end(1, TargetOutcome::ExecutionTimedOut);
-    assert_eq!(sends(&effects), []);
+    assert!(sends(&effects).is_empty());
     let terminated = tells(&effects)
         .into_iter()
         .filter(|(_, state)| *state == ended(TargetOutcome::Terminated));
@@ -255,7 +255,7 @@ fn a_cancelled_rollout_starts_nothing_more() {
     });
     assert_eq!((cancels(&effects), sends(&effects)), (vec![1], vec![]));
     assert_eq!(cancels(&trial.tick_at(30)), [0, 1]);
-    assert_eq!(sends(&trial.end(0, TargetOutcome::Cancelled)), []);
+    assert!(sends(&trial.end(0, TargetOutcome::Cancelled)).is_empty());
     assert_eq!(cancels(&trial.tick_at(60)), [1]);
     assert_eq!(trial.apply(Event::Cancelled(Recipients::All)), []);
     // The real result of one that finishes anyway stands.
@@ -270,7 +270,7 @@ fn a_parked_node_that_never_got_the_work_is_cancelled_at_once() {
     trial.apply(Event::Unreachable { index: 0, attempt: 1 });
     let effects = trial.apply(Event::Cancelled(Recipients::All));
     assert_eq!(tells(&effects), [(0, ended(TargetOutcome::Cancelled))]);
-    assert_eq!(cancels(&effects), []);
+    assert!(cancels(&effects).is_empty());
 }
 
 #[test]
