@@ -49,7 +49,7 @@ impl Services {
         }
         let starting: Vec<BoxFuture<'_, Result<(&'static str, Running), UpError>>> = vec![
             service!("muster-fleet", muster_fleet, Some(muster_fleet::DATABASE)),
-            // service!("muster-documents", muster_documents, Some(muster_documents::DATABASE)),
+            service!("muster-documents", muster_documents, Some(muster_documents::DATABASE)),
             service!("muster-fan-out", muster_fan_out, Some(muster_fan_out::DATABASE)),
             service!(
                 "muster-run-command",
