@@ -1,246 +1,154 @@
-//! A whole fleet: starting it, steering it, asking what happened.
+//! Many simulated nodes over a few connections.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, Event};
+use anyhow::Context;
+use async_nats::{Client, ConnectOptions};
+use futures::{StreamExt, TryStreamExt};
 use muster_model::NodeId;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use muster_proto::agent::v1::NodeFacts;
+use muster_proto::fleet::v1::RegisterNodeRequest;
+use muster_proto::fleet::v1::nodes_client::NodesClient;
+use muster_wire::{CallOptions, NatsChannel};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::RunId;
-use crate::behaviour::Script;
-use crate::crowd::{Crowd, Order};
-use crate::tally::{RunTally, Tally};
+use crate::Script;
+use crate::node::{Execution, Node};
 
-/// The tags of a node, from its number in the fleet.
-type Tags = Arc<dyn Fn(usize) -> BTreeMap<String, String> + Send + Sync>;
+/// Registrations and greetings under way at once.
+const AT_ONCE: usize = 512;
+/// Registering ten thousand nodes may take a while on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a fleet is.
-#[derive(Clone)]
-pub struct SimSettings {
-    /// The NATS address.
-    pub server: String,
-    /// How many agents.
+/// What kind of fleet.
+#[derive(Debug, Clone)]
+pub struct FleetSettings {
+    /// Address of the bus.
+    pub nats_url: String,
+    /// How many nodes.
     pub nodes: usize,
-    /// Over how many connections; at least one.
+    /// Over how many connections; nodes are spread evenly.
     pub connections: usize,
-    /// Distinguishes fleets: the nodes are called `<name>-<number>`, and register again as the same machines.
+    /// Tells this fleet's machines from those of other fleets.
     pub name: String,
-    /// The tags of each node.
-    pub tags: Tags,
-    /// What runs do.
+    /// Tags that every node has.
+    pub tags: BTreeMap<String, String>,
+    /// What nodes do with work.
     pub script: Script,
 }
 
-impl SimSettings {
-    /// So many agents that succeed at once, over one connection per thousand (but at least two where that makes sense).
-    #[must_use]
-    pub fn new(server: impl Into<String>, nodes: usize) -> Self {
-        Self {
-            server: server.into(),
-            nodes,
-            connections: nodes.div_ceil(1_000).max(nodes.min(2)).max(1),
-            name: "sim".to_owned(),
-            tags: Arc::new(|_| BTreeMap::new()),
-            script: Script::default(),
-        }
-    }
-
-    /// The same with these tags.
-    #[must_use]
-    pub fn with_tags(self, tags: impl Fn(usize) -> BTreeMap<String, String> + Send + Sync + 'static) -> Self {
-        Self {
-            tags: Arc::new(tags),
-            ..self
-        }
-    }
-
-    /// The same with this script.
-    #[must_use]
-    pub fn with_script(self, script: Script) -> Self {
-        Self { script, ..self }
-    }
-}
-
-impl fmt::Debug for SimSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimSettings")
-            .field("server", &self.server)
-            .field("nodes", &self.nodes)
-            .field("connections", &self.connections)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Why a fleet cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The broker does not answer.
-    #[error("cannot connect to the broker")]
-    Connect(#[from] async_nats::ConnectError),
-}
-
-/// What all crowds share.
-pub(crate) struct Shared {
-    pub(crate) settings: SimSettings,
-    pub(crate) script: watch::Receiver<Script>,
-    pub(crate) tally: Tally,
-    ids: Mutex<Vec<Option<NodeId>>>,
-    /// Nodes that have greeted at least once.
-    ready: watch::Sender<usize>,
-    greeted: Mutex<Vec<bool>>,
-}
-
-impl Shared {
-    pub(crate) fn arrived(&self, number: usize, id: NodeId) {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(id);
-    }
-
-    pub(crate) fn greeted(&self, number: usize) {
-        let mut greeted = self.greeted.lock().unwrap_or_else(PoisonError::into_inner);
-        if !std::mem::replace(&mut greeted[number], true) {
-            self.ready.send_modify(|ready| *ready += 1);
-        }
-    }
-}
-
-/// A running fleet. Dropping it takes all agents away at once.
+/// Simulated nodes that are registered and listening.
 #[derive(Debug)]
 pub struct Fleet {
-    shared: Arc<Shared>,
-    script: watch::Sender<Script>,
-    orders: Vec<mpsc::UnboundedSender<Order>>,
-    _crowds: JoinSet<()>,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.settings.fmt(f)
-    }
+    nodes: Vec<Arc<Node>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl Fleet {
-    /// Starts a fleet and waits until every agent is registered, subscribed, and has been greeted back.
-    /// Waits for ever where nobody answers; callers that cannot have limits of their own.
+    /// Registers the nodes and connects them. When this returns every node would get work that is sent to it.
     ///
     /// # Errors
-    /// If the broker does not answer.
-    pub async fn start(settings: SimSettings) -> Result<Self, StartError> {
-        let fleet = Self::launch(settings).await?;
-        let nodes = fleet.shared.settings.nodes;
-        // The sender lives as long as the fleet.
-        let _ = fleet.shared.ready.subscribe().wait_for(|ready| *ready >= nodes).await;
-        Ok(fleet)
-    }
-
-    /// Starts a fleet whose agents come one by one; see `ready`.
-    ///
-    /// # Errors
-    /// If the broker does not answer.
-    pub async fn launch(settings: SimSettings) -> Result<Self, StartError> {
-        let (script, script_now) = watch::channel(settings.script.clone());
-        let (nodes, connections) = (settings.nodes, settings.connections.max(1));
-        let shared = Arc::new(Shared {
-            script: script_now,
-            tally: Tally::default(),
-            ids: Mutex::new(vec![None; nodes]),
-            ready: watch::Sender::new(0),
-            greeted: Mutex::new(vec![false; nodes]),
-            settings,
-        });
-        let (mut crowds, mut orders) = (JoinSet::new(), Vec::new());
-        for connection in 0..connections {
-            let (links, link_news) = mpsc::unbounded_channel();
-            let client = connect(&shared.settings, connection, links).await?;
-            let (order, orders_here) = mpsc::unbounded_channel();
-            let numbers = (connection..nodes).step_by(connections);
-            let crowd = Crowd::new(client, Arc::clone(&shared), numbers);
-            crowds.spawn(crowd.live(link_news, orders_here));
-            orders.push(order);
+    /// If the bus or fleet does not answer.
+    pub async fn start(settings: FleetSettings) -> anyhow::Result<Self> {
+        let mut connections = Vec::new();
+        for number in 0..settings.connections.max(1) {
+            let options = ConnectOptions::new()
+                .name(format!("sim-{}-{number}", settings.name))
+                .max_reconnects(None)
+                .reconnect_delay_callback(|_| Duration::from_millis(100))
+                .subscription_capacity(4 * 1024)
+                .client_capacity(64 * 1024);
+            connections.push(options.connect(&settings.nats_url).await.context("no bus")?);
         }
-        Ok(Self {
-            shared,
-            script,
-            orders,
-            _crowds: crowds,
-        })
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let nodes: Vec<Arc<Node>> = futures::stream::iter(0..settings.nodes)
+            .map(|number| {
+                let nats = connections[number % connections.len()].clone();
+                let (settings, stop, tasks) = (&settings, &stop, &tasks);
+                async move {
+                    let id = register(&nats, settings, number).await?;
+                    let node = Node::new(number, id, nats, settings.script.clone(), stop.clone(), tasks.clone());
+                    node.connect().await?;
+                    anyhow::Ok(node)
+                }
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        for connection in &connections {
+            connection.flush().await?;
+        }
+        Ok(Self { nodes, stop, tasks })
     }
 
-    /// How many agents have been greeted.
-    #[must_use]
-    pub fn ready(&self) -> usize {
-        *self.shared.ready.borrow()
-    }
-
-    /// The nodes' ids in the order of their numbers; those that are registered.
+    /// The nodes' ids, by number.
     #[must_use]
     pub fn ids(&self) -> Vec<NodeId> {
-        self.shared
-            .ids
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .flatten()
-            .cloned()
-            .collect()
+        self.nodes.iter().map(|node| node.id().clone()).collect()
     }
 
-    /// What runs do from now on; runs that have begun go on as they were.
-    pub fn set_script(&self, script: Script) {
-        self.script.send_replace(script);
-    }
-
-    /// Takes an agent away: the broker says "no responders" for it. Its runs go on.
-    pub fn take_offline(&self, number: usize) {
-        self.order(number, Order::Offline(number));
-    }
-
-    /// Brings an agent back: it subscribes, says hello, pulls, and sends what was not confirmed.
-    pub fn bring_online(&self, number: usize) {
-        self.order(number, Order::Online(number));
-    }
-
-    fn order(&self, number: usize, order: Order) {
-        // A crowd ends only with the fleet.
-        let _ = self.orders[number % self.orders.len()].send(order);
-    }
-
-    /// What happened to a run, on all nodes.
+    /// Every execution that was ever begun.
     #[must_use]
-    pub fn tally(&self, run: RunId) -> RunTally {
-        self.shared.tally.of(run)
+    pub fn executions(&self) -> Vec<Execution> {
+        self.nodes.iter().flat_map(|node| node.executions()).collect()
     }
 
-    /// Executions of all runs on all nodes.
-    #[must_use]
-    pub fn executions(&self) -> u64 {
-        self.shared.tally.executions()
+    /// Takes a node off the bus; its journal stays.
+    pub fn disconnect(&self, number: usize) {
+        if let Some(node) = self.nodes.get(number) {
+            node.disconnect();
+        }
+    }
+
+    /// Brings a node back: it listens, says hello, asks for its work and reports what is not confirmed.
+    ///
+    /// # Errors
+    /// If the bus does not take the subscription.
+    pub async fn reconnect(&self, number: usize) -> anyhow::Result<()> {
+        match self.nodes.get(number) {
+            Some(node) => node.connect().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends all nodes.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 
-async fn connect(
-    settings: &SimSettings,
-    connection: usize,
-    links: mpsc::UnboundedSender<()>,
-) -> Result<async_nats::Client, StartError> {
-    let options = ConnectOptions::new()
-        .name(format!("muster-agent-sim {} {connection}", settings.name))
-        .custom_inbox_prefix(format!("_INBOX_sim_{}_{connection}", settings.name))
-        .max_reconnects(None)
-        .subscription_capacity(1024)
-        .reconnect_delay_callback(|attempt| match attempt {
-            0 | 1 => Duration::ZERO,
-            _ => Duration::from_millis(rand::random_range(20..200)),
-        })
-        .event_callback(move |event| {
-            if matches!(event, Event::Connected) {
-                let _ = links.send(());
-            }
-            std::future::ready(())
-        });
-    Ok(options.connect(settings.server.as_str()).await?)
+async fn register(nats: &Client, settings: &FleetSettings, number: usize) -> anyhow::Result<NodeId> {
+    let request = RegisterNodeRequest {
+        machine_identity: format!("sim-{}-{number}", settings.name),
+        as_new: false,
+        name: format!("sim-{number}"),
+        tags: settings.tags.clone().into_iter().collect(),
+        facts: Some(facts(number)),
+    };
+    let channel = NatsChannel::new(nats.clone()).with_options(CallOptions { timeout: PATIENCE });
+    let registered = NodesClient::new(channel)
+        .register_node(request)
+        .await
+        .context("fleet did not register a node")?;
+    Ok(registered.into_inner().node_id.parse()?)
+}
+
+pub(crate) fn facts(number: usize) -> NodeFacts {
+    NodeFacts {
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        platform_type: "Linux".to_owned(),
+        platform_name: "Simulated Linux".to_owned(),
+        platform_version: "1".to_owned(),
+        computer_name: format!("sim-{number}"),
+        ip_address: "127.0.0.1".to_owned(),
+        architecture: "x86_64".to_owned(),
+        ..NodeFacts::default()
+    }
 }
