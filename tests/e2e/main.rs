@@ -1,6 +1,9 @@
 //! The whole system as its users see it. Every test starts processes of its own and shares nothing with the others.
 
-#![expect(clippy::unwrap_used, reason = "all of this is test code, and a panic is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is test code, and a panic is how a test fails"
+)]
 
 mod aws_cli;
 mod bad_input;

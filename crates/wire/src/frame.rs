@@ -63,7 +63,13 @@ mod tests {
 
     #[test]
     fn broken_frames_are_refused() {
-        for bad in [&b""[..], b"\0\0\0\0", b"\0\0\0\0\x05hell", b"\x01\0\0\0\0", b"\0\0\0\0\0x"] {
+        for bad in [
+            &b""[..],
+            b"\0\0\0\0",
+            b"\0\0\0\0\x05hell",
+            b"\x01\0\0\0\0",
+            b"\0\0\0\0\0x",
+        ] {
             assert!(unwrap(Bytes::copy_from_slice(bad)).is_err(), "{bad:?}");
         }
     }

@@ -85,9 +85,7 @@ impl NatsChannel {
         let path = parts.uri.path();
         let subject = subject::api_of_path(path).ok_or_else(|| Status::internal(format!("{path} is no gRPC path")))?;
         let (framed, _) = frame::collect(body).await?;
-        let answer = self
-            .request(subject, HeaderMap::new(), frame::unwrap(framed)?)
-            .await?;
+        let answer = self.request(subject, HeaderMap::new(), frame::unwrap(framed)?).await?;
         Ok(grpc_response(&answer))
     }
 }
@@ -188,7 +186,10 @@ mod tests {
 
     #[test]
     fn a_status_survives_nats_headers() {
-        let status = Status::from(Refusal::new(Reason::InvalidDocumentContent, "line one\nline two: ünïcode"));
+        let status = Status::from(Refusal::new(
+            Reason::InvalidDocumentContent,
+            "line one\nline two: ünïcode",
+        ));
         let (mut headers, error) = NatsStatus::headers(&status);
         assert_eq!(error.code, 400);
         assert!(!error.status.contains('\n'));

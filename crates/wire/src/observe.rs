@@ -94,7 +94,10 @@ pub struct ObserveService<S> {
 
 impl<S> tower::Service<http::Request<Body>> for ObserveService<S>
 where
-    S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send,
 {
     type Response = http::Response<Body>;
@@ -153,6 +156,9 @@ mod tests {
 
     #[test]
     fn names_are_read_from_the_path() {
-        assert_eq!(names("/muster.fleet.v1.Fleet/GetConnectionStatus"), ("Fleet", "GetConnectionStatus"));
+        assert_eq!(
+            names("/muster.fleet.v1.Fleet/GetConnectionStatus"),
+            ("Fleet", "GetConnectionStatus")
+        );
     }
 }

@@ -73,7 +73,10 @@ async fn seed_all(db: &Db, clock: &dyn Clock) -> Result<(), BoxError> {
             created_at: clock.now().as_microsecond(),
         };
         if !seed(db, document.name, document.document_type, &new).await? {
-            tracing::warn!(document = document.name, "a user's document has the name of a built-in one; it stays");
+            tracing::warn!(
+                document = document.name,
+                "a user's document has the name of a built-in one; it stays"
+            );
         }
     }
     Ok(())

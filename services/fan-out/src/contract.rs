@@ -143,14 +143,19 @@ fn refusal(state: WireState) -> Result<Option<TargetOutcome>, Refusal> {
         WireState::Undeliverable => Ok(Some(TargetOutcome::Undeliverable)),
         WireState::InvalidPlatform => Ok(Some(TargetOutcome::InvalidPlatform)),
         WireState::AccessDenied => Ok(Some(TargetOutcome::AccessDenied)),
-        _ => Err(Refusal::validation("a target can be refused as undeliverable, of the wrong platform, or denied")),
+        _ => Err(Refusal::validation(
+            "a target can be refused as undeliverable, of the wrong platform, or denied",
+        )),
     }
 }
 
 /// What decides anything in a node's records; nothing if they are none, or not in order without gaps.
 pub(crate) fn report(records: &[Record]) -> Option<Report> {
     let first = records.first()?.sequence;
-    let in_order = records.iter().zip(first..).all(|(record, expected)| record.sequence == expected);
+    let in_order = records
+        .iter()
+        .zip(first..)
+        .all(|(record, expected)| record.sequence == expected);
     let fits = i64::try_from(records.last()?.sequence).is_ok();
     if first == 0 || !in_order || !fits {
         return None;
@@ -241,7 +246,10 @@ mod tests {
     fn limits_are_resolved_over_all_targets_and_capped() {
         let plan = Order::read(request(), LIMITS).unwrap().plan;
         assert_eq!((plan.concurrency, plan.errors_allowed), (2, 1));
-        let one = Limits { concurrency: 1, ..LIMITS };
+        let one = Limits {
+            concurrency: 1,
+            ..LIMITS
+        };
         assert_eq!(Order::read(request(), one).unwrap().plan.concurrency, 1);
     }
 
@@ -263,7 +271,10 @@ mod tests {
         check(&|request| request.targets[0].node_id = "*".to_owned(), "a target");
         check(&|request| request.targets[1] = request.targets[0].clone(), "twice");
         check(&|request| request.targets[0].set_refused(WireState::Success), "refused");
-        check(&|request| request.targets = vec![request.targets[0].clone(); 4], "4 targets");
+        check(
+            &|request| request.targets = vec![request.targets[0].clone(); 4],
+            "4 targets",
+        );
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::domain::draft::{Draft, Requirement};
 use crate::domain::version::{Selector, Which};
 use crate::domain::{name, tag};
 use crate::error::{DocumentError, from_store};
-use crate::store::write::{self, NewVersion};
 use crate::store::read;
+use crate::store::write::{self, NewVersion};
 
 impl DocumentsApi {
     pub(super) async fn create(&self, request: CreateDocumentRequest) -> Result<CreateDocumentResult, Failure> {
@@ -31,10 +31,12 @@ impl DocumentsApi {
         if read::exists(&self.db, &asked).await.map_err(from_store)? {
             return Err(DocumentError::AlreadyExists { name: asked }.into());
         }
-        let pairs = request
-            .tags
-            .iter()
-            .map(|tag| (tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default()));
+        let pairs = request.tags.iter().map(|tag| {
+            (
+                tag.key.clone().unwrap_or_default(),
+                tag.value.clone().unwrap_or_default(),
+            )
+        });
         let tags = tag::given(pairs)?;
         if tags.len() > tag::MAX_TAGS {
             return Err(DocumentError::TooManyTagsAtCreation { limit: tag::MAX_TAGS }.into());
@@ -150,7 +152,8 @@ fn format(given: Option<DocumentFormat>) -> Result<Format, Failure> {
 }
 
 fn parse_type(word: &str) -> Result<DocumentType, Failure> {
-    word.parse().map_err(|_| Failure::internal(format!("{word} is no document type")))
+    word.parse()
+        .map_err(|_| Failure::internal(format!("{word} is no document type")))
 }
 
 fn requirement(requires: &DocumentRequires) -> Requirement {

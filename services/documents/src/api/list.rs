@@ -23,7 +23,9 @@ impl DocumentsApi {
     pub(super) async fn list(&self, request: ListDocumentsRequest) -> Result<ListDocumentsResult, Failure> {
         let filters = filter::parse(&request.filters, &request.document_filter_list)?;
         let question = format!("ListDocuments {filters:?}");
-        let mut after = self.position(&question, request.next_token.as_deref())?.unwrap_or_default();
+        let mut after = self
+            .position(&question, request.next_token.as_deref())?
+            .unwrap_or_default();
         let size = usize::try_from(request.max_results.unwrap_or(DEFAULT_PAGE)).unwrap_or_default();
         let public = read::public(&self.db).await.map_err(from_store)?;
         let mut found = Vec::new();
@@ -45,7 +47,9 @@ impl DocumentsApi {
         let more = found.len() > size;
         found.truncate(size);
         let last = found.last().and_then(|document| document.name.as_deref());
-        let next_token = last.filter(|_| more).map(|last| self.pager.token(&question, last, self.now()));
+        let next_token = last
+            .filter(|_| more)
+            .map(|last| self.pager.token(&question, last, self.now()));
         Ok(ListDocumentsResult {
             document_identifiers: found,
             next_token,
@@ -64,7 +68,9 @@ impl DocumentsApi {
             Some(position) => position.parse().map_err(|_| DocumentError::NextToken)?,
         };
         let size = i64::from(request.max_results.unwrap_or(DEFAULT_PAGE));
-        let mut rows = read::versions(&self.db, asked, below, size + 1).await.map_err(from_store)?;
+        let mut rows = read::versions(&self.db, asked, below, size + 1)
+            .await
+            .map_err(from_store)?;
         if rows.is_empty() && !read::exists(&self.db, asked).await.map_err(from_store)? {
             return Err(DocumentError::Missing { name: asked.to_owned() }.into());
         }
@@ -73,7 +79,11 @@ impl DocumentsApi {
         rows.truncate(size);
         let last = rows.last().filter(|_| more).map(|row| row.version.to_string());
         Ok(ListDocumentVersionsResult {
-            document_versions: rows.iter().map(view::version).collect::<Result<_, _>>().map_err(from_store)?,
+            document_versions: rows
+                .iter()
+                .map(view::version)
+                .collect::<Result<_, _>>()
+                .map_err(from_store)?,
             next_token: last.map(|last| self.pager.token(&question, &last, self.now())),
         })
     }

@@ -39,7 +39,9 @@ impl DocumentsApi {
             return Err(DocumentError::BuiltIn { name }.into());
         }
         let question = format!("DescribeDocumentPermission {name}");
-        let after = self.position(&question, request.next_token.as_deref())?.unwrap_or_default();
+        let after = self
+            .position(&question, request.next_token.as_deref())?
+            .unwrap_or_default();
         let shares = read::shares(&self.db, &row.document_id).await.map_err(from_store)?;
         let mut page: Vec<_> = shares.into_iter().filter(|(account, _)| *account > after).collect();
         let more = page.len() > PAGE;

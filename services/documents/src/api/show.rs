@@ -19,7 +19,9 @@ impl DocumentsApi {
     pub(super) async fn get(&self, request: GetDocumentRequest) -> Result<GetDocumentResult, Failure> {
         let wanted = request.document_format.map(|_| request.document_format());
         let selector = Selector::new(request.document_version.as_deref(), request.version_name.clone());
-        let row = self.find(request.name.as_deref().unwrap_or_default(), &selector).await?;
+        let row = self
+            .find(request.name.as_deref().unwrap_or_default(), &selector)
+            .await?;
         let facts = row.facts().map_err(from_store)?;
         let (content, format) = shown(&row, wanted)?;
         Ok(GetDocumentResult {
@@ -40,7 +42,9 @@ impl DocumentsApi {
 
     pub(super) async fn describe(&self, request: DescribeDocumentRequest) -> Result<DescribeDocumentResult, Failure> {
         let selector = Selector::new(request.document_version.as_deref(), request.version_name.clone());
-        let row = self.find(request.name.as_deref().unwrap_or_default(), &selector).await?;
+        let row = self
+            .find(request.name.as_deref().unwrap_or_default(), &selector)
+            .await?;
         let tags = read::tags(&self.db, &row.document_id).await.map_err(from_store)?;
         let document = view::description(&row, tags, &self.settings.account_id).map_err(from_store)?;
         Ok(DescribeDocumentResult {

@@ -29,9 +29,13 @@ impl TagsApi {
     async fn listed(&self, request: ListTagsForResourceRequest) -> Result<ListTagsForResourceResult, Failure> {
         require_document(request.resource_type())?;
         let name = request.resource_id.unwrap_or_default();
-        let row = store::read::version(&self.db, &name, &Selector::new(None, None)).await.map_err(from_store)?;
+        let row = store::read::version(&self.db, &name, &Selector::new(None, None))
+            .await
+            .map_err(from_store)?;
         let row = row.ok_or(DocumentError::MissingResource { id: name })?;
-        let tags = store::read::tags(&self.db, &row.document_id).await.map_err(from_store)?;
+        let tags = store::read::tags(&self.db, &row.document_id)
+            .await
+            .map_err(from_store)?;
         Ok(ListTagsForResourceResult {
             tag_list: view::tags(tags),
         })
@@ -39,10 +43,12 @@ impl TagsApi {
 
     async fn added(&self, request: AddTagsToResourceRequest) -> Result<AddTagsToResourceResult, Failure> {
         require_document(request.resource_type())?;
-        let pairs = request
-            .tags
-            .iter()
-            .map(|tag| (tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default()));
+        let pairs = request.tags.iter().map(|tag| {
+            (
+                tag.key.clone().unwrap_or_default(),
+                tag.value.clone().unwrap_or_default(),
+            )
+        });
         let tags = tag::given(pairs)?;
         settle(store::tag::add(&self.db, request.resource_id.as_deref().unwrap_or_default(), &tags).await)?;
         Ok(AddTagsToResourceResult {})

@@ -114,8 +114,12 @@ impl Facts {
             schema_version: document.schema().map(|schema| schema.as_str().to_owned()),
             description: document.description().map(str::to_owned),
             parameters: parameters.collect(),
-            remarks: (!warnings.is_empty())
-                .then(|| format!("accepted with warnings: {}", in_one(warnings.iter().map(ToString::to_string)))),
+            remarks: (!warnings.is_empty()).then(|| {
+                format!(
+                    "accepted with warnings: {}",
+                    in_one(warnings.iter().map(ToString::to_string))
+                )
+            }),
             requires: Vec::new(),
         }
     }

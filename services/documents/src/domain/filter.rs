@@ -16,7 +16,10 @@ pub(crate) enum Filter {
     Type(Vec<DocumentType>),
     TargetType(Vec<String>),
     /// Without values: any value will do.
-    Tag { key: String, values: Vec<String> },
+    Tag {
+        key: String,
+        values: Vec<String>,
+    },
     /// In lower case, to be found in name or description.
     Keyword(Vec<String>),
 }
@@ -173,10 +176,7 @@ mod tests {
         check(&[newer("Nope", &["x"])], Reason::InvalidFilterKey);
         check(&[newer("name", &["x"])], Reason::InvalidFilterKey);
         check(&[newer("tag:", &["x"])], Reason::InvalidFilterKey);
-        check(
-            &[DocumentKeyValuesFilter::default()],
-            Reason::InvalidFilterKey,
-        );
+        check(&[DocumentKeyValuesFilter::default()], Reason::InvalidFilterKey);
         check(&[newer("Owner", &["Self", "Amazon"])], Reason::ValidationException);
         check(&[newer("Owner", &["Me"])], Reason::ValidationException);
         check(&[newer("Name", &[])], Reason::ValidationException);

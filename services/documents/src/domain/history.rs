@@ -89,7 +89,8 @@ impl History {
         if let Some(version) = self.with_content(proposal.format, proposal.identity) {
             return Err(DocumentError::DuplicateContent { version });
         }
-        let named = |key: &&VersionKey| proposal.version_name.is_some() && key.version_name.as_deref() == proposal.version_name;
+        let named =
+            |key: &&VersionKey| proposal.version_name.is_some() && key.version_name.as_deref() == proposal.version_name;
         if let Some(key) = self.versions.iter().find(named) {
             return Err(DocumentError::DuplicateVersionName {
                 name: key.version_name.clone().unwrap_or_default(),

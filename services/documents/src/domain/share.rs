@@ -62,9 +62,8 @@ mod tests {
     #[test]
     fn limits_count_what_there_would_be() {
         let present: BTreeSet<_> = ids(&["111111111111", "222222222222"]).into_iter().collect();
-        let check = |add: &[&str], remove: &[&str], public| {
-            Change::new(ids(add), ids(remove)).check(&present, public, 2, 5)
-        };
+        let check =
+            |add: &[&str], remove: &[&str], public| Change::new(ids(add), ids(remove)).check(&present, public, 2, 5);
         assert_eq!(check(&["222222222222"], &[], 0), Ok(()));
         assert_eq!(check(&["333333333333"], &["111111111111"], 0), Ok(()));
         assert_eq!(

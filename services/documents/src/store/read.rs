@@ -67,16 +67,14 @@ pub(crate) async fn versions(db: &Db, name: &str, below: i64, limit: i64) -> Res
 /// The tags of a document.
 pub(crate) async fn tags(db: &Db, document_id: &str) -> Result<BTreeMap<String, String>, StoreError> {
     let sql = "select key, value from document_tag where document_id = $1 order by key";
-    let tags: Vec<(String, String)> =
-        read!(db, pool => sqlx::query_as(sql).bind(document_id).fetch_all(pool).await)?;
+    let tags: Vec<(String, String)> = read!(db, pool => sqlx::query_as(sql).bind(document_id).fetch_all(pool).await)?;
     Ok(tags.into_iter().collect())
 }
 
 /// With whom a document is shared, and which version of it.
 pub(crate) async fn shares(db: &Db, document_id: &str) -> Result<BTreeMap<String, String>, StoreError> {
     let sql = "select account_id, shared_version from document_share where document_id = $1 order by account_id";
-    let shares: Vec<(String, String)> =
-        read!(db, pool => sqlx::query_as(sql).bind(document_id).fetch_all(pool).await)?;
+    let shares: Vec<(String, String)> = read!(db, pool => sqlx::query_as(sql).bind(document_id).fetch_all(pool).await)?;
     Ok(shares.into_iter().collect())
 }
 

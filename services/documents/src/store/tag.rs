@@ -9,17 +9,18 @@ use crate::error::DocumentError;
 pub(crate) const UPSERT: &str = "
     insert into document_tag (document_id, key, value) select r.document_id, r.key, r.value from {rows} as r where true
     on conflict (document_id, key) do update set value = excluded.value";
-pub(crate) const COLUMNS: [Column; 3] = [
-    Column::Text("document_id"),
-    Column::Text("key"),
-    Column::Text("value"),
-];
+pub(crate) const COLUMNS: [Column; 3] = [Column::Text("document_id"), Column::Text("key"), Column::Text("value")];
 const REMOVE: &str = "delete from document_tag where document_id = $2 and key in (select r.key from {rows} as r)";
 const ID: &str = "select id from document where name = $1";
 
 /// The parameter of [`UPSERT`].
 pub(crate) fn rows(document_id: &str, tags: &Tags) -> String {
-    json(&tags.iter().map(|(key, value)| (document_id, key, value)).collect::<Vec<_>>())
+    json(
+        &tags
+            .iter()
+            .map(|(key, value)| (document_id, key, value))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Adds tags to a document.

@@ -224,7 +224,12 @@ pub(crate) async fn share(db: &Db, name: &str, change: &Change, version: &str, q
 }
 
 /// Brings a built-in document to the content of this release. Says whether a user's document stands in its place.
-pub(crate) async fn seed(db: &Db, name: &str, document_type: DocumentType, new: &NewVersion) -> Result<bool, StoreError> {
+pub(crate) async fn seed(
+    db: &Db,
+    name: &str,
+    document_type: DocumentType,
+    new: &NewVersion,
+) -> Result<bool, StoreError> {
     let id = Uuid::new_v4().to_string();
     transact!(db, tx => {
         take_turn!(tx);

@@ -10,7 +10,11 @@ use crate::work::Input;
 impl Api {
     pub(super) async fn cancel(&self, request: &CancelRolloutRequest) -> Result<CancelRolloutResult, Failure> {
         let id = rollout_id(&request.rollout_id)?;
-        let nodes = request.node_ids.iter().map(|id| node_id(id)).collect::<Result<_, _>>()?;
+        let nodes = request
+            .node_ids
+            .iter()
+            .map(|id| node_id(id))
+            .collect::<Result<_, _>>()?;
         self.ask(|answer| Input::Cancel {
             id,
             nodes,

@@ -48,7 +48,13 @@ pub(crate) fn word(phase: Phase) -> &'static str {
 }
 
 fn phase(text: &str) -> Option<Phase> {
-    let open = [Phase::Waiting, Phase::Sent, Phase::Accepted, Phase::Parked, Phase::Returning];
+    let open = [
+        Phase::Waiting,
+        Phase::Sent,
+        Phase::Accepted,
+        Phase::Parked,
+        Phase::Returning,
+    ];
     let ended = TargetOutcome::ALL.into_iter().map(Phase::Ended);
     open.into_iter().chain(ended).find(|phase| word(*phase) == text)
 }
@@ -90,7 +96,13 @@ mod tests {
 
     #[test]
     fn every_phase_has_a_word_of_its_own() {
-        let open = [Phase::Waiting, Phase::Sent, Phase::Accepted, Phase::Parked, Phase::Returning];
+        let open = [
+            Phase::Waiting,
+            Phase::Sent,
+            Phase::Accepted,
+            Phase::Parked,
+            Phase::Returning,
+        ];
         for each in open.into_iter().chain(TargetOutcome::ALL.into_iter().map(Phase::Ended)) {
             assert_eq!(phase(word(each)), Some(each));
         }

@@ -53,7 +53,14 @@ pub(crate) struct Touched {
 
 impl Batch {
     /// Applies an event to a rollout; `records` came with it.
-    pub(crate) fn apply(&mut self, held: &mut Held, event: &Event, records: &[Record], now: Timestamp, metrics: &Metrics) {
+    pub(crate) fn apply(
+        &mut self,
+        held: &mut Held,
+        event: &Event,
+        records: &[Record],
+        now: Timestamp,
+        metrics: &Metrics,
+    ) {
         let touched = self.touched.entry(held.rollout.id()).or_default();
         step(&mut held.rollout, event, now, &mut touched.effects);
         for act in std::mem::take(&mut touched.effects.acts) {

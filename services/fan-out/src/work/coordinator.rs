@@ -113,7 +113,10 @@ impl Coordinator {
             if house_due <= Instant::now() {
                 house_due = Instant::now() + self.terms.sign_every();
                 if let Err(error) = self.keep_house(&mut batch, now).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "leases could not be looked after");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "leases could not be looked after"
+                    );
                 }
             }
             self.start_all(&mut group, &mut batch, now).await;
@@ -127,7 +130,9 @@ impl Coordinator {
             if self.finish(batch, now).await.is_err() {
                 house_due = house_due.min(Instant::now() + SOON);
             }
-            self.metrics.held.set(i64::try_from(self.hands.len()).unwrap_or(i64::MAX));
+            self.metrics
+                .held
+                .set(i64::try_from(self.hands.len()).unwrap_or(i64::MAX));
         }
     }
 
@@ -136,7 +141,11 @@ impl Coordinator {
         let house = house_due.saturating_duration_since(Instant::now());
         let wake = self.hands.next_wake().map(|wake| {
             let left = wake.duration_since(self.clock.now());
-            if left.is_negative() { Duration::ZERO } else { left.unsigned_abs() }
+            if left.is_negative() {
+                Duration::ZERO
+            } else {
+                left.unsigned_abs()
+            }
         });
         wake.map_or(house, |wake| wake.min(house))
     }
@@ -219,7 +228,8 @@ impl Coordinator {
             created_at: now,
             lease: self.terms.lease(now),
         });
-        self.hands.take_up(Held::new(order, &Saved::default(), traceparent, 1, 0));
+        self.hands
+            .take_up(Held::new(order, &Saved::default(), traceparent, 1, 0));
         self.happen(id, &Event::Started, &[], batch, now);
     }
 
@@ -374,7 +384,9 @@ impl Coordinator {
             for act in touched.acts {
                 match act {
                     Effect::Send { index, attempt } => {
-                        self.delivery.send(&held.parcel, &held.rollout, index, attempt, now).await;
+                        self.delivery
+                            .send(&held.parcel, &held.rollout, index, attempt, now)
+                            .await;
                     }
                     Effect::SendCancel { index } => {
                         if let Some(target) = held.rollout.target(index) {

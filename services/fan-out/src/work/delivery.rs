@@ -28,7 +28,10 @@ impl Delivery {
 
     /// How often the bus was reached anew.
     pub(crate) fn connects(&self) -> u64 {
-        self.nats.statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
+        self.nats
+            .statistics()
+            .connects
+            .load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// The subject of all answers to sendings.

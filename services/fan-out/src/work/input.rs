@@ -34,11 +34,7 @@ pub(crate) enum Input {
         answer: Answer,
     },
     /// A node said what became of a work item.
-    Ack {
-        node: NodeId,
-        id: RolloutId,
-        verdict: Door,
-    },
+    Ack { node: NodeId, id: RolloutId, verdict: Door },
     /// A node has shown itself and asks for its work.
     Present { node: NodeId, unfinished: Vec<RolloutId> },
     /// A node wants to know how many runs are expected from it.

@@ -63,7 +63,9 @@ impl Listener {
         hear("greetings", self.greetings, present);
         hear("pulls", self.pulls, pull);
         hear("replies", self.replies, node_reply);
-        hear("unreachable", self.unreachable, |message| Delivery::unreachable(&message));
+        hear("unreachable", self.unreachable, |message| {
+            Delivery::unreachable(&message)
+        });
         hear("peers", self.peers, peers::read);
     }
 }

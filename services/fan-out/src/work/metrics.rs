@@ -49,14 +49,42 @@ impl Metrics {
         };
         let mut registry = parts.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let registry = registry.sub_registry_with_prefix("muster_fan_out");
-        registry.register("sends", "Work items sent to nodes, repeats included", metrics.sends.clone());
-        registry.register("cancels", "Cancels sent to nodes, repeats included", metrics.cancels.clone());
+        registry.register(
+            "sends",
+            "Work items sent to nodes, repeats included",
+            metrics.sends.clone(),
+        );
+        registry.register(
+            "cancels",
+            "Cancels sent to nodes, repeats included",
+            metrics.cancels.clone(),
+        );
         registry.register("ends", "Targets that are over, by outcome", metrics.ends.clone());
-        registry.register("rollouts_held", "Rollouts that this replica works on", metrics.held.clone());
-        registry.register("batch_inputs", "Inputs that were handled together", metrics.batch.clone());
-        registry.register("commit_seconds", "Time to write a batch", metrics.commit_seconds.clone());
-        registry.register("lost_batches", "Batches that were not written", metrics.lost_batches.clone());
-        registry.register("transitions_told", "Transitions that owners have taken", metrics.told.clone());
+        registry.register(
+            "rollouts_held",
+            "Rollouts that this replica works on",
+            metrics.held.clone(),
+        );
+        registry.register(
+            "batch_inputs",
+            "Inputs that were handled together",
+            metrics.batch.clone(),
+        );
+        registry.register(
+            "commit_seconds",
+            "Time to write a batch",
+            metrics.commit_seconds.clone(),
+        );
+        registry.register(
+            "lost_batches",
+            "Batches that were not written",
+            metrics.lost_batches.clone(),
+        );
+        registry.register(
+            "transitions_told",
+            "Transitions that owners have taken",
+            metrics.told.clone(),
+        );
         metrics
     }
 
@@ -69,7 +97,10 @@ impl Metrics {
             Effect::SendCancel { .. } => {
                 self.cancels.inc();
             }
-            Effect::Tell { state: TargetState::Ended(outcome), .. } => self.count_end(*outcome),
+            Effect::Tell {
+                state: TargetState::Ended(outcome),
+                ..
+            } => self.count_end(*outcome),
             Effect::Tell { .. } => {}
         }
     }

@@ -43,7 +43,12 @@ pub(crate) fn read(message: Message) -> Option<Input> {
         }
         ("cancel", None) => {
             let request = CancelRolloutRequest::decode(message.payload).ok()?;
-            let nodes = request.node_ids.iter().map(|id| node_id(id)).collect::<Result<_, _>>().ok()?;
+            let nodes = request
+                .node_ids
+                .iter()
+                .map(|id| node_id(id))
+                .collect::<Result<_, _>>()
+                .ok()?;
             Some(Input::Cancel {
                 id: rollout_id(&request.rollout_id).ok()?,
                 nodes,

@@ -140,7 +140,10 @@ impl Work {
         let mut pause = FIRST_PAUSE;
         loop {
             let message = Bytes::from(call.message.clone());
-            let answer = self.channel.request(self.subject.clone(), HeaderMap::new(), message).await;
+            let answer = self
+                .channel
+                .request(self.subject.clone(), HeaderMap::new(), message)
+                .await;
             let Err(status) = answer else {
                 return;
             };

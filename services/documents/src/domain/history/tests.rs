@@ -49,23 +49,39 @@ fn a_version_gets_a_number_that_none_ever_had() {
 fn a_version_that_cannot_be_added_is_refused_with_its_own_word() {
     let history = history(&[1, 2], 1, 2);
     let check = |proposal: Proposal<'_>, limit, reason| {
-        assert_eq!(history.add(&proposal, limit).unwrap_err().reason(), reason, "{proposal:?}");
+        assert_eq!(
+            history.add(&proposal, limit).unwrap_err().reason(),
+            reason,
+            "{proposal:?}"
+        );
     };
     check(proposal("new", None, "1"), 9, Reason::InvalidDocumentVersion);
     check(proposal("new", None, "3"), 9, Reason::InvalidDocumentVersion);
     check(proposal("new", None, "$DEFAULT"), 9, Reason::InvalidDocumentVersion);
-    check(proposal("content1", None, "$LATEST"), 9, Reason::DuplicateDocumentContent);
+    check(
+        proposal("content1", None, "$LATEST"),
+        9,
+        Reason::DuplicateDocumentContent,
+    );
     check(
         proposal("new", Some("even2"), "$LATEST"),
         9,
         Reason::DuplicateDocumentVersionName,
     );
-    check(proposal("new", None, "$LATEST"), 2, Reason::DocumentVersionLimitExceeded);
+    check(
+        proposal("new", None, "$LATEST"),
+        2,
+        Reason::DocumentVersionLimitExceeded,
+    );
     let yaml = Proposal {
         format: Format::Yaml,
         ..proposal("content1", None, "$LATEST")
     };
-    assert_eq!(history.add(&yaml, 9), Ok(3), "the same bytes in another format are another content");
+    assert_eq!(
+        history.add(&yaml, 9),
+        Ok(3),
+        "the same bytes in another format are another content"
+    );
 }
 
 #[test]
@@ -76,7 +92,10 @@ fn the_default_stays_while_there_are_others() {
     assert_eq!(remove(Some("2"), None), Ok(version));
     assert_eq!(remove(Some("$LATEST"), None), Ok(version));
     assert_eq!(remove(None, Some("even2")), Ok(version));
-    assert_eq!(remove(Some("1"), None), Err(DocumentError::DefaultVersion { version: 1 }));
+    assert_eq!(
+        remove(Some("1"), None),
+        Err(DocumentError::DefaultVersion { version: 1 })
+    );
     assert_eq!(
         remove(Some("$DEFAULT"), None),
         Err(DocumentError::DefaultVersion { version: 1 })
