@@ -163,8 +163,8 @@ impl Stack {
         if self.binaries == Binaries::Host {
             // The building stage then only unpacks, so it needs no toolchain.
             command
-                .env("BINARIES", "host")
-                .env("BUILDER", images::base_image("DEBIAN")?);
+                .env("MUSTER_IMAGE_BINARIES", "host")
+                .env("MUSTER_IMAGE_BUILDER", images::base_image("DEBIAN")?);
         }
         Ok(command)
     }
