@@ -151,13 +151,9 @@ fn refusal(state: WireState) -> Result<Option<TargetOutcome>, Refusal> {
 
 /// What decides anything in a node's records; nothing if they are none, or not in order without gaps.
 pub(crate) fn report(records: &[Record]) -> Option<Report> {
-    let first = records.first()?.sequence;
-    let in_order = records
-        .iter()
-        .zip(first..)
-        .all(|(record, expected)| record.sequence == expected);
-    let fits = i64::try_from(records.last()?.sequence).is_ok();
-    if first == 0 || !in_order || !fits {
+    let (first, last) = (records.first()?.sequence, records.last()?.sequence);
+    let storable = first >= 1 && first <= last && i64::try_from(last).is_ok();
+    if !storable || !records.iter().map(|record| record.sequence).eq(first..=last) {
         return None;
     }
     let end = records.iter().rev().find_map(|record| match &record.fact {
@@ -170,11 +166,7 @@ pub(crate) fn report(records: &[Record]) -> Option<Report> {
         }),
         _ => None,
     });
-    Some(Report {
-        first,
-        last: records.last()?.sequence,
-        end,
-    })
+    Some(Report { first, last, end })
 }
 
 /// A state in the contract's words.

@@ -19,7 +19,6 @@ const GROUP: &str = "fan-out";
 /// The subscriptions of a replica.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    holder: String,
     /// Every replica hears acks and greetings: only the one that works on a rollout knows it.
     acks: Subscriber,
     greetings: Subscriber,
@@ -38,15 +37,9 @@ impl Listener {
         Ok(listener)
     }
 
-    /// In whose name it listens.
-    pub(crate) fn holder(&self) -> &str {
-        &self.holder
-    }
-
     async fn subscribe(nats: &Client, delivery: &Delivery, holder: &str) -> Result<Self, SubscribeError> {
         let in_group = |operation| nats.queue_subscribe(subject::rpc_of_all(operation), GROUP.to_owned());
         Ok(Self {
-            holder: holder.to_owned(),
             acks: nats.subscribe(subject::up_of_all(UP_ACK)).await?,
             greetings: nats.subscribe(subject::rpc_of_all(RPC_WORK_PULL)).await?,
             pulls: in_group(RPC_WORK_PULL).await?,
