@@ -58,8 +58,8 @@ impl Server {
         // Before anything is sent somebody must listen to the answers.
         let listener = Listener::start(&parts.nats, &delivery, &holder).await?;
         let (coordinator, inputs, received) = Coordinator::new(&settings, &parts, delivery, peers, holder, metrics);
-        coordinator.start(&parts, received);
-        listener.listen(&parts.tasks, &inputs);
+        let hearing = listener.listen(&parts.tasks, &inputs);
+        coordinator.start(&parts, received, hearing);
         work::sweeper::start(&parts, parts.database(), settings.retention());
         let api = Api::new(&settings, &parts, inputs);
         let running = parts.serve(|mount| mount.add(FanOutServer::new(api))).await?;

@@ -15,6 +15,7 @@ use super::batch::{Aftermath, Batch, Reply, gather};
 use super::delivery::Delivery;
 use super::held::{Act, Held, Holdings};
 use super::input::{Answer, Door, Input, Inputs, NodeReply};
+use super::listener::Hearing;
 use super::metrics::Metrics;
 use super::peers::Peers;
 use super::teller::{Entry, Tellers};
@@ -32,6 +33,8 @@ const BATCH: usize = 4_096;
 const WAITING: usize = 16_384;
 /// How long what can wait may wait: acceptances, and what owners have taken.
 const LAG: SignedDuration = SignedDuration::from_millis(250);
+/// How long a clean end waits for what the bus still holds for this replica.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Longest sleep. A clock that is turned, by an administrator or by a test, is noticed after it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -89,12 +92,17 @@ impl Coordinator {
     }
 
     /// Starts the task.
-    pub(crate) fn start(self, parts: &Parts, inputs: mpsc::Receiver<Input>) {
+    pub(crate) fn start(self, parts: &Parts, inputs: mpsc::Receiver<Input>, hearing: Hearing) {
         let stopping = parts.tasks.stopping();
-        parts.tasks.spawn("coordinator", self.run(inputs, stopping));
+        parts.tasks.spawn("coordinator", self.run(inputs, hearing, stopping));
     }
 
-    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, stopping: CancellationToken) -> Result<(), BoxError> {
+    async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut hearing: Hearing,
+        stopping: CancellationToken,
+    ) -> Result<(), BoxError> {
         self.take_back().await;
         let period = Duration::try_from(self.lease).unwrap_or(LONGEST_SLEEP) / 3;
         let mut tenure = interval(period);
@@ -122,6 +130,13 @@ impl Coordinator {
             }
             self.finish_batch(now).await;
         }
+        if tokio::time::timeout(LAST_WORDS, hearing.ended()).await.is_err() {
+            tracing::warn!("the bus did not say that it has nothing more");
+        }
+        while let Ok(input) = inputs.try_recv() {
+            waiting.push(input);
+        }
+        self.take_in(waiting).await;
         self.leave().await;
         Ok(())
     }
@@ -146,6 +161,8 @@ impl Coordinator {
                 "the rollouts were not given up"
             );
         }
+        // A bus that is away does not hold up the end.
+        let _ = tokio::time::timeout(LAST_WORDS, self.delivery.flush()).await;
     }
 
     // Applying

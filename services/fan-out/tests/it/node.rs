@@ -17,6 +17,9 @@ use prost::Message as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// How long a node waits until it says the same again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What a node does with work.
 #[derive(Clone)]
 pub(crate) struct Script {
@@ -103,10 +106,9 @@ impl Node {
     /// Comes to the bus: listens, then asks for work and reports what is not confirmed.
     pub(crate) async fn connect(self: &Arc<Self>, nats: &Client) {
         let mut mine = nats.subscribe(subject::everything_for(&self.id)).await.unwrap();
-        nats.flush().await.unwrap();
+        self.pull(nats).await;
         let (node, nats) = (Arc::clone(self), nats.clone());
         let life = tokio::spawn(async move {
-            node.pull(&nats).await;
             let open: Vec<String> = node.journal.lock().unwrap().keys().cloned().collect();
             for run in open {
                 tokio::spawn(Arc::clone(&node).report(nats.clone(), run));
@@ -246,7 +248,10 @@ impl Node {
                 records: vec![record],
             };
             let subject = subject::rpc(&self.id, subject::RPC_REPLY);
-            let answer = nats.request(subject, request.encode_to_vec().into()).await;
+            let question = async_nats::client::Request::new()
+                .payload(request.encode_to_vec().into())
+                .timeout(Some(PATIENCE));
+            let answer = nats.send_request(subject, question).await;
             if let Ok(answer) = answer
                 && answer.headers.as_ref().and_then(NatsStatus::of).is_none()
                 && ReplyResult::decode(answer.payload).unwrap().confirmed_sequence >= 1
