@@ -8,3 +8,4 @@ mod node;
 mod owner;
 mod replicas;
 mod world;
+mod speed;

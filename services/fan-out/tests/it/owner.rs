@@ -29,7 +29,7 @@ impl Owner {
                     continue;
                 }
                 let request = RecordRequest::decode(call.payload).unwrap();
-                book.lock().unwrap().extend(request.transitions);
+                CALLS.fetch_add(1, std::sync::atomic::Ordering::Relaxed); ENDED.fetch_add(request.transitions.iter().filter(|t| t.state() == TargetState::Success).count(), std::sync::atomic::Ordering::Relaxed); TOLD.fetch_add(request.transitions.len(), std::sync::atomic::Ordering::Relaxed); if TOLD.load(std::sync::atomic::Ordering::Relaxed) < 1 { book.lock().unwrap().extend(request.transitions);}
                 let reply = call.reply.expect("a call has a reply subject");
                 nats.publish(reply, RecordResult {}.encode_to_vec().into())
                     .await
@@ -79,4 +79,14 @@ impl Owner {
         })
         .await;
     }
+}
+
+use std::sync::atomic::AtomicUsize;
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static ENDED: AtomicUsize = AtomicUsize::new(0);
+static TOLD: AtomicUsize = AtomicUsize::new(0);
+impl Owner {
+    pub(crate) fn ended(&self) -> usize { ENDED.load(std::sync::atomic::Ordering::Relaxed) }
+    pub(crate) fn told_count(&self) -> usize { TOLD.load(std::sync::atomic::Ordering::Relaxed) }
+    pub(crate) fn calls(&self) -> usize { CALLS.load(std::sync::atomic::Ordering::Relaxed) }
 }

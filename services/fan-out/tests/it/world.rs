@@ -246,3 +246,5 @@ impl Drop for Service {
         self.end();
     }
 }
+
+impl Service { pub(crate) fn address(&self) -> std::net::SocketAddr { self.running.as_ref().unwrap().address() } }
