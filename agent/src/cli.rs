@@ -15,7 +15,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::daemon::{self, Options, RunnerCommand};
+use crate::daemon::{self, Nursery, Options, RunnerCommand};
 use crate::facts;
 use crate::journal::{self, History, RunId};
 use crate::runner;
@@ -134,17 +134,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand
 }
 
 fn run_runner(state: &Path, run: RunId) -> ExitCode {
-    match runner::run(state, run) {
-        Ok(exit) => ExitCode::from(exit.code()),
-        Err(error) => {
-            // In the form of the agent's own log, whose stream this is.
-            eprintln!(
-                "{}",
-                serde_json::json!({"level": "ERROR", "run": run, "message": error.to_string()})
-            );
-            ExitCode::FAILURE
-        }
-    }
+    ExitCode::from(runner::run_to_exit(state, run))
 }
 
 fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(), Box<dyn Error>> {
@@ -158,6 +148,10 @@ fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(),
         .try_init()?;
     std::panic::set_hook(Box::new(|panic| tracing::error!("panic: {panic}")));
     let state = std::path::absolute(&arguments.state.state_dir)?;
+    // Before there is any thread.
+    let nursery = Nursery::open(&state)
+        .inspect_err(|error| tracing::warn!(%error, "no nursery: runners are started as programs"))
+        .ok();
     let config = arguments.config.map(std::path::absolute).transpose()?;
     let tags: BTreeMap<String, String> = arguments.tags.into_iter().collect();
     let options = Options {
@@ -169,7 +163,7 @@ fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(),
         runner,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(daemon::run(options));
+    let outcome = runtime.block_on(daemon::run(options, nursery));
     // Threads that wait for the disk are not waited for: everything that was promised is synced.
     runtime.shutdown_background();
     Ok(outcome?)

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -58,6 +59,29 @@ pub(crate) fn watch_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the value returned owns the descriptor and never hands it out, so that it stays open, and the same,
     // until it is taken off the runtime's list when the value is dropped.
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
+}
+
+/// Splits this process in two; `Some` with the child's id in the parent, `None` in the child.
+///
+/// # Errors
+/// If there is more than one thread, because the others would be missing in the child in the middle of whatever they
+/// do; or if the system has no room for a process.
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
+    if fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("a process with several threads is not split"));
+    }
+    // SAFETY: this is the only thread, as was just counted, and no other can have begun since; so the child is a
+    // complete copy in which no lock is held by anybody else.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        child => Ok(Pid::from_raw(child)),
+    }
+}
+
+/// Lets the kernel bury children at once, without anybody waiting for them.
+pub(crate) fn leave_children_to_the_kernel() {
+    // SAFETY: ignoring a signal installs no code.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ fn described(command: &Command, invocations: &[Invocation]) -> String {
         (
             "rate",
             format!(
-                "{} at once, stops after more than {} errors",
+                "{} at once, {} errors allowed",
                 command.max_concurrency(),
                 command.max_errors()
             ),
@@ -272,7 +272,7 @@ command    0197f3c0-0000-7000-8000-000000000001
 document   AWS-RunShellScript
 status     Incomplete
 requested  2023-11-14 22:13:20Z
-rate       50 at once, stops after more than 0 errors
+rate       50 at once, 0 errors allowed
 done       2 of 2, 1 with errors
 
 NODE                  NAME  STATUS  EXIT CODE  STARTED  TOOK

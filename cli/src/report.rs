@@ -12,6 +12,8 @@ use crate::print::harmless;
 
 /// Failures that are shown one by one.
 const SHOWN: usize = 20;
+/// How invocations end that never did any harm.
+const SPARED: [&str; 2] = ["Terminated", "Cancelled"];
 /// Lines of a failed script's error output in the summary.
 const LAST_LINES: usize = 3;
 
@@ -22,9 +24,12 @@ pub(crate) fn prefixed(name: &str, output: &str) -> String {
     lines.collect()
 }
 
-/// The invocations that did not succeed: node, what happened, exit code, the end of the error output.
+/// The invocations that went wrong: node, what happened, exit code, the end of the error output.
+///
+/// Nodes that were spared are only counted in the summary: a thousand of them would hide the one that failed.
 pub(crate) fn failures(command: &str, invocations: &[Invocation]) -> String {
-    let failed: Vec<&Invocation> = invocations.iter().filter(|each| !each.succeeded()).collect();
+    let went_wrong = |each: &&Invocation| !each.succeeded() && !SPARED.contains(&each.details());
+    let failed: Vec<&Invocation> = invocations.iter().filter(went_wrong).collect();
     let mut text = String::new();
     for invocation in failed.iter().take(SHOWN) {
         text.push_str(&failure(invocation));
@@ -43,7 +48,7 @@ fn failure(invocation: &Invocation) -> String {
         true => name,
         false => format!("{name} ({node})"),
     };
-    let _ = write!(text, ": {}", invocation.details());
+    let _ = write!(text, ": {}{}", invocation.details(), explained(invocation.details()));
     if let Some(code) = invocation.exit_code() {
         let _ = write!(text, ", exit code {code}");
     }
@@ -64,9 +69,21 @@ pub(crate) fn summary(invocations: &[Invocation]) -> String {
         *others.entry(invocation.details()).or_default() += 1;
     }
     for (details, count) in others {
-        let _ = write!(text, ", {count} {details}");
+        let _ = write!(text, ", {count} {details}{}", explained(details));
     }
     text
+}
+
+/// What a word means that does not say it by itself.
+fn explained(details: &str) -> &'static str {
+    match details {
+        "Terminated" => " (not sent, because too many others failed)",
+        "DeliveryTimedOut" => " (no result came in time)",
+        "ExecutionTimedOut" => " (the script ran too long)",
+        "Undeliverable" => " (there is no such node any more)",
+        "InvalidPlatform" => " (the document is not for this platform)",
+        _ => "",
+    }
 }
 
 /// "1 node", "2 nodes".
@@ -145,16 +162,21 @@ mod tests {
             invocation("web-1", "Success", 0, ""),
             invocation("web-2", "Failed", 7, "a\nb\nc\nfailed to run commands: exit status 7\n"),
             invocation("web-3", "Terminated", -1, ""),
+            invocation("web-4", "DeliveryTimedOut", -1, ""),
         ];
         let expected = "\
 web-2 (mi-web-2): Failed, exit code 7
     b
     c
     failed to run commands: exit status 7
-web-3 (mi-web-3): Terminated
+web-4 (mi-web-4): DeliveryTimedOut (no result came in time)
 ";
         assert_eq!(failures("c", &all), expected);
-        assert_eq!(summary(&all), "1 of 3 nodes succeeded, 1 Failed, 1 Terminated");
+        assert_eq!(
+            summary(&all),
+            "1 of 4 nodes succeeded, 1 DeliveryTimedOut (no result came in time), 1 Failed, \
+             1 Terminated (not sent, because too many others failed)"
+        );
     }
 
     #[test]

@@ -1,27 +1,19 @@
-//! Many simulated nodes over a few connections.
+//! A whole fleet: starting it, steering it, asking what happened.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
-use async_nats::{Client, ConnectOptions};
-use futures::{StreamExt, TryStreamExt};
+use async_nats::{ConnectOptions, Event};
 use muster_model::NodeId;
-use muster_proto::agent::v1::NodeFacts;
-use muster_proto::fleet::v1::RegisterNodeRequest;
-use muster_proto::fleet::v1::nodes_client::NodesClient;
-use muster_wire::{CallOptions, NatsChannel};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
-use crate::Script;
-use crate::node::{Execution, Node};
-
-/// Registrations and greetings under way at once.
-const AT_ONCE: usize = 512;
-/// Registering ten thousand nodes may take a while on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::RunId;
+use crate::crowd::{Crowd, Order};
+use crate::script::Script;
+use crate::tally::{Execution, RunTally, Tally};
 
 /// What kind of fleet.
 #[derive(Debug, Clone)]
@@ -32,7 +24,7 @@ pub struct FleetSettings {
     pub nodes: usize,
     /// Over how many connections; nodes are spread evenly.
     pub connections: usize,
-    /// Tells this fleet's machines from those of other fleets.
+    /// Tells this fleet's machines from those of other fleets; a fleet of the same name is the same machines again.
     pub name: String,
     /// Tags that every node has.
     pub tags: BTreeMap<String, String>,
@@ -40,115 +32,186 @@ pub struct FleetSettings {
     pub script: Script,
 }
 
-/// Simulated nodes that are registered and listening.
+/// Tags of single nodes, from their number.
+type TagsOf = dyn Fn(usize) -> BTreeMap<String, String> + Send + Sync;
+
+/// Why a fleet cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The broker does not answer.
+    #[error("cannot connect to the broker")]
+    Connect(#[from] async_nats::ConnectError),
+}
+
+/// What all crowds share.
+pub(crate) struct Shared {
+    pub(crate) settings: FleetSettings,
+    pub(crate) tags_of: Box<TagsOf>,
+    pub(crate) script: watch::Receiver<Script>,
+    pub(crate) tally: Tally,
+    ids: Mutex<Vec<Option<NodeId>>>,
+    /// Nodes that have greeted at least once.
+    ready: watch::Sender<usize>,
+    greeted: Mutex<Vec<bool>>,
+}
+
+impl Shared {
+    pub(crate) fn arrived(&self, number: usize, id: NodeId) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(id);
+    }
+
+    pub(crate) fn greeted(&self, number: usize) {
+        let mut greeted = self.greeted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut greeted[number], true) {
+            self.ready.send_modify(|ready| *ready += 1);
+        }
+    }
+}
+
+/// Simulated nodes that are registered and listening. Dropping it takes them away at once.
 #[derive(Debug)]
 pub struct Fleet {
-    nodes: Vec<Arc<Node>>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    shared: Arc<Shared>,
+    script: watch::Sender<Script>,
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+    crowds: JoinSet<()>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.fmt(f)
+    }
 }
 
 impl Fleet {
-    /// Registers the nodes and connects them. When this returns every node would get work that is sent to it.
+    /// Registers the nodes and connects them. When this returns every node listens and has been greeted back.
+    /// Waits for ever where nobody answers; callers that cannot have limits of their own.
     ///
     /// # Errors
-    /// If the bus or fleet does not answer.
-    pub async fn start(settings: FleetSettings) -> anyhow::Result<Self> {
-        let mut connections = Vec::new();
-        for number in 0..settings.connections.max(1) {
-            let options = ConnectOptions::new()
-                .name(format!("sim-{}-{number}", settings.name))
-                .max_reconnects(None)
-                .reconnect_delay_callback(|_| Duration::from_millis(100))
-                .subscription_capacity(4 * 1024)
-                .client_capacity(64 * 1024);
-            connections.push(options.connect(&settings.nats_url).await.context("no bus")?);
+    /// If the bus does not answer.
+    pub async fn start(settings: FleetSettings) -> Result<Self, StartError> {
+        Self::start_tagged(settings, |_| BTreeMap::new()).await
+    }
+
+    /// As `start`; each node has, besides the tags of all, those that the function gives for its number.
+    ///
+    /// # Errors
+    /// If the bus does not answer.
+    pub async fn start_tagged(
+        settings: FleetSettings,
+        tags_of: impl Fn(usize) -> BTreeMap<String, String> + Send + Sync + 'static,
+    ) -> Result<Self, StartError> {
+        let nodes = settings.nodes;
+        let fleet = Self::launch(settings, Box::new(tags_of)).await?;
+        // The sender lives as long as the fleet.
+        let _ = fleet.shared.ready.subscribe().wait_for(|ready| *ready >= nodes).await;
+        Ok(fleet)
+    }
+
+    async fn launch(settings: FleetSettings, tags_of: Box<TagsOf>) -> Result<Self, StartError> {
+        let (script, script_now) = watch::channel(settings.script.clone());
+        let (nodes, connections) = (settings.nodes, settings.connections.max(1));
+        let shared = Arc::new(Shared {
+            script: script_now,
+            tags_of,
+            tally: Tally::default(),
+            ids: Mutex::new(vec![None; nodes]),
+            ready: watch::Sender::new(0),
+            greeted: Mutex::new(vec![false; nodes]),
+            settings,
+        });
+        let (mut crowds, mut orders) = (JoinSet::new(), Vec::new());
+        for connection in 0..connections {
+            let (links, link_news) = mpsc::unbounded_channel();
+            let client = connect(&shared.settings, connection, links).await?;
+            let (order, orders_here) = mpsc::unbounded_channel();
+            let numbers = (connection..nodes).step_by(connections);
+            let crowd = Crowd::new(client, Arc::clone(&shared), numbers);
+            crowds.spawn(crowd.live(link_news, orders_here));
+            orders.push(order);
         }
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        let nodes: Vec<Arc<Node>> = futures::stream::iter(0..settings.nodes)
-            .map(|number| {
-                let nats = connections[number % connections.len()].clone();
-                let (settings, stop, tasks) = (&settings, &stop, &tasks);
-                async move {
-                    let id = register(&nats, settings, number).await?;
-                    let node = Node::new(number, id, nats, settings.script.clone(), stop.clone(), tasks.clone());
-                    node.connect().await?;
-                    anyhow::Ok(node)
-                }
-            })
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        for connection in &connections {
-            connection.flush().await?;
-        }
-        Ok(Self { nodes, stop, tasks })
+        Ok(Self {
+            shared,
+            script,
+            orders,
+            crowds,
+        })
     }
 
     /// The nodes' ids, by number.
     #[must_use]
     pub fn ids(&self) -> Vec<NodeId> {
-        self.nodes.iter().map(|node| node.id().clone()).collect()
+        self.shared
+            .ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// What nodes do from now on; runs that have begun go on as they were.
+    pub fn set_script(&self, script: Script) {
+        self.script.send_replace(script);
+    }
+
+    /// Takes a node off the bus: there are "no responders" for it. Its runs go on and its journal stays.
+    pub fn disconnect(&self, number: usize) {
+        self.order(number, Order::Leave(number));
+    }
+
+    /// Brings a node back: when this returns it listens; it says hello, asks for its work and reports what is not
+    /// confirmed.
+    pub async fn reconnect(&self, number: usize) {
+        let (listening, is_listening) = oneshot::channel();
+        self.order(number, Order::Return(number, listening));
+        // A node that is on the bus already answers by hanging up.
+        let _ = is_listening.await;
+    }
+
+    fn order(&self, number: usize, order: Order) {
+        // A crowd ends only with the fleet.
+        let _ = self.orders[number % self.orders.len()].send(order);
     }
 
     /// Every execution that was ever begun.
     #[must_use]
     pub fn executions(&self) -> Vec<Execution> {
-        self.nodes.iter().flat_map(|node| node.executions()).collect()
-    }
-
-    /// Takes a node off the bus; its journal stays.
-    pub fn disconnect(&self, number: usize) {
-        if let Some(node) = self.nodes.get(number) {
-            node.disconnect();
-        }
-    }
-
-    /// Brings a node back: it listens, says hello, asks for its work and reports what is not confirmed.
-    ///
-    /// # Errors
-    /// If the bus does not take the subscription.
-    pub async fn reconnect(&self, number: usize) -> anyhow::Result<()> {
-        match self.nodes.get(number) {
-            Some(node) => node.connect().await,
-            None => Ok(()),
-        }
+        self.shared.tally.executions(&self.ids())
     }
 
     /// Ends all nodes.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+    pub async fn stop(mut self) {
+        self.crowds.shutdown().await;
+    }
+
+    /// What happened to a run, on all nodes.
+    #[must_use]
+    pub fn tally(&self, run: RunId) -> RunTally {
+        self.shared.tally.of(run)
     }
 }
 
-async fn register(nats: &Client, settings: &FleetSettings, number: usize) -> anyhow::Result<NodeId> {
-    let request = RegisterNodeRequest {
-        machine_identity: format!("sim-{}-{number}", settings.name),
-        as_new: false,
-        name: format!("sim-{number}"),
-        tags: settings.tags.clone().into_iter().collect(),
-        facts: Some(facts(number)),
-    };
-    let channel = NatsChannel::new(nats.clone()).with_options(CallOptions { timeout: PATIENCE });
-    let registered = NodesClient::new(channel)
-        .register_node(request)
-        .await
-        .context("fleet did not register a node")?;
-    Ok(registered.into_inner().node_id.parse()?)
-}
-
-pub(crate) fn facts(number: usize) -> NodeFacts {
-    NodeFacts {
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        platform_type: "Linux".to_owned(),
-        platform_name: "Simulated Linux".to_owned(),
-        platform_version: "1".to_owned(),
-        computer_name: format!("sim-{number}"),
-        ip_address: "127.0.0.1".to_owned(),
-        architecture: "x86_64".to_owned(),
-        ..NodeFacts::default()
-    }
+async fn connect(
+    settings: &FleetSettings,
+    connection: usize,
+    links: mpsc::UnboundedSender<()>,
+) -> Result<async_nats::Client, StartError> {
+    let options = ConnectOptions::new()
+        .name(format!("muster-agent-sim {} {connection}", settings.name))
+        .custom_inbox_prefix(format!("_INBOX_sim_{}_{connection}", settings.name))
+        .max_reconnects(None)
+        .subscription_capacity(1024)
+        .reconnect_delay_callback(|attempt| match attempt {
+            0 | 1 => Duration::ZERO,
+            _ => Duration::from_millis(rand::random_range(20..200)),
+        })
+        .event_callback(move |event| {
+            if matches!(event, Event::Connected) {
+                let _ = links.send(());
+            }
+            std::future::ready(())
+        });
+    Ok(options.connect(settings.nats_url.as_str()).await?)
 }

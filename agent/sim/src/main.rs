@@ -1,67 +1,112 @@
-//! Simulated agents for benchmarks and for trying Muster at a size that no laptop has machines for.
+//! `muster-agent-sim`: a fleet for benches and demonstrations.
+
+#![expect(clippy::print_stdout, reason = "the program's voice")]
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use clap::Parser;
 use muster_agent_sim::{Fleet, FleetSettings, Outcome, Script};
+use tracing_subscriber::filter::LevelFilter;
 
-/// Registers simulated nodes and lets them answer until the process is stopped.
+/// Simulates many agents over a few connections.
 #[derive(Debug, Parser)]
 #[command(version)]
-struct Arguments {
-    /// Address of the bus.
+struct Cli {
+    /// The NATS address.
     #[arg(long, env = "MUSTER_SERVER", default_value = "nats://127.0.0.1:4222")]
     server: String,
-    /// How many nodes.
-    #[arg(long, default_value_t = 100)]
+    /// How many agents.
+    #[arg(long, default_value_t = 1_000)]
     nodes: usize,
     /// Over how many connections.
     #[arg(long, default_value_t = 8)]
     connections: usize,
-    /// Tells these machines from those of other simulations.
+    /// The nodes are called <name>-<number>.
     #[arg(long, default_value = "sim")]
     name: String,
-    /// A tag that every node has, KEY=VALUE.
-    #[arg(long = "tag")]
-    tags: Vec<String>,
-    /// Milliseconds that a run takes.
-    #[arg(long, default_value_t = 0)]
-    delay_ms: u64,
-    /// Every n-th node fails; 0: none.
+    /// How long a run takes: 20ms, 1.5s.
+    #[arg(long, default_value = "0ms", value_parser = duration)]
+    delay: Duration,
+    /// Every Nth node fails every run; 0: none does.
     #[arg(long, default_value_t = 0)]
     fail_every: usize,
+    /// A tag of all nodes as key=value; may be repeated.
+    #[arg(long = "tag", value_parser = tag)]
+    tags: Vec<(String, String)>,
+}
+
+fn tag(text: &str) -> Result<(String, String), &'static str> {
+    text.split_once('=')
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or("expected key=value")
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 0.001),
+        None => (text.strip_suffix('s').ok_or("expected a number with ms or s")?, 1.0),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| "expected a number with ms or s")?;
+    Duration::try_from_secs_f64(seconds * unit).map_err(|_| "expected a length of time that is not negative")
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    let mut tags = BTreeMap::new();
-    for tag in &arguments.tags {
-        let (key, value) = tag.split_once('=').with_context(|| format!("{tag} is not KEY=VALUE"))?;
-        tags.insert(key.to_owned(), value.to_owned());
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::io::stderr)
+        .with_max_level(LevelFilter::WARN)
+        .init();
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = error.as_ref(), "the fleet ends");
+            ExitCode::FAILURE
+        }
     }
-    let (delay, fail_every) = (Duration::from_millis(arguments.delay_ms), arguments.fail_every);
+}
+
+async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+    let tags: BTreeMap<String, String> = cli.tags.into_iter().collect();
+    let (delay, fail_every) = (cli.delay, cli.fail_every);
     let script = Script::new(move |number, _| Outcome {
         delay,
         code: i32::from(fail_every > 0 && (number + 1).is_multiple_of(fail_every)),
         ..Outcome::NOTHING
     });
+    let begun = Instant::now();
     let fleet = Fleet::start(FleetSettings {
-        nats_url: arguments.server,
-        nodes: arguments.nodes,
-        connections: arguments.connections,
-        name: arguments.name,
+        nats_url: cli.server,
+        nodes: cli.nodes,
+        connections: cli.connections,
+        name: cli.name,
         tags,
         script,
     })
     .await?;
-    #[expect(clippy::print_stdout, reason = "the one line that scripts wait for")]
-    {
-        println!("{} nodes are listening", fleet.ids().len());
-    }
+    println!(
+        "{} nodes are listening after {:.3} s",
+        fleet.ids().len(),
+        begun.elapsed().as_secs_f64()
+    );
     tokio::signal::ctrl_c().await?;
+    println!("{} runs were executed", fleet.executions().len());
     fleet.stop().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_have_units() {
+        assert_eq!(duration("20ms"), Ok(Duration::from_millis(20)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1_500)));
+        for bad in ["", "20", "ms", "-1s", "1m"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
 }

@@ -1,387 +1,350 @@
-//! One simulated node.
+//! One agent's side of the protocol, without IO: messages and moments in, effects out.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use async_nats::client::Request;
-use async_nats::{Client, Message, Subscriber};
-use futures::StreamExt;
-use futures::stream::select_all;
-use muster_model::{Clock, NodeId, SystemClock};
-use muster_proto::agent::v1::record::Fact;
+use jiff::Timestamp;
+use muster_model::NodeId;
+use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{
-    Ack, Cancel, Heartbeat, HelloRequest, HelloResult, PullRequest, Record, ReplyRequest, ReplyResult, RunResult,
-    RunStatus, StepResult, StepStatus, Verdict, WorkItem,
+    Ack, Record, RunResult, RunStatus, StepResult, StepStarted, StepStatus, Verdict, WorkItem,
 };
-use muster_wire::{NatsStatus, subject};
-use prost::Message as _;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::fleet::facts;
-use crate::script::{Outcome, Script};
+use crate::RunId;
+use crate::script::{Door, End, Outcome};
+use crate::steps::Step;
+use crate::tally::Tally;
 
-const HEARTBEAT: Duration = Duration::from_secs(60);
-const RETRY: Duration = Duration::from_millis(200);
-const ANSWER: Duration = Duration::from_secs(10);
+/// A step that is over within a moment is told about once, at its end; as the real agent does.
+const MOMENT: Duration = Duration::from_millis(500);
 
-/// A run that a node began.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Execution {
-    /// The run's id.
-    pub run_id: String,
-    /// The node's.
-    pub node_id: NodeId,
-    /// How often it was begun: more than once is a broken promise.
-    pub times: u32,
+/// What follows from something that happened to a node.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Publish this.
+    Ack(Ack),
+    /// There is news of a run to be sent.
+    Reply(RunId),
+    /// Call `Node::wake` for the run then.
+    Wake(RunId, Instant),
 }
 
-/// What the journal holds of a run.
-#[derive(Debug)]
-struct Run {
-    times: u32,
-    cancel: CancellationToken,
-    /// The report, once there is one.
-    records: Vec<Record>,
-    confirmed: bool,
-}
-
+/// One simulated agent.
 #[derive(Debug)]
 pub(crate) struct Node {
-    number: usize,
-    id: NodeId,
-    nats: Client,
-    script: Script,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-    journal: Mutex<HashMap<String, Run>>,
-    /// Cancelled when the node leaves the bus.
-    connection: Mutex<CancellationToken>,
+    /// Its place in the fleet.
+    pub(crate) number: usize,
+    pub(crate) id: NodeId,
+    journal: HashMap<RunId, Run>,
+    /// How often it will still say that it is busy, by run.
+    busy: HashMap<RunId, u32>,
+    tally: Tally,
+}
+
+#[derive(Debug)]
+struct Run {
+    outcome: Outcome,
+    steps: Arc<Result<Vec<Step>, String>>,
+    began: Timestamp,
+    /// When it ends and when its start is told; `None` once that has happened.
+    ends: Option<Instant>,
+    tells: Option<Instant>,
+    records: Vec<Record>,
+    confirmed: u64,
+    is_over: bool,
+    traceparent: Option<String>,
 }
 
 impl Node {
-    pub(crate) fn new(
-        number: usize,
-        id: NodeId,
-        nats: Client,
-        script: Script,
-        stop: CancellationToken,
-        tasks: TaskTracker,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(number: usize, id: NodeId, tally: Tally) -> Self {
+        Self {
             number,
             id,
-            nats,
-            script,
-            connection: Mutex::new(stop.child_token()),
-            stop,
-            tasks,
-            journal: Mutex::default(),
+            journal: HashMap::new(),
+            busy: HashMap::new(),
+            tally,
+        }
+    }
+
+    /// A work item came.
+    pub(crate) fn work(
+        &mut self,
+        work: &WorkItem,
+        traceparent: Option<String>,
+        steps: Arc<Result<Vec<Step>, String>>,
+        outcome: Outcome,
+        moment: (Instant, Timestamp),
+    ) -> Vec<Effect> {
+        let Ok(run) = work.run_id.parse::<RunId>() else {
+            return Vec::new();
+        };
+        self.tally.delivered(run, self.number);
+        if work.node_id != self.id.as_str() || outcome.door == Door::Ignore {
+            return Vec::new();
+        }
+        if let Some(known) = self.journal.get_mut(&run) {
+            let is_heard = known.outcome.acknowledges;
+            let mut effects: Vec<Effect> = is_heard
+                .then(|| Effect::Ack(ack(run, Verdict::Accepted)))
+                .into_iter()
+                .collect();
+            if known.is_over {
+                known.confirmed = 0;
+                effects.push(Effect::Reply(run));
+            }
+            return effects;
+        }
+        match outcome.door {
+            Door::Refuse => return vec![Effect::Ack(ack(run, Verdict::Refused))],
+            Door::Busy(times, retry_after_ms) => {
+                let left = self.busy.entry(run).or_insert(times);
+                if *left > 0 {
+                    *left -= 1;
+                    return vec![Effect::Ack(Ack {
+                        retry_after_ms,
+                        ..ack(run, Verdict::Busy)
+                    })];
+                }
+            }
+            _ if work.time_to_live_ms == 0 => return vec![Effect::Ack(ack(run, Verdict::Refused))],
+            _ => {}
+        }
+        self.begin(run, traceparent, steps, outcome, moment)
+    }
+
+    fn begin(
+        &mut self,
+        run: RunId,
+        traceparent: Option<String>,
+        steps: Arc<Result<Vec<Step>, String>>,
+        outcome: Outcome,
+        (now, clock): (Instant, Timestamp),
+    ) -> Vec<Effect> {
+        self.tally.began(run, self.number);
+        let mut effects = Vec::new();
+        if outcome.acknowledges {
+            effects.push(Effect::Ack(ack(run, Verdict::Accepted)));
+        }
+        let ends = (outcome.end != End::Never).then(|| now + outcome.delay);
+        let tells = (ends.is_none() || outcome.delay > MOMENT).then(|| now + MOMENT);
+        effects.extend(tells.into_iter().chain(ends).map(|at| Effect::Wake(run, at)));
+        self.journal.insert(
+            run,
+            Run {
+                outcome,
+                steps,
+                began: clock,
+                ends,
+                tells,
+                records: Vec::new(),
+                confirmed: 0,
+                is_over: false,
+                traceparent,
+            },
+        );
+        // What takes no time needs no timer.
+        if ends.is_some_and(|ends| ends <= now) {
+            effects.retain(|effect| matches!(effect, Effect::Ack(_)));
+            effects.extend(self.wake(run, (now, clock)));
+        }
+        effects
+    }
+
+    /// A moment that was asked for has come.
+    pub(crate) fn wake(&mut self, run: RunId, (now, clock): (Instant, Timestamp)) -> Vec<Effect> {
+        let Some(known) = self.journal.get_mut(&run).filter(|run| !run.is_over) else {
+            return Vec::new();
+        };
+        if known.ends.is_some_and(|ends| ends <= now) {
+            known.end(clock);
+            self.tally.ended(run, true);
+            return vec![Effect::Reply(run)];
+        }
+        if known.tells.take_if(|tells| *tells <= now).is_some() {
+            known.start_first_step(clock);
+            return vec![Effect::Reply(run)];
+        }
+        Vec::new()
+    }
+
+    /// A cancel came, perhaps before the work.
+    pub(crate) fn cancel(&mut self, run: RunId, clock: Timestamp) -> Vec<Effect> {
+        let began = self.journal.contains_key(&run);
+        let known = self.journal.entry(run).or_insert_with(|| Run {
+            outcome: Outcome::NOTHING,
+            steps: Arc::new(Ok(Vec::new())),
+            began: clock,
+            ends: None,
+            tells: None,
+            records: Vec::new(),
+            confirmed: 0,
+            is_over: false,
+            traceparent: None,
+        });
+        if known.is_over {
+            known.confirmed = 0;
+        } else {
+            known.cancel(clock, began);
+            self.tally.ended(run, began);
+        }
+        vec![Effect::Reply(run)]
+    }
+
+    /// What is to be sent of a run, and its trace context; nothing if all is confirmed.
+    pub(crate) fn news(&self, run: RunId) -> Option<(Vec<Record>, Option<String>, u32)> {
+        let known = self.journal.get(&run).filter(|run| run.outcome.reports)?;
+        let from = known
+            .records
+            .partition_point(|record| record.sequence <= known.confirmed);
+        let records = known.records[from..].to_vec();
+        (!records.is_empty()).then(|| (records, known.traceparent.clone(), 1 + u32::from(known.outcome.repeats)))
+    }
+
+    /// The coordinator has records up to `sequence`. Whether there is more to send.
+    pub(crate) fn confirm(&mut self, run: RunId, sequence: u64) -> bool {
+        let Some(known) = self.journal.get_mut(&run) else {
+            return false;
+        };
+        let last = known.records.last().map_or(0, |record| record.sequence);
+        let was_open = known.confirmed < last;
+        known.confirmed = known.confirmed.max(sequence.min(last));
+        if was_open && known.is_over && known.confirmed == last {
+            self.tally.confirmed(run);
+        }
+        known.confirmed < last
+    }
+
+    /// Runs that are not finished and confirmed.
+    pub(crate) fn unfinished(&self) -> Vec<RunId> {
+        let is_open = |run: &Run| !run.is_over || run.records.last().is_some_and(|last| last.sequence > run.confirmed);
+        self.journal
+            .iter()
+            .filter(|(_, run)| is_open(run))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+}
+
+impl Run {
+    fn add(&mut self, clock: Timestamp, fact: News) {
+        let sequence = self.records.len() as u64 + 1;
+        self.records.push(Record {
+            sequence,
+            at: Some(proto_time(clock)),
+            fact: Some(fact),
+        });
+    }
+
+    fn start_first_step(&mut self, clock: Timestamp) {
+        let steps = Arc::clone(&self.steps);
+        if let Ok([first, ..]) = steps.as_deref() {
+            self.start(clock, 0, first);
+        }
+    }
+
+    fn start(&mut self, clock: Timestamp, index: u32, step: &Step) {
+        let (name, action) = (step.name.clone(), step.action.clone());
+        self.add(clock, News::StepStarted(StepStarted { index, name, action }));
+    }
+
+    fn result(&self, clock: Timestamp, index: u32, step: &Step, status: StepStatus, code: i32) -> News {
+        News::StepResult(StepResult {
+            index,
+            name: step.name.clone(),
+            action: step.action.clone(),
+            status: status.into(),
+            code,
+            started_at: Some(proto_time(self.began)),
+            finished_at: Some(proto_time(clock)),
+            stdout: self.outcome.stdout.clone(),
+            stdout_bytes: self.outcome.stdout.len() as u64,
+            output: self.outcome.stdout.clone(),
+            ..StepResult::default()
         })
     }
 
-    pub(crate) fn id(&self) -> &NodeId {
-        &self.id
+    fn end(&mut self, clock: Timestamp) {
+        let steps = Arc::clone(&self.steps);
+        let (status, trace) = match steps.as_ref() {
+            Err(trace) => (RunStatus::Failed, trace.clone()),
+            Ok(steps) => (self.end_steps(clock, steps), String::new()),
+        };
+        self.add(
+            clock,
+            News::RunResult(RunResult {
+                status: status.into(),
+                trace,
+            }),
+        );
+        self.is_over = true;
     }
 
-    pub(crate) fn executions(&self) -> Vec<Execution> {
-        let journal = self.journal();
-        let begun = journal.iter().filter(|(_, run)| run.times > 0);
-        begun
-            .map(|(run_id, run)| Execution {
-                run_id: run_id.clone(),
-                node_id: self.id.clone(),
-                times: run.times,
-            })
-            .collect()
-    }
-
-    fn journal(&self) -> MutexGuard<'_, HashMap<String, Run>> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn connection(&self) -> MutexGuard<'_, CancellationToken> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn disconnect(&self) {
-        self.connection().cancel();
-    }
-
-    pub(crate) async fn connect(self: &Arc<Self>) -> anyhow::Result<()> {
-        let connection = self.stop.child_token();
-        std::mem::replace(&mut *self.connection(), connection.clone()).cancel();
-        let mine = self.nats.subscribe(subject::everything_for(&self.id)).await?;
-        let node = Arc::clone(self);
-        self.tasks.spawn(async move { node.live(mine, connection).await });
-        Ok(())
-    }
-
-    /// One stay on the bus.
-    async fn live(self: Arc<Self>, mine: Subscriber, connection: CancellationToken) {
-        let presence = Arc::clone(&self);
-        let token = connection.clone();
-        self.tasks.spawn(async move { presence.be_present(token).await });
-        for run_id in self.unconfirmed() {
-            let node = Arc::clone(&self);
-            self.tasks.spawn(async move { node.report(&run_id).await });
-        }
-        let mut mine = mine;
-        loop {
-            let message = tokio::select! {
-                () = connection.cancelled() => return,
-                message = mine.next() => message,
+    fn end_steps(&mut self, clock: Timestamp, steps: &[Step]) -> RunStatus {
+        let (last_status, last_code, status) = match self.outcome.end {
+            End::Exit | End::Never if self.outcome.code == 0 => (StepStatus::Success, 0, RunStatus::Success),
+            End::Exit | End::Never => (StepStatus::Failed, self.outcome.code, RunStatus::Failed),
+            End::TimeOut => (StepStatus::TimedOut, 137, RunStatus::TimedOut),
+        };
+        for (index, step) in (0..).zip(steps) {
+            // The first may have been told already.
+            if index > 0 || self.records.is_empty() {
+                self.start(clock, index, step);
+            }
+            let is_last = index as usize + 1 == steps.len();
+            let (status, code) = if is_last {
+                (last_status, last_code)
+            } else {
+                (StepStatus::Success, 0)
             };
-            match message {
-                Some(message) => self.hear(&message).await,
-                None => return,
-            }
+            let result = self.result(clock, index, step, status, code);
+            self.add(clock, result);
         }
+        status
     }
 
-    /// Hello, the doorbells of its tags, asking for work, and a heartbeat a minute.
-    async fn be_present(self: Arc<Self>, connection: CancellationToken) {
-        let hello = HelloRequest {
-            facts: Some(facts(self.number)),
-        };
-        let asked = self.request(subject::RPC_HELLO, &hello);
-        let tags = tokio::select! {
-            () = connection.cancelled() => return,
-            answer = asked => HelloResult::decode(answer.as_slice()).unwrap_or_default().tags,
-        };
-        let mut doorbells = Vec::new();
-        for (key, value) in &tags {
-            if let Ok(doorbell) = self.nats.subscribe(subject::tag(key, value)).await {
-                doorbells.push(doorbell);
-            }
-        }
-        let mut doorbells = select_all(doorbells);
-        // Spread over the minute by number, as jitter does for real agents.
-        let first = HEARTBEAT.mul_f64((self.number % 1000) as f64 / 1000.0);
-        let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + first, HEARTBEAT);
-        loop {
-            let pull = PullRequest {
-                unfinished_run_ids: self.unconfirmed(),
-            };
-            tokio::select! {
-                () = connection.cancelled() => return,
-                _ = self.request(subject::RPC_WORK_PULL, &pull) => {}
-            }
-            tokio::select! {
-                () = connection.cancelled() => return,
-                Some(_) = doorbells.next() => {}
-                _ = beat.tick() => {
-                    let heartbeat = Heartbeat {
-                        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-                        ..Heartbeat::default()
-                    };
-                    self.publish(subject::UP_HEARTBEAT, &heartbeat).await;
-                }
-            }
-        }
-    }
-
-    async fn hear(self: &Arc<Self>, message: &Message) {
-        let what = message.subject.rsplit('.').next().unwrap_or_default();
-        match what {
-            "work" => {
-                if let Ok(item) = WorkItem::decode(message.payload.clone()) {
-                    self.take(item).await;
-                }
-            }
-            "cancel" => {
-                if let Ok(cancel) = Cancel::decode(message.payload.clone()) {
-                    self.cancel(&cancel.run_id);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    async fn take(self: &Arc<Self>, item: WorkItem) {
-        let outcome = self.script.decide(self.number, &item);
-        let acceptable = item.node_id == self.id.as_str() && item.time_to_live_ms > 0;
-        let fresh = acceptable && self.write_down(&item.run_id);
-        if outcome.acknowledges || !acceptable {
-            let verdict = match acceptable {
-                true => Verdict::Accepted,
-                false => Verdict::Refused,
-            };
-            let ack = Ack {
-                run_id: item.run_id.clone(),
-                verdict: verdict.into(),
-                reason: String::new(),
-                retry_after_ms: 0,
-            };
-            self.publish(subject::UP_ACK, &ack).await;
-        }
-        let node = Arc::clone(self);
-        if fresh {
-            self.tasks
-                .spawn(async move { node.execute(&item.run_id, outcome).await });
-        } else if acceptable && self.unconfirmed().contains(&item.run_id) {
-            self.tasks.spawn(async move { node.report(&item.run_id).await });
-        }
-    }
-
-    /// Whether the run is new here.
-    fn write_down(&self, run_id: &str) -> bool {
-        let mut journal = self.journal();
-        if journal.contains_key(run_id) {
-            return false;
-        }
-        let run = Run {
-            times: 0,
-            cancel: CancellationToken::new(),
-            records: Vec::new(),
-            confirmed: false,
-        };
-        journal.insert(run_id.to_owned(), run);
-        true
-    }
-
-    async fn execute(self: Arc<Self>, run_id: &str, outcome: Outcome) {
-        let cancel = {
-            let mut journal = self.journal();
-            let Some(run) = journal.get_mut(run_id) else { return };
-            run.times += 1;
-            run.cancel.clone()
-        };
-        let started = now();
-        let cancelled = if outcome.delay.is_zero() {
-            cancel.is_cancelled()
-        } else {
-            tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = cancel.cancelled() => true,
-                () = tokio::time::sleep(outcome.delay) => false,
-            }
-        };
-        let (step, run) = match (cancelled, outcome.code) {
-            (true, _) => (StepStatus::Cancelled, RunStatus::Cancelled),
-            (false, 0) => (StepStatus::Success, RunStatus::Success),
-            (false, _) => (StepStatus::Failed, RunStatus::Failed),
-        };
-        let step = StepResult {
-            name: "simulated".to_owned(),
-            action: "aws:runShellScript".to_owned(),
-            status: step.into(),
-            code: if cancelled { 137 } else { outcome.code },
-            started_at: Some(started),
-            finished_at: Some(now()),
-            stdout_bytes: outcome.stdout.len() as u64,
-            output: outcome.stdout.clone(),
-            stdout: outcome.stdout,
-            ..StepResult::default()
-        };
-        self.finish(run_id, vec![Fact::StepResult(step), ended(run)]);
-        if outcome.reports {
-            if outcome.repeats {
-                Arc::clone(&self).report(run_id).await;
-                if let Some(run) = self.journal().get_mut(run_id) {
-                    run.confirmed = false;
-                }
-            }
-            self.report(run_id).await;
-        }
-    }
-
-    fn finish(&self, run_id: &str, facts: Vec<Fact>) {
-        if let Some(run) = self.journal().get_mut(run_id) {
-            run.records = facts
-                .into_iter()
-                .zip(1..)
-                .map(|(fact, sequence)| Record {
-                    sequence,
-                    at: Some(now()),
-                    fact: Some(fact),
-                })
-                .collect();
-        }
-    }
-
-    fn cancel(self: &Arc<Self>, run_id: &str) {
-        if self.write_down(run_id) {
-            // A cancel that came before its work: remembered, and reported so that nobody waits.
-            self.finish(run_id, vec![ended(RunStatus::Cancelled)]);
-            let (node, run_id) = (Arc::clone(self), run_id.to_owned());
-            self.tasks.spawn(async move { node.report(&run_id).await });
-        } else if let Some(run) = self.journal().get(run_id) {
-            run.cancel.cancel();
-        }
-    }
-
-    fn unconfirmed(&self) -> Vec<String> {
-        let journal = self.journal();
-        let open = journal.iter().filter(|(_, run)| !run.confirmed);
-        open.map(|(run_id, _)| run_id.clone()).collect()
-    }
-
-    /// Sends the report until it is confirmed.
-    async fn report(self: Arc<Self>, run_id: &str) {
-        let records = match self.journal().get(run_id) {
-            Some(run) if !run.confirmed => run.records.clone(),
-            _ => return,
-        };
-        let Some(last) = records.last().map(|record| record.sequence) else {
-            return;
-        };
-        let reply = ReplyRequest {
-            run_id: run_id.to_owned(),
-            records,
-        };
-        let connection = self.connection().clone();
-        let answer = tokio::select! {
-            () = connection.cancelled() => return,
-            answer = self.request(subject::RPC_REPLY, &reply) => answer,
-        };
-        let confirmed = ReplyResult::decode(answer.as_slice())
-            .unwrap_or_default()
-            .confirmed_sequence;
-        if confirmed >= last
-            && let Some(run) = self.journal().get_mut(run_id)
+    fn cancel(&mut self, clock: Timestamp, began: bool) {
+        let steps = Arc::clone(&self.steps);
+        if let Ok([first, ..]) = steps.as_deref()
+            && began
         {
-            run.confirmed = true;
-        }
-    }
-
-    /// Asks until there is an answer.
-    async fn request(&self, operation: &str, message: &impl prost::Message) -> Vec<u8> {
-        let subject = subject::rpc(&self.id, operation);
-        let payload = message.encode_to_vec();
-        loop {
-            let request = Request::new().payload(payload.clone().into()).timeout(Some(ANSWER));
-            match self.nats.send_request(subject.clone(), request).await {
-                Ok(answer) if answer.headers.as_ref().and_then(NatsStatus::of).is_none() => {
-                    return answer.payload.into();
-                }
-                Ok(_) | Err(_) => tokio::time::sleep(RETRY).await,
+            if self.records.is_empty() {
+                self.start(clock, 0, first);
             }
+            let result = self.result(clock, 0, first, StepStatus::Cancelled, 137);
+            self.add(clock, result);
         }
-    }
-
-    async fn publish(&self, what: &str, message: &impl prost::Message) {
-        let sent = self
-            .nats
-            .publish(subject::up(&self.id, what), message.encode_to_vec().into());
-        if let Err(error) = sent.await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "a message was not published");
-        }
+        let trace = if began {
+            String::new()
+        } else {
+            "cancelled before the node had received it".to_owned()
+        };
+        self.add(
+            clock,
+            News::RunResult(RunResult {
+                status: RunStatus::Cancelled.into(),
+                trace,
+            }),
+        );
+        self.is_over = true;
     }
 }
 
-fn ended(status: RunStatus) -> Fact {
-    Fact::RunResult(RunResult {
-        status: status.into(),
-        trace: String::new(),
-    })
+fn ack(run: RunId, verdict: Verdict) -> Ack {
+    Ack {
+        run_id: run.to_string(),
+        verdict: verdict.into(),
+        reason: String::new(),
+        retry_after_ms: 0,
+    }
 }
 
-fn now() -> prost_types::Timestamp {
-    let now = SystemClock.now();
+fn proto_time(clock: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp {
-        seconds: now.as_second(),
-        nanos: now.subsec_nanosecond(),
+        seconds: clock.as_second(),
+        nanos: clock.subsec_nanosecond(),
     }
 }
+
+#[cfg(test)]
+mod tests;

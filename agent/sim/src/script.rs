@@ -6,14 +6,42 @@ use std::time::Duration;
 
 use muster_proto::agent::v1::WorkItem;
 
+/// What a node does with a work item at its door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Journals it.
+    Accept,
+    /// Takes no notice, as if the message were lost.
+    Ignore,
+    /// Says so many times that its queue is full, and to come again after so many milliseconds; then accepts.
+    Busy(u32, u64),
+    /// Refuses it for good.
+    Refuse,
+}
+
+/// How a run comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its steps exit.
+    Exit,
+    /// Its last step takes longer than it may.
+    TimeOut,
+    /// Never, unless it is cancelled.
+    Never,
+}
+
 /// What becomes of one work item on one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
+    /// What happens before anything runs.
+    pub door: Door,
     /// How long the run takes.
     pub delay: Duration,
-    /// Exit code of its only step; the run fails unless it is 0.
+    /// How it ends.
+    pub end: End,
+    /// Exit code of its last step; the run fails unless it is 0.
     pub code: i32,
-    /// What the step writes.
+    /// What each step writes.
     pub stdout: String,
     /// Say that the item is in the journal.
     pub acknowledges: bool,
@@ -26,7 +54,9 @@ pub struct Outcome {
 impl Outcome {
     /// Success at once, without output.
     pub const NOTHING: Self = Self {
+        door: Door::Accept,
         delay: Duration::ZERO,
+        end: End::Exit,
         code: 0,
         stdout: String::new(),
         acknowledges: true,

@@ -14,7 +14,7 @@ use muster_wire::subject;
 use super::bus::{CallError, Link};
 use super::outbox::Outbox;
 use super::queue::Queue;
-use super::runners::{RunnerCommand, RunnerProcess};
+use super::runners::{RunnerProcess, Starter};
 use super::talk::Talk;
 use super::work::Intake;
 use crate::facts;
@@ -93,7 +93,7 @@ pub(crate) struct Agent {
     pub(super) settings: Settings,
     pub(super) node: NodeId,
     pub(super) client: Client,
-    pub(super) runner: RunnerCommand,
+    pub(super) starter: Starter,
     pub(super) boot_id: String,
     pub(super) clock: SystemClock,
     pub(super) runs: HashMap<RunId, Run>,
@@ -115,20 +115,14 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(
-        state: StateDir,
-        settings: Settings,
-        node: NodeId,
-        client: Client,
-        runner: RunnerCommand,
-    ) -> Self {
+    pub(crate) fn new(state: StateDir, settings: Settings, node: NodeId, client: Client, starter: Starter) -> Self {
         let queue = Queue::new(settings.concurrency, settings.queue);
         Self {
             state,
             settings,
             node,
             client,
-            runner,
+            starter,
             boot_id: facts::boot_id(),
             clock: SystemClock,
             runs: HashMap::new(),

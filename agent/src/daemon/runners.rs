@@ -15,6 +15,7 @@ use rustix::process::{
 };
 use tokio::io::unix::AsyncFd;
 
+use super::nursery::Nursery;
 use crate::journal::{History, RunId};
 use crate::os;
 
@@ -36,34 +37,63 @@ impl Default for RunnerCommand {
     }
 }
 
-/// A live runner process.
-#[derive(Debug, Clone)]
-pub(crate) struct RunnerProcess(Rc<AsyncFd<OwnedFd>>);
+/// Starts runners: from the nursery, or as programs.
+#[derive(Debug)]
+pub(crate) struct Starter {
+    nursery: Option<Nursery>,
+    command: RunnerCommand,
+    root: PathBuf,
+}
 
-impl RunnerProcess {
-    /// Starts a runner. It inherits nothing but the standard error stream.
-    pub(crate) fn start(command: &RunnerCommand, root: &Path, run: RunId) -> io::Result<Self> {
-        let child = Command::new(&command.program)
-            .args(&command.arguments)
-            .arg(root)
+impl Starter {
+    pub(crate) fn new(nursery: Option<Nursery>, command: RunnerCommand, root: &Path) -> Self {
+        Self {
+            nursery,
+            command,
+            root: root.to_owned(),
+        }
+    }
+
+    /// Starts a runner. `None`: it is over already.
+    pub(crate) fn start(&mut self, run: RunId) -> io::Result<Option<RunnerProcess>> {
+        if let Some(nursery) = &self.nursery {
+            match nursery.start(run) {
+                Ok(process) => return process.map(RunnerProcess::hold).transpose(),
+                Err(error) => {
+                    tracing::error!(%error, "the nursery is lost; runners are started as programs");
+                    self.nursery = None;
+                }
+            }
+        }
+        // It inherits nothing but the standard error stream.
+        let child = Command::new(&self.command.program)
+            .args(&self.command.arguments)
+            .arg(&self.root)
             .arg(run.to_string())
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()?;
-        Self::hold(Pid::from_child(&child))
+        let process = pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK)?;
+        RunnerProcess::hold(process).map(Some)
     }
+}
 
+/// A live runner process.
+#[derive(Debug, Clone)]
+pub(crate) struct RunnerProcess(Rc<AsyncFd<OwnedFd>>);
+
+impl RunnerProcess {
     /// Finds the runner that the log names; the caller knows that somebody holds the log's lock.
     pub(crate) fn find(history: &History, boot_id: &str) -> Option<Self> {
         let runner = history.runner.as_ref().filter(|runner| runner.boot_id == boot_id)?;
-        Self::hold(Pid::from_raw(i32::try_from(runner.pid).ok()?)?).ok()
+        let pid = Pid::from_raw(i32::try_from(runner.pid).ok()?)?;
+        Self::hold(pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?).ok()
     }
 
-    fn hold(pid: Pid) -> io::Result<Self> {
-        let fd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        Ok(Self(Rc::new(os::watch_readable(fd)?)))
+    fn hold(process: OwnedFd) -> io::Result<Self> {
+        Ok(Self(Rc::new(os::watch_readable(process)?)))
     }
 
     /// Asks it to stop its run.

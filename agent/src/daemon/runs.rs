@@ -123,8 +123,9 @@ impl Agent {
             return;
         }
         known.phase = Phase::Running(None);
-        match RunnerProcess::start(&self.runner, self.state.root(), run) {
-            Ok(runner) => self.watch(run, runner),
+        match self.starter.start(run) {
+            Ok(Some(runner)) => self.watch(run, runner),
+            Ok(None) => self.runner_ended(run, None),
             Err(error) => {
                 tracing::error!(%error, run = %run, "cannot start a runner");
                 self.try_again(run);

@@ -19,7 +19,7 @@ mod step;
 mod stop;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use muster_document::{Document, DocumentType, Format, Next, Outcome, Plan, PlannedStep, Platform, Verdict};
@@ -60,6 +60,20 @@ impl Exit {
             Self::Over => 0,
             Self::Busy => 75,
             Self::Interrupted => 76,
+        }
+    }
+}
+
+/// As `run`; the exit code of the process. What goes wrong is told on the standard error stream.
+#[must_use]
+pub fn run_to_exit(root: &Path, run: RunId) -> u8 {
+    match self::run(root, run) {
+        Ok(exit) => exit.code(),
+        Err(error) => {
+            let line = serde_json::json!({"level": "ERROR", "run": run, "message": error.to_string()});
+            // In the form of the agent's own log, whose stream this is; nobody else could be told.
+            let _ = writeln!(io::stderr(), "{line}");
+            1
         }
     }
 }

@@ -5,7 +5,7 @@ use muster_harness::until;
 use muster_proto::agent::v1::{RunStatus, StepStatus, Verdict};
 use serde_json::json;
 
-use crate::agent_process::{ended_well, is_alive, kill, pid_in};
+use crate::agent_process::{ended_well, is_alive, kill, pid, pid_in};
 use crate::{Scene, work};
 
 #[tokio::test]
@@ -194,6 +194,31 @@ async fn what_was_queued_when_the_agent_died_runs_afterwards() {
     std::fs::write(&go, "").unwrap();
     assert_eq!(scene.coordinator.end(first).await.status(), RunStatus::Success);
     assert_eq!(scene.coordinator.end(second).await.step().stdout, "second\n");
+}
+
+#[tokio::test]
+async fn without_its_nursery_an_agent_starts_runners_as_programs() {
+    let scene = Scene::start().await;
+    let nursery = until("the agent has a nursery", async || {
+        let children = format!("/proc/{0}/task/{0}/children", scene.agent.pid());
+        let children = std::fs::read_to_string(children).map_err(|error| error.to_string())?;
+        children.trim().parse().map(pid).map_err(|_| children)
+    })
+    .await;
+    let run = scene.coordinator.send(&work::script(&["cat /proc/$PPID/comm"])).await;
+    assert_eq!(scene.coordinator.end(run).await.step().stdout, "muster-runner\n");
+
+    kill(nursery);
+    let run = scene
+        .coordinator
+        .send(&work::script(&["cat /proc/$PPID/cmdline | tr '\\0' ' '"]))
+        .await;
+    let ended = scene.coordinator.end(run).await;
+    assert!(
+        ended.step().stdout.starts_with("/proc/self/exe runner "),
+        "{:?}",
+        ended.step()
+    );
 }
 
 /// Waits until the agent has filed a run away.

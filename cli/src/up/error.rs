@@ -58,7 +58,7 @@ pub(crate) enum UpError {
         #[source]
         source: BoxError,
     },
-    #[error("{service} failed; {} has more", .log.display())]
+    #[error("{service} failed (see {})", .log.display())]
     Died {
         service: &'static str,
         #[source]

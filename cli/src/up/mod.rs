@@ -51,7 +51,7 @@ use world::World;
 The agents are web-1, db-1, web-2, db-2, … with the tags Name (the same), Role (web, db) and ServerRole (WebFrontEnd, \
 Database).
 
-Settings of the services can be changed in the environment, as MUSTER_<SECTION>__<KEY>: \
+Settings that all services share can be changed in the environment, as MUSTER_<SECTION>__<KEY>: \
 MUSTER_TELEMETRY__OTLP=http://127.0.0.1:4317 sends spans to a collector.
 
 Exit codes: 0 after Ctrl-C or SIGTERM; 1 if it cannot start or a service fails; 2 if the command line is not understood.")]

@@ -147,7 +147,30 @@ where
 
 #[cfg(test)]
 mod tests {
+    use muster_boot::Tasks;
+
     use super::*;
+    use crate::complaint::chain;
+
+    #[tokio::test]
+    async fn a_service_that_fails_is_named_with_the_cause() {
+        let running = |name| {
+            let (tasks, failures) = Tasks::new();
+            let address = SocketAddr::from(([127, 0, 0, 1], 0));
+            ((name, Running::without_mount(address, tasks.clone(), failures)), tasks)
+        };
+        let ((fleet, _fleet_tasks), (gateway, gateway_tasks)) = (running("muster-fleet"), running(GATEWAY));
+        let mut services = Services {
+            running: vec![fleet, gateway],
+            log: "logs/muster.log".into(),
+        };
+        gateway_tasks.spawn("serving", async { Err("out of sockets".into()) });
+        let failure = services.failed().await;
+        assert_eq!(
+            chain(&failure),
+            "muster-gateway failed (see logs/muster.log): the task serving died: out of sockets"
+        );
+    }
 
     #[test]
     fn services_are_named_as_in_calls() {

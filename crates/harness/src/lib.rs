@@ -4,6 +4,7 @@
 //! - [`until`]: waits for a condition and, when it does not come, says what was seen last. Tests never just sleep.
 //! - [`Folder`]: a temporary folder that stays, and is named, when the test fails.
 //! - [`Postgres`]: a database of the test's own, where a PostgreSQL server is at hand.
+//! - `World` (feature `world`): every service in this process, with simulated agents; each part can be killed.
 //!
 //! Everything here panics with a sentence that says what to do: a test has nobody to give an error to.
 //! All of it lives on loopback addresses and ends with the test.
@@ -12,8 +13,12 @@ mod folder;
 mod nats_server;
 mod postgres;
 mod until;
+#[cfg(feature = "world")]
+mod world;
 
 pub use folder::Folder;
 pub use nats_server::NatsServer;
 pub use postgres::Postgres;
 pub use until::{until, until_within};
+#[cfg(feature = "world")]
+pub use world::{Plan, Service, World};

@@ -18,6 +18,8 @@ pub struct Settings {
     pub max_shares: u32,
     /// Most documents that may be shared with everybody.
     pub max_public: u32,
+    /// Bytes of contents that are kept in memory.
+    pub cache_bytes: usize,
 }
 
 /// The id of an account: 12 digits.

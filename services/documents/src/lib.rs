@@ -3,6 +3,7 @@
 //! - `api`: the operations, from the contract to the domain and back.
 //! - `domain`: names, versions, filters, sharing; pure. What a content means is in `muster-document`.
 //! - `store`: the queries.
+//! - `work`: news of what changed.
 //!
 //! Built-in documents are brought up to date at each start.
 
@@ -11,6 +12,7 @@ mod config;
 mod domain;
 mod error;
 mod store;
+mod work;
 
 use muster_boot::{BoxError, Database, Parts, Running};
 use muster_model::Clock;
@@ -50,8 +52,8 @@ impl Server {
         let db = parts.database();
         seed_all(&db, parts.clock.as_ref()).await?;
         let pager = Pager::of(&db).await?;
-        let documents = DocumentsApi::new(settings, db.clone(), pager, parts.clock.clone());
-        let tags = TagsApi::new(db);
+        let tags = TagsApi::new(db.clone(), settings.account_id.clone());
+        let documents = DocumentsApi::new(settings, &parts, db, pager);
         let running = parts
             .serve(|mount| {
                 mount

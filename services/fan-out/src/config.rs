@@ -30,4 +30,8 @@ impl Settings {
     pub(crate) fn retention(&self) -> SignedDuration {
         SignedDuration::from_hours(24 * i64::from(self.retention_days))
     }
+
+    pub(crate) fn lease(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.lease_seconds.max(1)))
+    }
 }

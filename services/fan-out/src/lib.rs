@@ -1,10 +1,15 @@
-//! The coordinator: the only part of Muster that sends work to nodes (DESIGN 4, schedules-and-rate-control 7).
+//! The coordinator: the only part of Muster that sends work to nodes (DESIGN 4).
 //!
-//! - `api`: the calls of owners.
-//! - `contract`: from messages to the domain and back; parsed here, trusted afterwards.
-//! - [`domain`]: who gets which work when; a pure step, and the laws that it must keep.
-//! - `store`: what a batch writes in one transaction, leases, loading.
-//! - `work`: the one task that decides, and those that hear and tell.
+//! An owner, such as run-command, hands over a rollout: a piece of work, an ordered list of nodes, limits and a
+//! deadline. The coordinator decides who gets it when, sees that it arrives, and tells the owner of each transition.
+//!
+//! - `domain`: the rules, as one pure function over events.
+//! - `contract`: between messages and domain.
+//! - `api`: `StartRollout`, `CancelRollout`, `GetRollout`.
+//! - `store`: the queries.
+//! - `work`: the loop around the rules, the bus, the owners, the other replicas.
+//!
+//! What is not here: this service does not know what the work is, resolves no targets and keeps no outputs.
 
 mod api;
 mod config;
@@ -21,7 +26,7 @@ use muster_store::sqlx::migrate::Migrator;
 pub use config::Settings;
 
 use crate::api::Api;
-use crate::work::Coordinator;
+use crate::work::{Coordinator, Delivery, Listener, Metrics, Peers};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -40,14 +45,24 @@ pub const DATABASE: Database = Database {
 pub struct Server;
 
 impl Server {
-    /// Starts answering, and takes up what a former life left.
+    /// Starts answering, and goes on with the rollouts that a former life has left.
     ///
     /// # Errors
-    /// If the database or the bus fails.
+    /// If the bus fails.
     pub async fn start(settings: Settings, parts: Parts) -> Result<Running, BoxError> {
-        let coordinator = Coordinator::start(&settings, &parts).await?;
+        let metrics = Metrics::register(&parts);
+        let delivery = Delivery::new(parts.nats.clone());
+        // Names this life of the replica: what a former one held must be taken over like anybody else's.
+        let holder = uuid::Uuid::new_v4().simple().to_string();
+        let peers = Peers::start(&parts, delivery.clone());
+        // Before anything is sent somebody must listen to the answers.
+        let listener = Listener::start(&parts.nats, &delivery, &holder).await?;
+        let (coordinator, inputs, received) = Coordinator::new(&settings, &parts, delivery, peers, holder, metrics);
+        let hearing = listener.listen(&parts.tasks, &inputs);
+        coordinator.start(&parts, received, hearing);
         work::sweeper::start(&parts, parts.database(), settings.retention());
-        let api = Api::new(&settings, &parts, coordinator);
-        Ok(parts.serve(|mount| mount.add(FanOutServer::new(api))).await?)
+        let api = Api::new(&settings, &parts, inputs);
+        let running = parts.serve(|mount| mount.add(FanOutServer::new(api))).await?;
+        Ok(running)
     }
 }

@@ -4,7 +4,7 @@ use muster_document::{DocumentType, Format};
 use muster_proto::Word;
 use muster_proto::documents::v1::{
     AttachmentsSource, CreateDocumentRequest, CreateDocumentResult, DeleteDocumentRequest, DeleteDocumentResult,
-    DocumentDefaultVersionDescription, DocumentDescription, DocumentFormat, DocumentRequires, DocumentStatus,
+    DocumentDefaultVersionDescription, DocumentFormat, DocumentRequires, DocumentStatus,
     UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult, UpdateDocumentRequest,
     UpdateDocumentResult,
 };
@@ -12,6 +12,7 @@ use muster_wire::{Failure, Reason, Refusal};
 
 use super::{DocumentsApi, settle, view};
 use crate::domain::draft::{Draft, Requirement};
+use crate::domain::history::Removal;
 use crate::domain::version::{Selector, Which};
 use crate::domain::{name, tag};
 use crate::error::{DocumentError, from_store};
@@ -28,16 +29,15 @@ impl DocumentsApi {
             given => parse_type(given.word())?,
         };
         let format = format(request.document_format.map(|_| request.document_format()))?;
-        if read::exists(&self.db, &asked).await.map_err(from_store)? {
+        let whole = Selector::new(None, None);
+        if read::pointer(&self.db, &asked, &whole)
+            .await
+            .map_err(from_store)?
+            .is_ok()
+        {
             return Err(DocumentError::AlreadyExists { name: asked }.into());
         }
-        let pairs = request.tags.iter().map(|tag| {
-            (
-                tag.key.clone().unwrap_or_default(),
-                tag.value.clone().unwrap_or_default(),
-            )
-        });
-        let tags = tag::given(pairs)?;
+        let tags = tag::given(request.tags.iter().map(view::pair))?;
         if tags.len() > tag::MAX_TAGS {
             return Err(DocumentError::TooManyTagsAtCreation { limit: tag::MAX_TAGS }.into());
         }
@@ -50,8 +50,9 @@ impl DocumentsApi {
             target_type: request.target_type,
             created_at: self.now().as_microsecond(),
         };
-        settle(write::create(&self.db, &asked, document_type, &new, &tags, self.quotas()).await)?;
-        let mut description = self.described(&asked, &Which::Latest).await?;
+        let row = settle(write::create(&self.db, &asked, document_type, &new, &tags, self.quotas()).await)?;
+        self.news.tell("created", &asked, Some(row.version), self.now()).await;
+        let mut description = view::description(&row, tags, &self.settings.account_id).map_err(from_store)?;
         // The reply says what AWS says; the document can be used at once.
         description.set_status(DocumentStatus::Creating);
         Ok(CreateDocumentResult {
@@ -67,27 +68,30 @@ impl DocumentsApi {
             which: Some(Which::Latest),
             name: None,
         };
-        let present = read::version(&self.db, &asked, &latest).await.map_err(from_store)?;
-        let present = present.ok_or_else(|| DocumentError::Missing { name: asked.clone() })?;
+        let present = settle(read::find(&self.db, &asked, &latest).await)?;
         if present.built_in {
             return Err(DocumentError::BuiltIn { name: asked }.into());
         }
         let facts = present.facts().map_err(from_store)?;
+        // Both: a document of the old schema has one version, and a newer one cannot turn into it.
         Draft::check_updatable(facts.schema_version.as_deref())?;
         let format = format(request.document_format.map(|_| request.document_format()))?;
         let content = request.content.unwrap_or_default();
-        let mut draft = Draft::read(content, format, parse_type(&present.document_type)?)?;
-        draft.facts.requires = facts.requires;
+        let draft = Draft::read(content, format, parse_type(&present.document_type)?)?;
+        Draft::check_updatable(draft.facts.schema_version.as_deref())?;
         let new = NewVersion {
             draft,
             version_name: request.version_name,
-            display_name: request.display_name.or(present.display_name),
-            target_type: request.target_type.or(present.target_type),
+            display_name: request.display_name,
+            target_type: request.target_type,
             created_at: self.now().as_microsecond(),
         };
         let expected = request.document_version.as_deref().map_or(Which::Latest, Which::parse);
-        let number = settle(write::update(&self.db, &asked, expected, &new, self.quotas()).await)?;
-        let mut description = self.described(&asked, &Which::Number(number)).await?;
+        let id = &present.document_id;
+        let row = settle(write::update(&self.db, &asked, id, expected, &new, self.quotas()).await)?;
+        self.news.tell("updated", &asked, Some(row.version), self.now()).await;
+        let tags = read::tags(&self.db, id).await.map_err(from_store)?;
+        let mut description = view::description(&row, tags, &self.settings.account_id).map_err(from_store)?;
         description.set_status(DocumentStatus::Updating);
         Ok(UpdateDocumentResult {
             document_description: Some(description),
@@ -102,6 +106,9 @@ impl DocumentsApi {
         let asked = name::asked(&given, &self.settings.account_id)?;
         let which = Which::parse(request.document_version.as_deref().unwrap_or_default());
         let (version, version_name) = settle(write::move_default(&self.db, asked, which).await)?;
+        self.news
+            .tell("default-changed", asked, Some(version), self.now())
+            .await;
         Ok(UpdateDocumentDefaultVersionResult {
             description: Some(DocumentDefaultVersionDescription {
                 name: Some(asked.to_owned()),
@@ -115,20 +122,13 @@ impl DocumentsApi {
         let given = request.name.unwrap_or_default();
         let asked = name::asked(&given, &self.settings.account_id)?;
         let selector = Selector::new(request.document_version.as_deref(), request.version_name);
-        settle(write::delete(&self.db, asked, &selector, request.force.unwrap_or(false)).await)?;
-        Ok(DeleteDocumentResult {})
-    }
-
-    /// The description of a version that was just written.
-    async fn described(&self, name: &str, which: &Which) -> Result<DocumentDescription, Failure> {
-        let selector = Selector {
-            which: Some(*which),
-            name: None,
+        let force = request.force.unwrap_or_default();
+        let version = match settle(write::delete(&self.db, asked, &selector, force).await)? {
+            Removal::Document => None,
+            Removal::Version { version, .. } => Some(version),
         };
-        let row = read::version(&self.db, name, &selector).await.map_err(from_store)?;
-        let row = row.ok_or_else(|| DocumentError::Missing { name: name.to_owned() })?;
-        let tags = read::tags(&self.db, &row.document_id).await.map_err(from_store)?;
-        view::description(&row, tags, &self.settings.account_id).map_err(from_store)
+        self.news.tell("deleted", asked, version, self.now()).await;
+        Ok(DeleteDocumentResult {})
     }
 }
 

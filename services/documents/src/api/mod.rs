@@ -1,6 +1,7 @@
 //! The operations: from the contract to the domain and back.
 
 mod change;
+mod contents;
 mod list;
 mod permission;
 mod show;
@@ -9,6 +10,7 @@ mod view;
 
 use std::sync::Arc;
 
+use muster_boot::Parts;
 use muster_model::{Clock, Timestamp};
 use muster_proto::documents::v1::documents_server::Documents;
 use muster_proto::documents::v1::{
@@ -25,9 +27,11 @@ use tonic::{Request, Response, Status};
 
 pub(crate) use tags::TagsApi;
 
+use self::contents::Contents;
 use crate::Settings;
 use crate::error::{DocumentError, from_store};
 use crate::store::write::Quotas;
+use crate::work::News;
 
 /// The operations on documents.
 #[derive(Debug)]
@@ -36,15 +40,19 @@ pub(crate) struct DocumentsApi {
     db: Db,
     pager: Pager,
     clock: Arc<dyn Clock>,
+    news: News,
+    contents: Contents,
 }
 
 impl DocumentsApi {
-    pub(crate) fn new(settings: Settings, db: Db, pager: Pager, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(settings: Settings, parts: &Parts, db: Db, pager: Pager) -> Self {
         Self {
+            contents: Contents::new(settings.cache_bytes),
             settings,
             db,
             pager,
-            clock,
+            clock: Arc::clone(&parts.clock),
+            news: News::new(parts.nats.clone()),
         }
     }
 
@@ -70,6 +78,21 @@ impl DocumentsApi {
                 Err(_) => Err(DocumentError::NextToken),
             },
         }
+    }
+
+    /// Cuts what was read only to learn whether there is more, and gives the token of the next page if there is.
+    fn cut<T>(
+        &self,
+        question: &str,
+        rows: &mut Vec<T>,
+        size: i32,
+        position: impl FnOnce(&T) -> String,
+    ) -> Option<String> {
+        let size = usize::try_from(size).unwrap_or_default();
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let last = rows.last().filter(|_| more)?;
+        Some(self.pager.token(question, &position(last), self.now()))
     }
 }
 

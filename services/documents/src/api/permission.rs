@@ -13,7 +13,7 @@ use crate::error::{DocumentError, from_store};
 use crate::store::{read, write};
 
 /// Accounts on a page.
-const PAGE: usize = 20;
+const PAGE: i32 = 20;
 
 impl DocumentsApi {
     pub(super) async fn modify_permission(
@@ -25,6 +25,7 @@ impl DocumentsApi {
         let change = Change::new(request.account_ids_to_add, request.account_ids_to_remove);
         let version = request.shared_document_version.unwrap_or_else(|| "$DEFAULT".to_owned());
         settle(write::share(&self.db, &name, &change, &version, self.quotas()).await)?;
+        self.news.tell("shared", &name, None, self.now()).await;
         Ok(ModifyDocumentPermissionResponse {})
     }
 
@@ -38,15 +39,14 @@ impl DocumentsApi {
         if row.built_in {
             return Err(DocumentError::BuiltIn { name }.into());
         }
-        let question = format!("DescribeDocumentPermission {name}");
+        let question = format!("DescribeDocumentPermission {}", row.document_id);
         let after = self
             .position(&question, request.next_token.as_deref())?
             .unwrap_or_default();
         let shares = read::shares(&self.db, &row.document_id).await.map_err(from_store)?;
         let mut page: Vec<_> = shares.into_iter().filter(|(account, _)| *account > after).collect();
-        let more = page.len() > PAGE;
-        page.truncate(PAGE);
-        let last = page.last().filter(|_| more).map(|(account, _)| account.clone());
+        let size = request.max_results.unwrap_or(PAGE).min(PAGE);
+        let next_token = self.cut(&question, &mut page, size, |(account, _)| account.clone());
         Ok(DescribeDocumentPermissionResponse {
             account_ids: page.iter().map(|(account, _)| account.clone()).collect(),
             account_sharing_info_list: page
@@ -56,7 +56,7 @@ impl DocumentsApi {
                     shared_document_version: Some(version),
                 })
                 .collect(),
-            next_token: last.map(|last| self.pager.token(&question, &last, self.now())),
+            next_token,
         })
     }
 }

@@ -1,14 +1,15 @@
 //! `GetDocument` and `DescribeDocument` (documents 8).
 
-use muster_document::{Format, convert};
+use std::sync::Arc;
+
+use muster_document::{Format, FormatError, convert};
 use muster_proto::Word;
 use muster_proto::documents::v1::{
-    DescribeDocumentRequest, DescribeDocumentResult, DocumentFormat, DocumentStatus, DocumentType, GetDocumentRequest,
-    GetDocumentResult,
+    DescribeDocumentRequest, DescribeDocumentResult, DocumentFormat, GetDocumentRequest, GetDocumentResult,
 };
 use muster_wire::Failure;
 
-use super::{DocumentsApi, view};
+use super::{DocumentsApi, settle, view};
 use crate::domain::name;
 use crate::domain::version::Selector;
 use crate::error::{DocumentError, from_store};
@@ -16,32 +17,21 @@ use crate::store::read;
 use crate::store::row::VersionRow;
 
 impl DocumentsApi {
+    /// Asked for every command that is sent.
     pub(super) async fn get(&self, request: GetDocumentRequest) -> Result<GetDocumentResult, Failure> {
-        let wanted = request.document_format.map(|_| request.document_format());
-        let selector = Selector::new(request.document_version.as_deref(), request.version_name.clone());
-        let row = self
-            .find(request.name.as_deref().unwrap_or_default(), &selector)
+        let wanted = request.document_format();
+        let selector = Selector::new(request.document_version.as_deref(), request.version_name);
+        let answer = self
+            .stored(request.name.as_deref().unwrap_or_default(), &selector)
             .await?;
-        let facts = row.facts().map_err(from_store)?;
-        let (content, format) = shown(&row, wanted)?;
-        Ok(GetDocumentResult {
-            name: Some(row.name.clone()),
-            created_date: Some(view::time(row.created_at)),
-            display_name: row.display_name.clone(),
-            version_name: row.version_name.clone(),
-            document_version: Some(row.version.to_string()),
-            status: Some(DocumentStatus::Active.into()),
-            status_information: facts.remarks.clone(),
-            content: Some(content),
-            document_type: DocumentType::from_word(&row.document_type).map(Into::into),
-            document_format: DocumentFormat::from_word(format.as_str()).map(Into::into),
-            requires: view::requires(&facts),
-            ..GetDocumentResult::default()
-        })
+        match wanted == DocumentFormat::Unset || wanted == answer.document_format() {
+            true => Ok(GetDocumentResult::clone(&answer)),
+            false => converted(&answer, wanted),
+        }
     }
 
     pub(super) async fn describe(&self, request: DescribeDocumentRequest) -> Result<DescribeDocumentResult, Failure> {
-        let selector = Selector::new(request.document_version.as_deref(), request.version_name.clone());
+        let selector = Selector::new(request.document_version.as_deref(), request.version_name);
         let row = self
             .find(request.name.as_deref().unwrap_or_default(), &selector)
             .await?;
@@ -55,42 +45,43 @@ impl DocumentsApi {
     /// The version that is meant.
     pub(super) async fn find(&self, given: &str, selector: &Selector) -> Result<VersionRow, Failure> {
         let asked = name::asked(given, &self.settings.account_id)?;
-        if let Some(row) = read::version(&self.db, asked, selector).await.map_err(from_store)? {
-            return Ok(row);
+        settle(read::find(&self.db, asked, selector).await)
+    }
+
+    /// The answer with the content as it is stored.
+    async fn stored(&self, given: &str, selector: &Selector) -> Result<Arc<GetDocumentResult>, Failure> {
+        let asked = name::asked(given, &self.settings.account_id)?;
+        let pointer = settle(read::pointer(&self.db, asked, selector).await)?;
+        if let Some(answer) = self.contents.get(&pointer) {
+            return Ok(answer);
         }
-        let name = asked.to_owned();
-        Err(match read::exists(&self.db, asked).await.map_err(from_store)? {
-            true => DocumentError::MissingVersion {
-                name,
-                version: selector.to_string(),
-            },
-            false => DocumentError::Missing { name },
-        }
-        .into())
+        let row = read::version(&self.db, &pointer).await.map_err(from_store)?;
+        let content = read::content(&self.db, &pointer).await.map_err(from_store)?;
+        // Not there any more: it was deleted since the pointer was read.
+        let (Some(row), Some(content)) = (row, content) else {
+            let (name, version) = (asked.to_owned(), selector.to_string());
+            return Err(DocumentError::MissingVersion { name, version }.into());
+        };
+        let answer = Arc::new(view::content(&row, content).map_err(from_store)?);
+        self.contents.put(pointer, Arc::clone(&answer));
+        Ok(answer)
     }
 }
 
-/// The content as it was stored, or in another format.
-fn shown(row: &VersionRow, wanted: Option<DocumentFormat>) -> Result<(String, Format), Failure> {
-    let stored: Format = row
-        .format
-        .parse()
-        .map_err(|_| Failure::internal(format!("{} is no format", row.format)))?;
-    let wanted = match wanted {
-        None | Some(DocumentFormat::Unset) => stored,
-        Some(DocumentFormat::Json) => Format::Json,
-        Some(DocumentFormat::Yaml) => Format::Yaml,
-        Some(DocumentFormat::Text) => Format::Text,
+/// The same document in another format.
+fn converted(answer: &GetDocumentResult, wanted: DocumentFormat) -> Result<GetDocumentResult, Failure> {
+    let format = |given: DocumentFormat| given.word().parse::<Format>().map_err(Failure::internal);
+    let (from, to) = (format(answer.document_format())?, format(wanted)?);
+    let content = convert(answer.content.as_deref().unwrap_or_default(), from, to);
+    let content = content.map_err(|error| match error {
+        FormatError::NoConversion { from, to } => DocumentError::NoConversion { from, to }.into(),
+        // It was well-formed when it was stored.
+        FormatError::NotWellFormed { .. } => Failure::internal(error),
+    })?;
+    let mut answer = GetDocumentResult {
+        content: Some(content),
+        ..answer.clone()
     };
-    if wanted == stored {
-        return Ok((row.content.clone(), stored));
-    }
-    match convert(&row.content, stored, wanted) {
-        Ok(content) => Ok((content, wanted)),
-        Err(_) => Err(DocumentError::NoConversion {
-            from: stored,
-            to: wanted,
-        }
-        .into()),
-    }
+    answer.set_document_format(wanted);
+    Ok(answer)
 }

@@ -10,62 +10,66 @@ use muster_wire::Failure;
 use tonic::{Request, Response, Status};
 
 use super::{settle, view};
-use crate::domain::tag;
+use crate::AccountId;
 use crate::domain::version::Selector;
+use crate::domain::{name, tag};
 use crate::error::{DocumentError, from_store};
-use crate::store;
+use crate::store::{self, read};
 
 /// Keeps the tags of documents.
 #[derive(Debug)]
 pub(crate) struct TagsApi {
     db: Db,
+    account_id: AccountId,
 }
 
 impl TagsApi {
-    pub(crate) fn new(db: Db) -> Self {
-        Self { db }
+    pub(crate) fn new(db: Db, account_id: AccountId) -> Self {
+        Self { db, account_id }
     }
 
     async fn listed(&self, request: ListTagsForResourceRequest) -> Result<ListTagsForResourceResult, Failure> {
-        require_document(request.resource_type())?;
-        let name = request.resource_id.unwrap_or_default();
-        let row = store::read::version(&self.db, &name, &Selector::new(None, None))
-            .await
-            .map_err(from_store)?;
-        let row = row.ok_or(DocumentError::MissingResource { id: name })?;
-        let tags = store::read::tags(&self.db, &row.document_id)
-            .await
-            .map_err(from_store)?;
+        let name = self.document(request.resource_type(), request.resource_id.as_deref())?;
+        let pointer = read::pointer(&self.db, name, &Selector::new(None, None)).await;
+        let pointer = pointer.map_err(from_store)?.map_err(as_resource)?;
+        let tags = read::tags(&self.db, &pointer.document_id).await.map_err(from_store)?;
         Ok(ListTagsForResourceResult {
             tag_list: view::tags(tags),
         })
     }
 
     async fn added(&self, request: AddTagsToResourceRequest) -> Result<AddTagsToResourceResult, Failure> {
-        require_document(request.resource_type())?;
-        let pairs = request.tags.iter().map(|tag| {
-            (
-                tag.key.clone().unwrap_or_default(),
-                tag.value.clone().unwrap_or_default(),
-            )
-        });
-        let tags = tag::given(pairs)?;
-        settle(store::tag::add(&self.db, request.resource_id.as_deref().unwrap_or_default(), &tags).await)?;
+        let name = self.document(request.resource_type(), request.resource_id.as_deref())?;
+        let tags = tag::given(request.tags.iter().map(view::pair))?;
+        settle(store::tag::add(&self.db, name, &tags).await)?;
         Ok(AddTagsToResourceResult {})
     }
 
     async fn removed(&self, request: RemoveTagsFromResourceRequest) -> Result<RemoveTagsFromResourceResult, Failure> {
-        require_document(request.resource_type())?;
-        let name = request.resource_id.as_deref().unwrap_or_default();
+        let name = self.document(request.resource_type(), request.resource_id.as_deref())?;
         settle(store::tag::remove(&self.db, name, &request.tag_keys).await)?;
         Ok(RemoveTagsFromResourceResult {})
     }
+
+    /// The document that a request names, plainly or by its ARN.
+    fn document<'a>(&self, kind: ResourceTypeForTagging, id: Option<&'a str>) -> Result<&'a str, DocumentError> {
+        if kind != ResourceTypeForTagging::Document {
+            return Err(DocumentError::ResourceType);
+        }
+        let id = id.unwrap_or_default();
+        // The contract gives resource ids no shape, and PostgreSQL takes no NUL.
+        match id.contains('\0') {
+            true => Err(DocumentError::MissingResource { id: String::new() }),
+            false => name::asked(id, &self.account_id).map_err(as_resource),
+        }
+    }
 }
 
-fn require_document(kind: ResourceTypeForTagging) -> Result<(), DocumentError> {
-    match kind {
-        ResourceTypeForTagging::Document => Ok(()),
-        _ => Err(DocumentError::ResourceType),
+/// A document that does not exist, in the words of tag operations.
+fn as_resource(error: DocumentError) -> DocumentError {
+    match error {
+        DocumentError::Missing { name } => DocumentError::MissingResource { id: name },
+        other => other,
     }
 }
 

@@ -7,7 +7,7 @@ use muster_proto::Word;
 use muster_proto::aws::v1::{DocumentHashType, PlatformType, Tag};
 use muster_proto::documents::v1::{
     DocumentDescription, DocumentFormat, DocumentIdentifier, DocumentParameter, DocumentParameterType,
-    DocumentRequires, DocumentStatus, DocumentType, DocumentVersionInfo,
+    DocumentRequires, DocumentStatus, DocumentType, DocumentVersionInfo, GetDocumentResult,
 };
 use muster_store::StoreError;
 
@@ -73,6 +73,25 @@ pub(super) fn identifier(
     })
 }
 
+/// A version with its content as it is stored.
+pub(super) fn content(row: &VersionRow, content: String) -> Result<GetDocumentResult, StoreError> {
+    let facts = row.facts()?;
+    Ok(GetDocumentResult {
+        name: Some(row.name.clone()),
+        created_date: Some(time(row.created_at)),
+        display_name: row.display_name.clone(),
+        version_name: row.version_name.clone(),
+        document_version: Some(row.version.to_string()),
+        status: Some(DocumentStatus::Active.into()),
+        status_information: facts.remarks.clone(),
+        content: Some(content),
+        document_type: DocumentType::from_word(&row.document_type).map(Into::into),
+        document_format: DocumentFormat::from_word(&row.format).map(Into::into),
+        requires: requires(&facts),
+        ..GetDocumentResult::default()
+    })
+}
+
 /// A version in a list.
 pub(super) fn version(row: &VersionRow) -> Result<DocumentVersionInfo, StoreError> {
     Ok(DocumentVersionInfo {
@@ -90,7 +109,7 @@ pub(super) fn version(row: &VersionRow) -> Result<DocumentVersionInfo, StoreErro
 }
 
 /// What a document needs.
-pub(super) fn requires(facts: &Facts) -> Vec<DocumentRequires> {
+fn requires(facts: &Facts) -> Vec<DocumentRequires> {
     let requires = facts.requires.iter().map(|needed| DocumentRequires {
         name: needed.name.clone(),
         version: needed.version.clone(),
@@ -101,12 +120,20 @@ pub(super) fn requires(facts: &Facts) -> Vec<DocumentRequires> {
 }
 
 /// Microseconds since 1970 as the contract's time.
-pub(super) fn time(micros: i64) -> prost_types::Timestamp {
+fn time(micros: i64) -> prost_types::Timestamp {
     let time = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
     prost_types::Timestamp {
         seconds: time.as_second(),
         nanos: time.subsec_nanosecond(),
     }
+}
+
+/// A tag as a caller gives it.
+pub(super) fn pair(tag: &Tag) -> (String, String) {
+    (
+        tag.key.clone().unwrap_or_default(),
+        tag.value.clone().unwrap_or_default(),
+    )
 }
 
 /// Tags in the order of their keys.

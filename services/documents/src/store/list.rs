@@ -1,24 +1,12 @@
-//! Lists: documents by their filters, versions of a document.
+//! Documents by their filters.
 
 use muster_store::{Db, StoreError, read};
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 
+use super::row::{VersionRow, select_version};
 use crate::domain::filter::{Filter, Owner};
-use crate::store::DescriptionRow;
-use crate::store::row::description_columns;
 
-const DOCUMENTS: &str = concat!(
-    "select ",
-    description_columns!(),
-    " from document as d join document_version as v on v.document_id = d.id and v.version = d.default_version"
-);
-
-const VERSIONS: &str = "
-    select v.version, v.version_name, v.created_at, v.format, v.display_name, v.facts,
-        v.version = d.default_version as is_default
-    from document as d join document_version as v on v.document_id = d.id
-    where d.name = $1 and v.version < $2
-    order by v.version desc limit $3";
+const DOCUMENTS: &str = select_version!("and v.version = d.default_version");
 
 /// What documents are listed.
 #[derive(Debug, Clone, Default)]
@@ -29,20 +17,8 @@ pub(crate) struct Question {
     pub(crate) limit: i64,
 }
 
-/// A version in the list of its document.
-#[derive(Debug, Clone, FromRow)]
-pub(crate) struct VersionRow {
-    pub(crate) version: i64,
-    pub(crate) version_name: Option<String>,
-    pub(crate) created_at: i64,
-    pub(crate) format: String,
-    pub(crate) display_name: Option<String>,
-    pub(crate) facts: String,
-    pub(crate) is_default: bool,
-}
-
 /// Documents in their default versions, in the order of their names.
-pub(crate) async fn documents(db: &Db, question: &Question) -> Result<Vec<DescriptionRow>, StoreError> {
+pub(crate) async fn documents(db: &Db, question: &Question) -> Result<Vec<VersionRow>, StoreError> {
     let mut statement = Statement::default();
     for filter in &question.filters {
         statement.narrow(filter);
@@ -50,7 +26,10 @@ pub(crate) async fn documents(db: &Db, question: &Question) -> Result<Vec<Descri
     if let Some(after) = &question.after {
         statement.any("d.name > {}", std::slice::from_ref(after));
     }
-    let sql = format!("{DOCUMENTS}{} order by d.name limit {}", statement.conditions, question.limit);
+    let sql = format!(
+        "{DOCUMENTS}{} order by d.name limit {}",
+        statement.conditions, question.limit
+    );
     // Safe: constants, numbers and placeholders; every text of the caller is bound.
     let sql = AssertSqlSafe(sql);
     Ok(read!(db, pool => {
@@ -59,13 +38,6 @@ pub(crate) async fn documents(db: &Db, question: &Question) -> Result<Vec<Descri
             query = query.bind(text);
         }
         query.fetch_all(pool).await
-    })?)
-}
-
-/// Versions of a document below a number, newest first.
-pub(crate) async fn versions(db: &Db, name: &str, below: i64, limit: i64) -> Result<Vec<VersionRow>, StoreError> {
-    Ok(read!(db, pool => {
-        sqlx::query_as(VERSIONS).bind(name).bind(below).bind(limit).fetch_all(pool).await
     })?)
 }
 
@@ -83,7 +55,8 @@ impl Statement {
                 Owner::Amazon => "d.built_in = true",
                 Owner::Own => "d.built_in = false",
                 Owner::Public => {
-                    "exists (select 1 from document_share as s where s.document_id = d.id and s.account_id = 'all')"
+                    "(d.built_in = true or exists (
+                        select 1 from document_share as s where s.document_id = d.id and s.account_id = 'all'))"
                 }
                 Owner::Others => "1 = 0",
             }),

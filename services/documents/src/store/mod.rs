@@ -1,5 +1,6 @@
 //! Queries. Writers take turns on the row of `catalogue`; readers never wait.
 
+pub(crate) mod list;
 pub(crate) mod read;
 pub(crate) mod row;
 pub(crate) mod tag;
@@ -7,6 +8,13 @@ pub(crate) mod write;
 
 #[cfg(test)]
 mod tests;
+
+use muster_store::StoreError;
+
+use crate::error::DocumentError;
+
+/// What a query answers: what the domain decided, unless the database has troubles of its own.
+pub(crate) type Outcome<T> = Result<Result<T, DocumentError>, StoreError>;
 
 /// Loads a document and its versions inside a transaction.
 macro_rules! history {

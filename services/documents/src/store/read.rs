@@ -1,62 +1,104 @@
 //! What users read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
-use muster_store::{Db, StoreError, read};
+use muster_store::{Column, Db, StoreError, json, read};
+use sqlx::FromRow;
 
-use super::row::VersionRow;
+use super::Outcome;
+use super::row::{VersionRow, select_version};
+use crate::domain::tag::Tags;
 use crate::domain::version::{Selector, Which};
+use crate::error::DocumentError;
 
-// 0 stands for the default version and -1 for the latest; NULL for any.
-const ONE: &str = "
-    select d.id as document_id, d.name, d.built_in, d.document_type, d.default_version, d.latest_version, v.version,
-        v.version_name, v.created_at, v.format, v.display_name, v.target_type, v.hash, v.platforms, v.keywords,
-        v.facts, v.content
-    from document as d join document_version as v on v.document_id = d.id
-    where d.name = $1
-        and (cast($2 as bigint) is null or v.version = case
-            when $2 = 0 then d.default_version when $2 = -1 then d.latest_version else $2 end)
-        and (cast($3 as text) is null or v.version_name = $3)
-    order by v.version desc limit 1";
+// Numbers of versions begin at 1; 0 stands for the default and -1 for the latest.
+const POINTER_BY_NUMBER: &str = "
+    select d.id, v.version, v.version_name
+    from document as d left join document_version as v on v.document_id = d.id
+        and v.version = case $2 when 0 then d.default_version when -1 then d.latest_version else $2 end
+    where d.name = $1";
 
-// Contents stay where they are: a list does not show them.
-const DEFAULTS: &str = "
-    select d.id as document_id, d.name, d.built_in, d.document_type, d.default_version, d.latest_version, v.version,
-        v.version_name, v.created_at, v.format, v.display_name, v.target_type, v.hash, v.platforms, v.keywords,
-        v.facts, '' as content
-    from document as d join document_version as v on v.document_id = d.id and v.version = d.default_version
-    where d.name > $1 order by d.name limit $2";
+const POINTER_BY_NAME: &str = "
+    select d.id, v.version, v.version_name
+    from document as d left join document_version as v on v.document_id = d.id and v.version_name = $2
+    where d.name = $1";
 
-const VERSIONS: &str = "
-    select d.id as document_id, d.name, d.built_in, d.document_type, d.default_version, d.latest_version, v.version,
-        v.version_name, v.created_at, v.format, v.display_name, v.target_type, v.hash, v.platforms, v.keywords,
-        v.facts, '' as content
-    from document as d join document_version as v on v.document_id = d.id
-    where d.name = $1 and v.version < $2 order by v.version desc limit $3";
+pub(crate) const VERSION: &str = select_version!("where d.id = $1 and v.version = $2");
 
-/// The version that is meant.
-pub(crate) async fn version(db: &Db, name: &str, selector: &Selector) -> Result<Option<VersionRow>, StoreError> {
+const CONTENT: &str = "select content from document_version where document_id = $1 and version = $2";
+
+const VERSIONS: &str = select_version!("where d.name = $1 and v.version < $2 order by v.version desc limit $3");
+
+const TAGS: &str = "
+    select t.document_id, t.key, t.value
+    from {rows} as r join document_tag as t on t.document_id = r.document_id";
+
+/// A version that is there. What it points to never changes, and is never something else later.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Pointer {
+    pub(crate) document_id: String,
+    pub(crate) version: i64,
+}
+
+#[derive(FromRow)]
+struct PointerRow {
+    id: String,
+    version: Option<i64>,
+    version_name: Option<String>,
+}
+
+/// The version that a selector means now. One indexed query: this is asked for every command that is sent.
+pub(crate) async fn pointer(db: &Db, name: &str, selector: &Selector) -> Outcome<Pointer> {
     let number = match (selector.which, &selector.name) {
-        (Some(Which::Default), _) | (None, None) => Some(0),
-        (Some(Which::Latest), _) => Some(-1),
         (Some(Which::Number(number)), _) => Some(number),
+        (Some(Which::Latest), _) => Some(-1),
+        (Some(Which::Default), _) | (None, None) => Some(0),
         (None, Some(_)) => None,
     };
+    let row: Option<PointerRow> = match number {
+        Some(number) => read!(db, pool => {
+            sqlx::query_as(POINTER_BY_NUMBER).bind(name).bind(number).fetch_optional(pool).await
+        }),
+        None => read!(db, pool => {
+            sqlx::query_as(POINTER_BY_NAME).bind(name).bind(&selector.name).fetch_optional(pool).await
+        }),
+    }?;
+    let Some(row) = row else {
+        return Ok(Err(DocumentError::Missing { name: name.to_owned() }));
+    };
+    let agreed = selector.name.is_none() || row.version_name == selector.name;
+    Ok(match row.version {
+        Some(version) if agreed => Ok(Pointer {
+            document_id: row.id,
+            version,
+        }),
+        _ => Err(missing_version(name, selector)),
+    })
+}
+
+/// The version that a selector means now, without its content.
+pub(crate) async fn find(db: &Db, name: &str, selector: &Selector) -> Outcome<VersionRow> {
+    let pointer = match pointer(db, name, selector).await? {
+        Ok(pointer) => pointer,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    // It may have been deleted in between.
+    let row = version(db, &pointer).await?;
+    Ok(row.ok_or_else(|| missing_version(name, selector)))
+}
+
+/// What a pointer points to, without its content; nothing if it was deleted.
+pub(crate) async fn version(db: &Db, pointer: &Pointer) -> Result<Option<VersionRow>, StoreError> {
     Ok(read!(db, pool => {
-        sqlx::query_as(ONE).bind(name).bind(number).bind(&selector.name).fetch_optional(pool).await
+        sqlx::query_as(VERSION).bind(&pointer.document_id).bind(pointer.version).fetch_optional(pool).await
     })?)
 }
 
-/// Whether there is a document of this name.
-pub(crate) async fn exists(db: &Db, name: &str) -> Result<bool, StoreError> {
-    let sql = "select 1 from document where name = $1";
-    let found: Option<i32> = read!(db, pool => sqlx::query_scalar(sql).bind(name).fetch_optional(pool).await)?;
-    Ok(found.is_some())
-}
-
-/// Default versions of the documents after this name, in the order of names.
-pub(crate) async fn defaults(db: &Db, after: &str, limit: i64) -> Result<Vec<VersionRow>, StoreError> {
-    Ok(read!(db, pool => sqlx::query_as(DEFAULTS).bind(after).bind(limit).fetch_all(pool).await)?)
+/// The content that a pointer points to; nothing if it was deleted.
+pub(crate) async fn content(db: &Db, pointer: &Pointer) -> Result<Option<String>, StoreError> {
+    Ok(read!(db, pool => {
+        sqlx::query_scalar(CONTENT).bind(&pointer.document_id).bind(pointer.version).fetch_optional(pool).await
+    })?)
 }
 
 /// Versions of a document below this number, newest first.
@@ -64,11 +106,22 @@ pub(crate) async fn versions(db: &Db, name: &str, below: i64, limit: i64) -> Res
     Ok(read!(db, pool => sqlx::query_as(VERSIONS).bind(name).bind(below).bind(limit).fetch_all(pool).await)?)
 }
 
+/// The tags of some documents, by document id; a document without tags is not in it.
+pub(crate) async fn tags_of_all(db: &Db, document_ids: &[&str]) -> Result<HashMap<String, Tags>, StoreError> {
+    let sql = db.with_rows(TAGS, &[Column::Text("document_id")]);
+    let rows = json(&document_ids.iter().map(|id| (id,)).collect::<Vec<_>>());
+    let rows: Vec<(String, String, String)> = read!(db, pool => sqlx::query_as(sql).bind(rows).fetch_all(pool).await)?;
+    let mut tags: HashMap<String, Tags> = HashMap::new();
+    for (document_id, key, value) in rows {
+        tags.entry(document_id).or_default().insert(key, value);
+    }
+    Ok(tags)
+}
+
 /// The tags of a document.
-pub(crate) async fn tags(db: &Db, document_id: &str) -> Result<BTreeMap<String, String>, StoreError> {
-    let sql = "select key, value from document_tag where document_id = $1 order by key";
-    let tags: Vec<(String, String)> = read!(db, pool => sqlx::query_as(sql).bind(document_id).fetch_all(pool).await)?;
-    Ok(tags.into_iter().collect())
+pub(crate) async fn tags(db: &Db, document_id: &str) -> Result<Tags, StoreError> {
+    let mut tags = tags_of_all(db, &[document_id]).await?;
+    Ok(tags.remove(document_id).unwrap_or_default())
 }
 
 /// With whom a document is shared, and which version of it.
@@ -78,9 +131,9 @@ pub(crate) async fn shares(db: &Db, document_id: &str) -> Result<BTreeMap<String
     Ok(shares.into_iter().collect())
 }
 
-/// The documents that are shared with everybody.
-pub(crate) async fn public(db: &Db) -> Result<BTreeSet<String>, StoreError> {
-    let sql = "select document_id from document_share where account_id = 'all'";
-    let ids: Vec<String> = read!(db, pool => sqlx::query_scalar(sql).fetch_all(pool).await)?;
-    Ok(ids.into_iter().collect())
+fn missing_version(name: &str, selector: &Selector) -> DocumentError {
+    DocumentError::MissingVersion {
+        name: name.to_owned(),
+        version: selector.to_string(),
+    }
 }

@@ -57,7 +57,20 @@ impl HeadRow {
     }
 }
 
-/// A version with what it takes from its document.
+/// Selects [`VersionRow`]s; `document as d` and `document_version as v` are joined after it.
+macro_rules! select_version {
+    ($rest:literal) => {
+        concat!(
+            "select d.id as document_id, d.name, d.built_in, d.document_type, d.default_version, d.latest_version, ",
+            "v.version, v.version_name, v.created_at, v.format, v.display_name, v.target_type, v.hash, v.platforms, ",
+            "v.facts from document as d join document_version as v on v.document_id = d.id ",
+            $rest
+        )
+    };
+}
+pub(crate) use select_version;
+
+/// A version with what it takes from its document, without the content.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct VersionRow {
     pub(crate) document_id: String,
@@ -74,9 +87,7 @@ pub(crate) struct VersionRow {
     pub(crate) target_type: Option<String>,
     pub(crate) hash: String,
     pub(crate) platforms: String,
-    pub(crate) keywords: String,
     facts: String,
-    pub(crate) content: String,
 }
 
 impl VersionRow {

@@ -6,7 +6,9 @@ use muster_document::DocumentType;
 use muster_store::{Db, StoreError, transact};
 use uuid::Uuid;
 
-use super::{history, tag, take_turn};
+use super::read::VERSION;
+use super::row::VersionRow;
+use super::{Outcome, history, tag, take_turn};
 use crate::domain::draft::{Draft, Facts};
 use crate::domain::history::{Proposal, Removal, Seeding};
 use crate::domain::share::Change;
@@ -15,7 +17,7 @@ use crate::domain::version::{Selector, Which};
 use crate::error::DocumentError;
 
 /// A version on its way into the store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct NewVersion {
     pub(crate) draft: Draft,
     pub(crate) version_name: Option<String>,
@@ -32,8 +34,6 @@ pub(crate) struct Quotas {
     pub(crate) shares: u32,
     pub(crate) public: u32,
 }
-
-type Outcome<T> = Result<Result<T, DocumentError>, StoreError>;
 
 const INSERT_DOCUMENT: &str = "
     insert into document (id, name, built_in, document_type, default_version, latest_version, last_version)
@@ -69,6 +69,18 @@ fn facts(facts: &Facts) -> String {
     serde_json::to_string(facts).expect("plain texts have a JSON form")
 }
 
+/// Reads a version inside a transaction.
+macro_rules! version {
+    ($tx:ident, $id:expr, $number:expr) => {{
+        let row: VersionRow = sqlx::query_as(VERSION)
+            .bind($id)
+            .bind($number)
+            .fetch_one(&mut *$tx)
+            .await?;
+        row
+    }};
+}
+
 /// Makes a document of a user.
 pub(crate) async fn create(
     db: &Db,
@@ -77,7 +89,7 @@ pub(crate) async fn create(
     new: &NewVersion,
     tags: &Tags,
     quotas: Quotas,
-) -> Outcome<()> {
+) -> Outcome<VersionRow> {
     let id = Uuid::new_v4().to_string();
     let tag_rows = tag::rows(&id, tags);
     transact!(db, tx => {
@@ -100,15 +112,25 @@ pub(crate) async fn create(
             .await?;
         insert_version!(tx, &id, 1_i64, name, new);
         sqlx::query(db.with_rows(tag::UPSERT, &tag::COLUMNS)).bind(&tag_rows).execute(&mut *tx).await?;
-        Ok(Ok(()))
+        Ok(Ok(version!(tx, &id, 1_i64)))
     })
 }
 
-/// Adds a version; gives its number.
-pub(crate) async fn update(db: &Db, name: &str, expected: Which, new: &NewVersion, quotas: Quotas) -> Outcome<i64> {
+/// Adds a version. What it does not say it takes over from the latest one.
+///
+/// `document_id` is the document for whose type the draft was read: another one of the same name, made in between,
+/// does not get it.
+pub(crate) async fn update(
+    db: &Db,
+    name: &str,
+    document_id: &str,
+    expected: Which,
+    new: &NewVersion,
+    quotas: Quotas,
+) -> Outcome<VersionRow> {
     transact!(db, tx => {
         take_turn!(tx);
-        let Some(history) = history!(tx, name) else {
+        let Some(history) = history!(tx, name).filter(|history| history.head.id == document_id) else {
             return Ok(Err(DocumentError::Missing { name: name.to_owned() }));
         };
         let proposal = Proposal {
@@ -121,14 +143,26 @@ pub(crate) async fn update(db: &Db, name: &str, expected: Which, new: &NewVersio
             Ok(number) => number,
             Err(refused) => return Ok(Err(refused)),
         };
-        insert_version!(tx, &history.head.id, number, name, new);
+        let new = new.after(&version!(tx, document_id, history.head.latest_version))?;
+        insert_version!(tx, document_id, number, name, new);
         sqlx::query("update document set latest_version = $2, last_version = $2 where id = $1")
-            .bind(&history.head.id)
+            .bind(document_id)
             .bind(number)
             .execute(&mut *tx)
             .await?;
-        Ok(Ok(number))
+        Ok(Ok(version!(tx, document_id, number)))
     })
+}
+
+impl NewVersion {
+    /// The same version with what it takes over from its predecessor.
+    fn after(&self, latest: &VersionRow) -> Result<Self, StoreError> {
+        let mut new = self.clone();
+        new.display_name = new.display_name.or_else(|| latest.display_name.clone());
+        new.target_type = new.target_type.or_else(|| latest.target_type.clone());
+        new.draft.facts.requires = latest.facts()?.requires;
+        Ok(new)
+    }
 }
 
 /// Makes another version the default; gives its number and name.
@@ -151,8 +185,8 @@ pub(crate) async fn move_default(db: &Db, name: &str, which: Which) -> Outcome<(
     })
 }
 
-/// Deletes a document, or one of its versions.
-pub(crate) async fn delete(db: &Db, name: &str, selector: &Selector, force: bool) -> Outcome<()> {
+/// Deletes a document, or one of its versions; says which.
+pub(crate) async fn delete(db: &Db, name: &str, selector: &Selector, force: bool) -> Outcome<Removal> {
     transact!(db, tx => {
         take_turn!(tx);
         let Some(history) = history!(tx, name) else {
@@ -163,12 +197,15 @@ pub(crate) async fn delete(db: &Db, name: &str, selector: &Selector, force: bool
             .bind(id)
             .fetch_one(&mut *tx)
             .await?;
-        match history.remove(selector, shares > 0, force) {
+        let removal = match history.remove(selector, shares > 0, force) {
+            Ok(removal) => removal,
             Err(refused) => return Ok(Err(refused)),
-            Ok(Removal::Document) => {
+        };
+        match removal {
+            Removal::Document => {
                 sqlx::query("delete from document where id = $1").bind(id).execute(&mut *tx).await?;
             }
-            Ok(Removal::Version { version, latest }) => {
+            Removal::Version { version, latest } => {
                 sqlx::query("delete from document_version where document_id = $1 and version = $2")
                     .bind(id)
                     .bind(version)
@@ -181,7 +218,7 @@ pub(crate) async fn delete(db: &Db, name: &str, selector: &Selector, force: bool
                     .await?;
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(removal))
     })
 }
 
@@ -223,7 +260,7 @@ pub(crate) async fn share(db: &Db, name: &str, change: &Change, version: &str, q
     })
 }
 
-/// Brings a built-in document to the content of this release. Says whether a user's document stands in its place.
+/// Brings a built-in document to the content of this release; `false` if a user's document stands in its place.
 pub(crate) async fn seed(
     db: &Db,
     name: &str,
@@ -245,18 +282,19 @@ pub(crate) async fn seed(
             return Ok(true);
         };
         let id = &history.head.id;
-        let (number, latest) = match history.seed(new.draft.format, &new.draft.identity) {
+        let (default, latest) = match history.seed(new.draft.format, &new.draft.identity) {
             Seeding::Occupied => return Ok(false),
             Seeding::Nothing => return Ok(true),
-            Seeding::MoveDefault(number) => (number, history.head.last_version),
+            Seeding::MoveDefault(number) => (number, history.head.latest_version),
             Seeding::Add(number) => {
                 insert_version!(tx, id, number, name, new);
                 (number, number)
             }
         };
+        // Versions of built-in documents are never deleted: the latest is the last.
         sqlx::query("update document set default_version = $2, latest_version = $3, last_version = $3 where id = $1")
             .bind(id)
-            .bind(number)
+            .bind(default)
             .bind(latest)
             .execute(&mut *tx)
             .await?;

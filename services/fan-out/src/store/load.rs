@@ -1,7 +1,5 @@
 //! A rollout as it stands.
 
-use std::collections::HashSet;
-
 use muster_model::{RolloutId, Timestamp};
 use muster_store::{Column, Db, StoreError, json, read};
 use sqlx::FromRow;
@@ -42,33 +40,40 @@ pub(crate) struct Untold {
 
 #[derive(FromRow)]
 struct OwnershipRow {
+    rollout_id: String,
     holder: String,
     fence: i64,
     lease_until: i64,
     settled_at: Option<i64>,
 }
 
-/// Which of these rollouts there are.
-pub(crate) async fn known(db: &Db, ids: &[RolloutId]) -> Result<HashSet<RolloutId>, StoreError> {
-    const KNOWN: &str = "
-        select o.rollout_id from {rows} as r join rollout as o on o.rollout_id = r.rollout_id";
-    let rows: Vec<_> = ids.iter().map(|id| (id,)).collect();
-    let (sql, rows) = (db.with_rows(KNOWN, &[Column::Text("rollout_id")]), json(&rows));
-    let known: Vec<String> = read!(db, pool => sqlx::query_scalar(sql).bind(&rows).fetch_all(pool).await)?;
-    known.iter().map(|id| id.parse().map_err(StoreError::corrupt)).collect()
-}
-
-/// Whose a rollout is; nothing if there is no such rollout.
-pub(crate) async fn ownership(db: &Db, id: RolloutId, now: Timestamp) -> Result<Option<Ownership>, StoreError> {
-    let sql = "select holder, fence, lease_until, settled_at from rollout where rollout_id = $1";
-    let row: Option<OwnershipRow> =
-        read!(db, pool => sqlx::query_as(sql).bind(id.to_string()).fetch_optional(pool).await)?;
-    Ok(row.map(|row| Ownership {
-        holder: row.holder,
-        fence: row.fence,
-        alive: row.lease_until >= micros(now),
-        settled: row.settled_at.is_some(),
-    }))
+/// Whose these rollouts are; unknown ones are left out.
+pub(crate) async fn ownerships(
+    db: &Db,
+    ids: &[RolloutId],
+    now: Timestamp,
+) -> Result<Vec<(RolloutId, Ownership)>, StoreError> {
+    const OWNERSHIPS: &str = "
+        select o.rollout_id, o.holder, o.fence, o.lease_until, o.settled_at
+        from {rows} as r join rollout as o on o.rollout_id = r.rollout_id";
+    let rows: Vec<_> = ids.iter().map(|id| (*id,)).collect();
+    let rows = json(&rows);
+    let rows: Vec<OwnershipRow> = read!(db, pool => {
+        let sql = db.with_rows(OWNERSHIPS, &[Column::Text("rollout_id")]);
+        sqlx::query_as(sql).bind(&rows).fetch_all(pool).await
+    })?;
+    rows.into_iter()
+        .map(|row| {
+            let id = row.rollout_id.parse().map_err(StoreError::corrupt)?;
+            let ownership = Ownership {
+                holder: row.holder,
+                fence: row.fence,
+                alive: row.lease_until >= micros(now),
+                settled: row.settled_at.is_some(),
+            };
+            Ok((id, ownership))
+        })
+        .collect()
 }
 
 #[derive(FromRow)]

@@ -11,3 +11,5 @@ pub(crate) mod lease;
 pub(crate) mod load;
 pub(crate) mod retention;
 mod row;
+#[cfg(test)]
+mod tests;

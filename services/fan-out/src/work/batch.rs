@@ -1,186 +1,214 @@
-//! What a batch of inputs brings about: first what is written, then what is carried out.
+//! What a batch of inputs brings about: gathered, written, and then carried out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 
 use async_nats::Subject;
 use muster_model::{RolloutId, Timestamp};
-use muster_proto::agent::v1::Record;
 use muster_proto::fanout::v1::{RecordRequest, Transition};
+use muster_wire::Failure;
 use prost::Message;
 
-use super::held::Held;
+use super::held::{Act, Held, Holdings};
 use super::input::Answer;
-use super::metrics::Metrics;
-use super::teller::{CALL_BYTES, CALL_TRANSITIONS, Entry};
-use crate::contract::{state, wire_time};
-use crate::domain::{Effect, Effects, Event, step};
+use super::teller::{CALL_BYTES, CALL_TRANSITIONS};
+use crate::domain::{Phase, Progress};
 use crate::store::commit::{AcceptedRow, OutboxRow, RolloutRow, Writes};
 
-/// What a batch brings about.
+/// Most acceptances that are written at once: what is urgent must not wait long for what is not.
+const LATE_ROWS: usize = 2_000;
+
+/// What a batch of inputs brings about.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
+    /// Rollouts that events were applied to.
+    pub(crate) touched: HashSet<RolloutId>,
+    /// Rollouts that are new.
     pub(crate) accepted: Vec<AcceptedRow>,
-    pub(crate) heard: Vec<(RolloutId, i64)>,
-    pub(crate) touched: BTreeMap<RolloutId, Touched>,
-    /// Owners that wait for the commit.
-    pub(crate) answers: Vec<Answer>,
-    /// Nodes that wait for the commit of their report.
-    pub(crate) reports: Vec<Reported>,
+    /// Who is answered once it is written.
+    pub(crate) answers: Vec<Reply>,
 }
 
-/// A node that waits for the commit of its report.
+/// An answer that waits for the commit.
 #[derive(Debug)]
-pub(crate) struct Reported {
-    pub(crate) reply: Subject,
-    pub(crate) id: RolloutId,
-    pub(crate) index: u32,
+pub(crate) enum Reply {
+    /// It is done, or it failed.
+    Outcome(Answer, Result<(), Failure>),
+    /// What is committed of a node's report.
+    Confirm { reply: Subject, id: RolloutId, index: u32 },
+    /// A node's report for which nobody waits any more: it may forget it.
+    Forget { reply: Subject, last: u64 },
+    /// A node's report that must come again.
+    Again { reply: Subject, failure: Failure },
 }
 
-/// What happens to one rollout in a batch.
-#[derive(Debug, Default)]
-pub(crate) struct Touched {
-    effects: Effects,
-    /// Sends and cancels.
-    pub(crate) acts: Vec<Effect>,
-    transitions: Vec<Transition>,
-    /// News in calls, once written.
-    pub(crate) entries: Vec<Entry>,
-    /// Doorbells are to be rung.
-    pub(crate) rings: bool,
-    /// Nothing is left to do for it.
+/// What is to be done with a touched rollout after the commit.
+#[derive(Debug)]
+pub(crate) struct Aftermath {
+    pub(crate) id: RolloutId,
+    pub(crate) acts: Vec<Act>,
     pub(crate) settled: bool,
 }
 
-impl Batch {
-    /// Applies an event to a rollout; `records` came with it.
-    pub(crate) fn apply(
-        &mut self,
-        held: &mut Held,
-        event: &Event,
-        records: &[Record],
-        now: Timestamp,
-        metrics: &Metrics,
-    ) {
-        let touched = self.touched.entry(held.rollout.id()).or_default();
-        step(&mut held.rollout, event, now, &mut touched.effects);
-        for act in std::mem::take(&mut touched.effects.acts) {
-            metrics.count(&act);
-            match act {
-                Effect::Tell {
-                    index,
-                    state: next,
-                    note,
-                    records_after,
-                } => {
-                    let Some(target) = held.rollout.target(index) else {
-                        continue;
-                    };
-                    let news = records_after.map(|after| {
-                        let news = records.iter().filter(|record| record.sequence > after);
-                        news.cloned().collect()
-                    });
-                    touched.transitions.push(Transition {
-                        rollout_id: held.rollout.id().to_string(),
-                        node_id: target.node.to_string(),
-                        state: state(next).into(),
-                        at: Some(wire_time(now)),
-                        records: news.unwrap_or_default(),
-                        note: note.map(|note| note.to_string()).unwrap_or_default(),
-                    });
-                }
-                act @ (Effect::Send { .. } | Effect::SendCancel { .. }) => touched.acts.push(act),
-            }
+/// What has only been accepted since it was sent. If that is forgotten in a crash, the work is sent again and the node
+/// says again that it has it: such a target is written with the next change, or after a while.
+fn is_merely_accepted(progress: &Progress) -> bool {
+    let accepted = Progress {
+        phase: Phase::Accepted,
+        answered: true,
+        ..Progress::SENT_ONCE
+    };
+    *progress == accepted
+}
+
+/// Adds what a rollout has to write; `late` also what could wait until now.
+/// Nothing if there is nothing to write or do.
+pub(crate) fn gather(held: &mut Held, late: bool, now: Timestamp, writes: &mut Writes) -> Option<Aftermath> {
+    let id = held.rollout.id();
+    let mut changed = std::mem::take(&mut held.changed);
+    if late {
+        let some = held.accepted.len().min(LATE_ROWS);
+        changed.extend(held.accepted.drain(..some));
+    }
+    changed.sort_unstable();
+    changed.dedup();
+    let before = writes.targets.len();
+    for index in changed {
+        let Some(target) = held.rollout.target(index) else {
+            continue;
+        };
+        if !late && is_merely_accepted(target.progress()) {
+            held.accepted.push(index);
+        } else if held.rollout.needs_row(index) {
+            writes.targets.push((id, index, *target.progress()));
         }
     }
-
-    /// Marks a rollout, so that it is looked at when the batch is written.
-    pub(crate) fn touch(&mut self, id: RolloutId) -> &mut Touched {
-        self.touched.entry(id).or_default()
+    let settled = late && held.is_settled();
+    let idle = writes.targets.len() == before && held.transitions.is_empty() && held.acts.is_empty() && !settled;
+    if idle {
+        return None;
     }
-
-    /// Takes what one rollout writes.
-    pub(crate) fn write(touched: &mut Touched, held: &mut Held, now: Timestamp, writes: &mut Writes) {
-        let id = held.rollout.id();
-        let changed: BTreeSet<u32> = touched.effects.changed.drain(..).collect();
-        for index in changed {
-            let Some(target) = held.rollout.target(index) else {
-                continue;
-            };
-            if held.rows.contains(&index) || held.rollout.needs_row(index) {
-                held.rows.insert(index);
-                writes.targets.push((id, index, *target.progress()));
-            }
-        }
-        for (transitions, payload) in calls(std::mem::take(&mut touched.transitions)) {
-            held.told += 1;
-            held.untold += 1;
-            touched.entries.push(Entry {
-                rollout: id,
-                sequence: held.told,
-                transitions,
-                payload: payload.clone().into(),
-                tenure: held.tenure.clone(),
-            });
-            writes.outbox.push(OutboxRow {
-                rollout: id,
-                sequence: held.told,
-                transitions,
-                payload,
-            });
-        }
-        touched.settled = held.rollout.is_finished() && held.untold == 0;
-        writes.rollouts.push(RolloutRow {
-            id,
-            fence: held.fence,
-            cancelled: held.rollout.is_cancelled(),
-            breached: held.rollout.is_breached(),
-            dispatched: held.rollout.cursor(),
-            told: held.told,
-            settled_at: touched.settled.then_some(now),
+    for transitions in parts(std::mem::take(&mut held.transitions)) {
+        held.told += 1;
+        held.untold.insert(held.told);
+        writes.outbox.push(OutboxRow {
+            rollout: id,
+            sequence: held.told,
+            transitions: u32::try_from(transitions.len()).unwrap_or(u32::MAX),
+            payload: RecordRequest { transitions }.encode_to_vec(),
         });
     }
+    writes.rollouts.push(RolloutRow {
+        id,
+        fence: held.fence,
+        cancelled: held.rollout.is_cancelled(),
+        breached: held.rollout.is_breached(),
+        dispatched: held.rollout.cursor(),
+        told: held.told,
+        settled_at: settled.then_some(now),
+    });
+    Some(Aftermath {
+        id,
+        acts: std::mem::take(&mut held.acts),
+        settled,
+    })
 }
 
-/// Cuts news into calls: how many there are in each, and the encoded request.
-fn calls(transitions: Vec<Transition>) -> Vec<(u32, Vec<u8>)> {
-    let mut calls = Vec::new();
-    let mut request = RecordRequest::default();
-    let mut bytes = 0;
-    for transition in transitions {
-        let length = transition.encoded_len();
-        let full = request.transitions.len() >= CALL_TRANSITIONS as usize || bytes + length > CALL_BYTES;
-        if full && !request.transitions.is_empty() {
-            calls.push(encoded(&std::mem::take(&mut request)));
+/// Cuts news into parts of which each fits into one call.
+/// A transition with many long outputs is cut too: its records follow each other in several.
+fn parts(transitions: Vec<Transition>) -> Vec<Vec<Transition>> {
+    let mut parts = Vec::new();
+    let (mut part, mut bytes) = (Vec::new(), 0);
+    for transition in transitions.into_iter().flat_map(pieces) {
+        let size = transition.encoded_len();
+        let full = part.len() >= CALL_TRANSITIONS as usize || bytes + size > CALL_BYTES;
+        if full && !part.is_empty() {
+            parts.push(std::mem::take(&mut part));
             bytes = 0;
         }
-        bytes += length;
-        request.transitions.push(transition);
+        bytes += size;
+        part.push(transition);
     }
-    if !request.transitions.is_empty() {
-        calls.push(encoded(&request));
+    if !part.is_empty() {
+        parts.push(part);
     }
-    calls
+    parts
 }
 
-fn encoded(request: &RecordRequest) -> (u32, Vec<u8>) {
-    let count = u32::try_from(request.transitions.len()).unwrap_or(u32::MAX);
-    (count, request.encode_to_vec())
+fn pieces(mut transition: Transition) -> Vec<Transition> {
+    if transition.encoded_len() <= CALL_BYTES {
+        return vec![transition];
+    }
+    let records = std::mem::take(&mut transition.records);
+    let mut pieces = Vec::new();
+    let mut piece = transition.clone();
+    for record in records {
+        if !piece.records.is_empty() && piece.encoded_len() + record.encoded_len() > CALL_BYTES {
+            pieces.push(std::mem::replace(&mut piece, transition.clone()));
+        }
+        piece.records.push(record);
+    }
+    pieces.push(piece);
+    pieces
+}
+
+impl Holdings {
+    /// Rollouts that have something to write that could wait.
+    pub(crate) fn lagging(&self) -> Vec<RolloutId> {
+        let ids = self.ids().into_iter();
+        ids.filter(|id| {
+            self.get(*id)
+                .is_some_and(|held| !held.accepted.is_empty() || held.is_settled())
+        })
+        .collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use muster_proto::agent::v1::Record;
+    use muster_proto::agent::v1::StepResult;
+    use muster_proto::agent::v1::record::Fact;
+
     use super::*;
 
+    fn record(sequence: u64, bytes: usize) -> Record {
+        let result = StepResult {
+            stdout: "x".repeat(bytes),
+            ..StepResult::default()
+        };
+        Record {
+            sequence,
+            at: None,
+            fact: Some(Fact::StepResult(result)),
+        }
+    }
+
     #[test]
-    fn news_are_cut_into_calls_that_owners_can_take() {
-        let many = vec![Transition::default(); 2_500];
-        let counts: Vec<_> = calls(many).into_iter().map(|(count, _)| count).collect();
+    fn news_are_cut_so_that_each_call_is_bounded() {
+        let small = Transition::default();
+        let counts: Vec<_> = parts(vec![small; 2_500]).iter().map(Vec::len).collect();
         assert_eq!(counts, [1_000, 1_000, 500]);
-        let long = Transition {
-            note: "x".repeat(CALL_BYTES / 2),
+        assert!(parts(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn a_report_with_many_long_outputs_is_told_in_pieces_and_in_order() {
+        let big = Transition {
+            node_id: "mi-0123456789abcdef0".to_owned(),
+            records: (1..=9).map(|sequence| record(sequence, 140_000)).collect(),
             ..Transition::default()
         };
-        assert_eq!(calls(vec![long; 3]).len(), 3);
-        assert!(calls(Vec::new()).is_empty());
+        let parts = parts(vec![big]);
+        assert_eq!(parts.len(), 3);
+        let sequences = parts
+            .iter()
+            .flatten()
+            .flat_map(|piece| &piece.records)
+            .map(|record| record.sequence);
+        assert!(sequences.eq(1..=9));
+        for piece in parts.iter().flatten() {
+            assert_eq!(piece.node_id, "mi-0123456789abcdef0");
+            assert!(piece.encoded_len() <= CALL_BYTES);
+        }
     }
 }

@@ -1,427 +1,516 @@
-//! The one task that decides: inputs in, one transaction, then what follows from it.
+//! The loop: take what has come in, apply it, write it, carry it out.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use async_nats::Subject;
-use bytes::Bytes;
 use muster_boot::{BoxError, Parts};
-use muster_model::{Clock, RolloutId, Timestamp};
-use muster_proto::agent::v1::Record;
+use muster_model::{Clock, NodeId, RolloutId, SignedDuration, Timestamp};
 use muster_store::{Db, StoreError};
-use muster_wire::Failure;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
-use super::batch::{Batch, Reported};
+use super::batch::{Aftermath, Batch, Reply, gather};
 use super::delivery::Delivery;
-use super::held::{Hands, Held};
+use super::held::{Act, Held, Holdings};
 use super::input::{Answer, Door, Input, Inputs, NodeReply};
-use super::listener::Listener;
+use super::listener::Hearing;
 use super::metrics::Metrics;
 use super::peers::Peers;
-use super::teller::Tellers;
-use super::tenure::{Found, Terms};
+use super::teller::{Entry, Tellers};
+use super::tenure::Whereabouts;
 use crate::Settings;
 use crate::contract::Order;
-use crate::domain::{Effect, Event, Recipients, Saved};
+use crate::domain::{Event, Recipients, Rollout};
 use crate::error::{from_store, no_such_rollout, unavailable};
-use crate::store::commit::{AcceptedRow, Writes};
-use crate::store::{lease, load};
+use crate::store::commit::{AcceptedRow, Lease, OutboxRow, Writes};
+use crate::store::lease;
 
+/// Most inputs in one batch.
+const BATCH: usize = 4_096;
 /// Inputs that may wait.
-const WAITING: usize = 32 * 1024;
-/// Most inputs in one batch: more would only make the first ones wait.
-const GROUP: usize = 4 * 1024;
-/// How soon a batch that failed is followed by a look at what is stored.
-const SOON: Duration = Duration::from_millis(100);
+const WAITING: usize = 16_384;
+/// How long what can wait may wait: acceptances, and what owners have taken.
+const LAG: SignedDuration = SignedDuration::from_millis(250);
+/// How long a clean end waits for what the bus still holds for this replica.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Longest sleep. A clock that is turned, by an administrator or by a test, is noticed after it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// Who gets which work when.
+/// The task that works on rollouts.
+#[derive(Debug)]
 pub(crate) struct Coordinator {
     pub(super) db: Db,
-    clock: Arc<dyn Clock>,
-    delivery: Delivery,
-    peers: Peers,
-    pub(super) tellers: Tellers,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) delivery: Delivery,
+    pub(super) peers: Peers,
+    pub(super) holder: String,
+    pub(super) replica: String,
+    pub(super) lease: SignedDuration,
+    pub(super) holdings: Holdings,
+    pub(super) batch: Batch,
+    /// How often the bus was reached when nodes were last asked again.
+    pub(super) connects: u64,
+    tellers: Tellers,
     metrics: Metrics,
-    pub(super) terms: Terms,
-    pub(super) hands: Hands,
-    /// Nothing of a former life has been looked for yet.
-    pub(super) is_new: bool,
-    /// Rollouts of ours may not be in memory.
-    pub(super) must_reload: bool,
-    /// How often the bus had been reached anew when everybody was last asked.
-    connects: u64,
+    /// What owners have taken and the outbox still holds.
+    heard: Vec<(RolloutId, i64)>,
+    /// When what could wait is written.
+    late_at: Option<Timestamp>,
 }
 
 impl Coordinator {
-    /// Starts the task, and listens for what concerns it. Inputs can be sent when this returns.
-    ///
-    /// # Errors
-    /// If the bus does not take the subscriptions.
-    pub(crate) async fn start(settings: &Settings, parts: &Parts) -> Result<Inputs, BoxError> {
-        let (inputs, waiting) = mpsc::channel(WAITING);
-        let metrics = Metrics::register(parts);
-        let delivery = Delivery::new(parts.nats.clone());
-        let terms = Terms::new(&parts.replica, settings.lease_seconds);
-        let listener = Listener::start(&parts.nats, &delivery, &terms.holder).await?;
+    /// The coordinator, and where things for it are put.
+    pub(crate) fn new(
+        settings: &Settings,
+        parts: &Parts,
+        delivery: Delivery,
+        peers: Peers,
+        holder: String,
+        metrics: Metrics,
+    ) -> (Self, Inputs, mpsc::Receiver<Input>) {
+        let (inputs, received) = mpsc::channel(WAITING);
         let tellers = Tellers::new(parts.nats.clone(), parts.tasks.clone(), inputs.clone(), metrics.clone());
         let coordinator = Self {
             db: parts.database(),
             clock: Arc::clone(&parts.clock),
-            peers: Peers::start(parts, delivery.clone()),
             connects: delivery.connects(),
             delivery,
+            peers,
+            holder,
+            replica: parts.replica.clone(),
+            lease: settings.lease(),
+            holdings: Holdings::default(),
+            batch: Batch::default(),
             tellers,
             metrics,
-            terms,
-            hands: Hands::default(),
-            is_new: true,
-            must_reload: false,
+            heard: Vec::new(),
+            late_at: None,
         };
-        let stopping = parts.tasks.stopping();
-        parts.tasks.spawn("coordinator", async move {
-            tokio::select! {
-                () = stopping.cancelled() => Ok(()),
-                ended = coordinator.run(waiting) => ended,
-            }
-        });
-        let (db, stopping) = (parts.database(), parts.tasks.stopping());
-        let holder = listener.holder().to_owned();
-        parts.tasks.spawn("release", async move {
-            stopping.cancelled().await;
-            // Others need not wait; if this fails they wait for the lease to run out.
-            let _ = lease::release(&db, &holder).await;
-            Ok(())
-        });
-        listener.listen(&parts.tasks, &inputs);
-        Ok(inputs)
+        (coordinator, inputs, received)
     }
 
-    async fn run(mut self, mut waiting: mpsc::Receiver<Input>) -> Result<(), BoxError> {
-        let mut group = Vec::with_capacity(GROUP);
-        let mut house_due = Instant::now();
+    /// Starts the task.
+    pub(crate) fn start(self, parts: &Parts, inputs: mpsc::Receiver<Input>, hearing: Hearing) {
+        let stopping = parts.tasks.stopping();
+        parts.tasks.spawn("coordinator", self.run(inputs, hearing, stopping));
+    }
+
+    async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut hearing: Hearing,
+        stopping: CancellationToken,
+    ) -> Result<(), BoxError> {
+        self.take_back().await;
+        let period = Duration::try_from(self.lease).unwrap_or(LONGEST_SLEEP) / 3;
+        let mut tenure = interval(period);
+        tenure.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut waiting = Vec::new();
         loop {
-            let pause = self.pause(house_due);
+            let sleep = tokio::time::sleep(self.until_next_wake());
             tokio::select! {
                 biased;
-                count = waiting.recv_many(&mut group, GROUP) => if count == 0 { return Ok(()) },
-                () = tokio::time::sleep(pause) => {}
+                // Only here, between two batches: what is in memory must never be half written.
+                () = stopping.cancelled() => break,
+                _ = tenure.tick() => self.keep_tenure().await,
+                count = inputs.recv_many(&mut waiting, BATCH) => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.metrics.batch.observe(count as f64);
+                    self.take_in(std::mem::take(&mut waiting)).await;
+                }
+                () = sleep => {}
             }
             let now = self.clock.now();
-            let mut batch = Batch::default();
-            self.metrics.batch.observe(group.len() as f64);
-            if house_due <= Instant::now() {
-                house_due = Instant::now() + self.terms.sign_every();
-                if let Err(error) = self.keep_house(&mut batch, now).await {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "leases could not be looked after"
-                    );
-                }
+            for id in self.holdings.due(now) {
+                self.apply(id, &Event::Tick, now);
             }
-            self.start_all(&mut group, &mut batch, now).await;
-            for input in group.drain(..) {
-                self.take(input, &mut batch, now).await;
-            }
-            self.ask_again_after_reconnect(&mut batch, now);
-            for id in self.hands.due(now) {
-                self.happen(id, &Event::Tick, &[], &mut batch, now);
-            }
-            if self.finish(batch, now).await.is_err() {
-                house_due = house_due.min(Instant::now() + SOON);
-            }
-            self.metrics
-                .held
-                .set(i64::try_from(self.hands.len()).unwrap_or(i64::MAX));
+            self.finish_batch(now).await;
         }
-    }
-
-    /// Until something is due even if nothing comes in.
-    fn pause(&self, house_due: Instant) -> Duration {
-        let house = house_due.saturating_duration_since(Instant::now());
-        let wake = self.hands.next_wake().map(|wake| {
-            let left = wake.duration_since(self.clock.now());
-            if left.is_negative() {
-                Duration::ZERO
-            } else {
-                left.unsigned_abs()
-            }
-        });
-        wake.map_or(house, |wake| wake.min(house))
-    }
-
-    /// Applies an event to a rollout in hand.
-    pub(super) fn happen(
-        &mut self,
-        id: RolloutId,
-        event: &Event,
-        records: &[Record],
-        batch: &mut Batch,
-        now: Timestamp,
-    ) {
-        if let Some(held) = self.hands.get_mut(id) {
-            batch.apply(held, event, records, now, &self.metrics);
-            self.hands.set_wake(id);
+        if tokio::time::timeout(LAST_WORDS, hearing.ended()).await.is_err() {
+            tracing::warn!("the bus did not say that it has nothing more");
         }
-    }
-
-    /// What was sent while the bus was away may be lost: everybody who has not answered is asked again.
-    fn ask_again_after_reconnect(&mut self, batch: &mut Batch, now: Timestamp) {
-        let connects = self.delivery.connects();
-        if connects == self.connects {
-            return;
+        while let Ok(input) = inputs.try_recv() {
+            waiting.push(input);
         }
-        self.connects = connects;
-        for id in self.hands.ids() {
-            self.happen(id, &Event::Started, &[], batch, now);
-        }
-    }
-
-    /// Accepts all rollouts of the group with one look at what is known already.
-    async fn start_all(&mut self, group: &mut Vec<Input>, batch: &mut Batch, now: Timestamp) {
-        let is_start = |input: &Input| matches!(input, Input::Start { .. });
-        let ids: Vec<RolloutId> = group
-            .iter()
-            .filter_map(|input| match input {
-                Input::Start { order, .. } => Some(order.plan.id),
-                _ => None,
-            })
-            .collect();
-        if ids.is_empty() {
-            return;
-        }
-        let known = load::known(&self.db, &ids).await;
-        let (starts, others): (Vec<_>, Vec<_>) = std::mem::take(group).into_iter().partition(is_start);
-        *group = others;
-        for start in starts {
-            let Input::Start {
-                order,
-                request,
-                traceparent,
-                answer,
-            } = start
-            else {
-                continue;
-            };
-            match &known {
-                Err(error) => self.refuse(answer, failure_of(error)).await,
-                // A repeat: it is in good hands.
-                Ok(known) if known.contains(&order.plan.id) || self.hands.get(order.plan.id).is_some() => {
-                    batch.answers.push(answer);
-                }
-                Ok(_) => {
-                    self.accept(*order, request, &traceparent, batch, now);
-                    batch.answers.push(answer);
-                }
-            }
-        }
-    }
-
-    fn accept(&mut self, order: Order, request: Vec<u8>, traceparent: &str, batch: &mut Batch, now: Timestamp) {
-        let id = order.plan.id;
-        batch.accepted.push(AcceptedRow {
-            id,
-            request,
-            concurrency: order.plan.concurrency,
-            errors_allowed: order.plan.errors_allowed,
-            traceparent: traceparent.to_owned(),
-            created_at: now,
-            lease: self.terms.lease(now),
-        });
-        self.hands
-            .take_up(Held::new(order, &Saved::default(), traceparent, 1, 0));
-        self.happen(id, &Event::Started, &[], batch, now);
-    }
-
-    async fn take(&mut self, input: Input, batch: &mut Batch, now: Timestamp) {
-        match input {
-            Input::Start { answer, .. } => self.refuse(answer, unavailable("fan-out")).await,
-            Input::Cancel {
-                id,
-                nodes,
-                forwarded,
-                answer,
-            } => match self.find(id, batch, now).await {
-                Ok(Found::Here) => {
-                    let recipients = match (nodes.is_empty(), self.hands.get(id)) {
-                        (true, _) | (_, None) => Recipients::All,
-                        (false, Some(held)) => {
-                            Recipients::Some(nodes.iter().filter_map(|node| held.position(node)).collect())
-                        }
-                    };
-                    self.happen(id, &Event::Cancelled(recipients), &[], batch, now);
-                    batch.answers.push(answer);
-                }
-                Ok(Found::Elsewhere(holder)) if !forwarded => self.peers.cancel(&holder, id, &nodes, answer),
-                Ok(Found::Elsewhere(_)) => self.refuse(answer, unavailable("the rollout")).await,
-                Ok(Found::Nowhere) => self.refuse(answer, no_such_rollout(id)).await,
-                Err(error) => self.refuse(answer, failure_of(&error)).await,
-            },
-            Input::Ack { node, id, verdict } => {
-                let Some(index) = self.hands.get(id).and_then(|held| held.position(&node)) else {
-                    return;
-                };
-                let event = match verdict {
-                    Door::Accepted => Event::Accepted { index },
-                    Door::Busy(retry_after) => Event::Busy { index, retry_after },
-                    Door::Refused(reason) => Event::RefusedByNode { index, reason },
-                };
-                self.happen(id, &event, &[], batch, now);
-            }
-            Input::Present { node, unfinished } => {
-                for id in self.hands.of_node(&node) {
-                    if let Some(index) = self.hands.get(id).and_then(|held| held.position(&node)) {
-                        let has_run = unfinished.contains(&id);
-                        self.happen(id, &Event::Present { index, has_run }, &[], batch, now);
-                    }
-                }
-            }
-            Input::Expected { node, reply } => self.delivery.expect(reply, self.hands.expected_of(&node)).await,
-            Input::Reply(reply) => self.replied(*reply, batch, now).await,
-            Input::Unreachable { id, index, attempt } => {
-                self.happen(id, &Event::Unreachable { index, attempt }, &[], batch, now);
-            }
-            Input::Heard(heard) => {
-                for (id, sequence) in heard {
-                    if let Some(held) = self.hands.get_mut(id) {
-                        held.untold = held.untold.saturating_sub(1);
-                        batch.heard.push((id, sequence));
-                        batch.touch(id);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn replied(&mut self, reply: NodeReply, batch: &mut Batch, now: Timestamp) {
-        let id = reply.id;
-        match self.find(id, batch, now).await {
-            Ok(Found::Here) => {
-                let Some(index) = self.hands.get(id).and_then(|held| held.position(&reply.node)) else {
-                    // Not a target: whatever it ran, nobody wants to know.
-                    return self.delivery.confirm(reply.reply, reply.report.last).await;
-                };
-                let event = Event::Replied {
-                    index,
-                    report: reply.report,
-                };
-                self.happen(id, &event, &reply.records, batch, now);
-                batch.reports.push(Reported {
-                    reply: reply.reply,
-                    id,
-                    index,
-                });
-            }
-            Ok(Found::Elsewhere(holder)) if !reply.forwarded => self.peers.reply(&holder, reply),
-            Ok(Found::Elsewhere(_)) => self.delivery.fail(reply.reply, unavailable("the rollout")).await,
-            // Forgotten long ago: the node may forget it too.
-            Ok(Found::Nowhere) => self.delivery.confirm(reply.reply, reply.report.last).await,
-            Err(error) => self.delivery.fail(reply.reply, failure_of(&error)).await,
-        }
-    }
-
-    async fn refuse(&self, answer: Answer, failure: Failure) {
-        match answer {
-            // A caller that went away does not need the answer.
-            Answer::Call(call) => drop(call.send(Err(failure))),
-            Answer::Bus(reply) => self.delivery.fail(reply, failure).await,
-        }
-    }
-
-    /// Writes the batch and carries out what follows. If it is not written, its rollouts are forgotten and loaded again.
-    async fn finish(&mut self, mut batch: Batch, now: Timestamp) -> Result<(), StoreError> {
-        let mut writes = Writes {
-            accepted: std::mem::take(&mut batch.accepted),
-            heard: std::mem::take(&mut batch.heard),
-            ..Writes::default()
-        };
-        for (id, touched) in &mut batch.touched {
-            if let Some(held) = self.hands.get_mut(*id) {
-                Batch::write(touched, held, now, &mut writes);
-            }
-        }
-        if !writes.is_empty() {
-            let began = Instant::now();
-            if let Err(error) = writes.commit(&self.db).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a batch was not written");
-                self.metrics.lost_batches.inc();
-                self.abandon(batch, &error).await;
-                return Err(error);
-            }
-            self.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
-        }
-        self.carry_out(batch, now).await;
+        self.take_in(waiting).await;
+        self.leave().await;
         Ok(())
     }
 
-    async fn abandon(&mut self, batch: Batch, error: &StoreError) {
-        for id in batch.touched.keys() {
-            self.hands.let_go(*id);
+    fn until_next_wake(&self) -> Duration {
+        let wake = [self.holdings.next_wake(), self.late_at].into_iter().flatten().min();
+        let Some(wake) = wake else {
+            return LONGEST_SLEEP;
+        };
+        let left = wake.duration_since(self.clock.now());
+        Duration::try_from(left).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
+    }
+
+    /// A clean end: nothing is left unwritten, and others may take over at once.
+    async fn leave(&mut self) {
+        let now = self.clock.now();
+        self.late_at = Some(now);
+        self.finish_batch(now).await;
+        if let Err(error) = lease::release(&self.db, &self.holder).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the rollouts were not given up"
+            );
         }
-        self.must_reload = true;
-        for answer in batch.answers {
-            self.refuse(answer, failure_of(error)).await;
-        }
-        for report in batch.reports {
-            self.delivery.fail(report.reply, failure_of(error)).await;
+        // A bus that is away does not hold up the end.
+        let _ = tokio::time::timeout(LAST_WORDS, self.delivery.flush()).await;
+    }
+
+    // Applying
+
+    async fn take_in(&mut self, inputs: Vec<Input>) {
+        let elsewhere = self.whereabouts(&inputs).await;
+        let now = self.clock.now();
+        for input in inputs {
+            match input {
+                Input::Start {
+                    order,
+                    request,
+                    traceparent,
+                    answer,
+                } => {
+                    let place = elsewhere.get(&order.plan.id);
+                    self.start_rollout(*order, request, traceparent, answer, place, now);
+                }
+                Input::Cancel {
+                    id,
+                    nodes,
+                    forwarded,
+                    answer,
+                } => {
+                    let place = elsewhere.get(&id).filter(|_| !self.holdings.has(id));
+                    match place {
+                        Some(Whereabouts::At(holder)) if !forwarded => self.peers.cancel(holder, id, &nodes, answer),
+                        _ => self.cancel(id, &nodes, answer, place, now),
+                    }
+                }
+                Input::Ack { node, id, verdict } => self.ack(&node, id, verdict, now),
+                Input::Present { node, unfinished } => {
+                    for (id, index) in self.holdings.open_places(&node) {
+                        let has_run = unfinished.contains(&id);
+                        self.apply(id, &Event::Present { index, has_run }, now);
+                    }
+                }
+                Input::Expected { node, reply } => {
+                    let expected = u32::try_from(self.holdings.open_places(&node).len()).unwrap_or(u32::MAX);
+                    self.delivery.expect(reply, expected).await;
+                }
+                Input::Reply(reply) => {
+                    let place = elsewhere.get(&reply.id).filter(|_| !self.holdings.has(reply.id));
+                    match place {
+                        Some(Whereabouts::At(holder)) if !reply.forwarded => self.peers.reply(holder, *reply),
+                        _ => self.reply(*reply, place, now),
+                    }
+                }
+                Input::Unreachable { id, index, attempt } => {
+                    self.apply(id, &Event::Unreachable { index, attempt }, now);
+                }
+                Input::Heard(entries) => self.heard(entries, now),
+            }
         }
     }
 
-    async fn carry_out(&mut self, batch: Batch, now: Timestamp) {
-        for answer in batch.answers {
-            match answer {
-                Answer::Call(call) => drop(call.send(Ok(()))),
-                Answer::Bus(reply) => self.delivery.answer(reply, Bytes::new()).await,
+    pub(super) fn apply(&mut self, id: RolloutId, event: &Event, now: Timestamp) {
+        if let Some(held) = self.holdings.get_mut(id) {
+            held.apply(event, Vec::new(), now, &self.metrics);
+            self.batch.touched.insert(id);
+        }
+    }
+
+    fn start_rollout(
+        &mut self,
+        order: Order,
+        request: Vec<u8>,
+        traceparent: String,
+        answer: Answer,
+        place: Option<&Whereabouts>,
+        now: Timestamp,
+    ) {
+        let id = order.plan.id;
+        let outcome = match place {
+            _ if self.holdings.has(id) => Ok(()),
+            Some(Whereabouts::Unknown) => {
+                self.batch.accepted.push(AcceptedRow {
+                    id,
+                    request,
+                    concurrency: order.plan.concurrency,
+                    errors_allowed: order.plan.errors_allowed,
+                    traceparent: traceparent.clone(),
+                    created_at: now,
+                    lease: self.lease_from(now),
+                });
+                let rollout = |order: Order| Rollout::new(order.plan);
+                self.holdings.add(Held::new(order, &traceparent, 1, rollout));
+                self.apply(id, &Event::Started, now);
+                Ok(())
+            }
+            Some(Whereabouts::At(_) | Whereabouts::Settled) => Ok(()),
+            Some(Whereabouts::Unclear) | None => Err(unavailable("the database of fan-out")),
+        };
+        self.batch.answers.push(Reply::Outcome(answer, outcome));
+    }
+
+    fn cancel(&mut self, id: RolloutId, nodes: &[NodeId], answer: Answer, place: Option<&Whereabouts>, now: Timestamp) {
+        let outcome = match place {
+            None if self.holdings.has(id) => {
+                let recipients = match nodes {
+                    [] => Recipients::All,
+                    nodes => {
+                        let indexes = nodes.iter().filter_map(|node| self.holdings.index_of(id, node));
+                        Recipients::Some(indexes.collect())
+                    }
+                };
+                self.apply(id, &Event::Cancelled(recipients), now);
+                Ok(())
+            }
+            Some(Whereabouts::Settled) => Ok(()),
+            Some(Whereabouts::Unknown) => Err(no_such_rollout(id)),
+            Some(Whereabouts::At(_)) => Err(unavailable("the replica that works on the rollout")),
+            Some(Whereabouts::Unclear) | None => Err(unavailable("the database of fan-out")),
+        };
+        self.batch.answers.push(Reply::Outcome(answer, outcome));
+    }
+
+    fn ack(&mut self, node: &NodeId, id: RolloutId, verdict: Door, now: Timestamp) {
+        if let Some(index) = self.holdings.index_of(id, node) {
+            let event = match verdict {
+                Door::Accepted => Event::Accepted { index },
+                Door::Busy(retry_after) => Event::Busy { index, retry_after },
+                Door::Refused(reason) => Event::RefusedByNode { index, reason },
+            };
+            self.apply(id, &event, now);
+        }
+    }
+
+    fn reply(&mut self, from: NodeReply, place: Option<&Whereabouts>, now: Timestamp) {
+        let NodeReply {
+            node,
+            id,
+            records,
+            report,
+            reply,
+            ..
+        } = from;
+        let answer = match (place, self.holdings.index_of(id, &node)) {
+            (None, Some(index)) => {
+                if let Some(held) = self.holdings.get_mut(id) {
+                    held.apply(&Event::Replied { index, report }, records, now, &self.metrics);
+                    self.batch.touched.insert(id);
+                }
+                Reply::Confirm { reply, id, index }
+            }
+            // Not a target of it, or there is no such rollout any more: nobody waits for this.
+            (None, None) if self.holdings.has(id) => Reply::Forget {
+                reply,
+                last: report.last,
+            },
+            (Some(Whereabouts::Unknown), _) => Reply::Forget {
+                reply,
+                last: report.last,
+            },
+            _ => Reply::Again {
+                reply,
+                failure: unavailable("the rollout"),
+            },
+        };
+        self.batch.answers.push(answer);
+    }
+
+    fn heard(&mut self, entries: Vec<(RolloutId, i64)>, now: Timestamp) {
+        for (id, sequence) in &entries {
+            if let Some(held) = self.holdings.get_mut(*id) {
+                held.untold.remove(sequence);
             }
         }
-        for report in batch.reports {
-            self.confirm(report.reply, report.id, report.index).await;
+        self.heard.extend(entries);
+        self.write_late(now);
+    }
+
+    fn write_late(&mut self, now: Timestamp) {
+        self.late_at.get_or_insert(now + LAG);
+    }
+
+    // Writing and carrying out
+
+    /// Writes what the batch brought about, and carries it out if that went well.
+    pub(super) async fn finish_batch(&mut self, now: Timestamp) {
+        let batch = std::mem::take(&mut self.batch);
+        for id in &batch.touched {
+            self.holdings.note_wake(*id);
         }
-        for (id, touched) in batch.touched {
-            let Some(held) = self.hands.get(id) else {
+        let mut writes = Writes {
+            accepted: batch.accepted,
+            ..Writes::default()
+        };
+        let mut aftermath: Vec<Aftermath> = Vec::new();
+        let late = self.late_at.is_some_and(|due| due <= now);
+        let mut ids = batch.touched;
+        if late {
+            self.late_at = None;
+            ids.extend(self.holdings.lagging());
+            writes.heard = std::mem::take(&mut self.heard);
+        }
+        for id in ids {
+            if let Some(held) = self.holdings.get_mut(id) {
+                aftermath.extend(gather(held, late, now, &mut writes));
+                if !held.accepted.is_empty() || held.is_settled() {
+                    self.write_late(now);
+                }
+            }
+        }
+        let written = self.write(&writes).await;
+        match written {
+            Ok(()) => {
+                self.tell_owners(writes.outbox);
+                self.answer(batch.answers).await;
+                self.carry_out(aftermath, now).await;
+            }
+            Err(error) => {
+                self.heard.append(&mut writes.heard);
+                self.write_late(now);
+                let lost = aftermath.iter().map(|lost| lost.id);
+                let lost = lost.chain(writes.accepted.iter().map(|row| row.id)).collect();
+                self.give_up(lost, batch.answers, error).await;
+            }
+        }
+        self.metrics
+            .held
+            .set(i64::try_from(self.holdings.len()).unwrap_or(i64::MAX));
+    }
+
+    async fn write(&self, writes: &Writes) -> Result<(), StoreError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        writes.commit(&self.db).await?;
+        self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    fn tell_owners(&mut self, outbox: Vec<OutboxRow>) {
+        for row in outbox {
+            if let Some(held) = self.holdings.get(row.rollout) {
+                let entry = Entry {
+                    rollout: row.rollout,
+                    sequence: row.sequence,
+                    transitions: row.transitions,
+                    payload: row.payload.into(),
+                    tenure: held.tenure.clone(),
+                };
+                self.tellers.tell(&held.owner, entry);
+            }
+        }
+    }
+
+    /// News that were in the outbox already.
+    pub(super) fn tell_owner(&mut self, owner: &str, entry: Entry) {
+        self.tellers.tell(owner, entry);
+    }
+
+    async fn carry_out(&mut self, aftermath: Vec<Aftermath>, now: Timestamp) {
+        for Aftermath { id, acts, settled } in aftermath {
+            let Some(Held { rollout, parcel, .. }) = self.holdings.get(id) else {
                 continue;
             };
-            for act in touched.acts {
+            for act in acts {
                 match act {
-                    Effect::Send { index, attempt } => {
-                        self.delivery
-                            .send(&held.parcel, &held.rollout, index, attempt, now)
-                            .await;
-                    }
-                    Effect::SendCancel { index } => {
-                        if let Some(target) = held.rollout.target(index) {
+                    Act::Send { index, attempt } => self.delivery.send(parcel, rollout, index, attempt, now).await,
+                    Act::Cancel { index } => {
+                        if let Some(target) = rollout.target(index) {
                             self.delivery.cancel(&target.node, id).await;
                         }
                     }
-                    Effect::Tell { .. } => {}
                 }
             }
-            if touched.rings {
-                for tag in &held.tags {
-                    self.delivery.ring(&tag.key, &tag.value).await;
-                }
-            }
-            for entry in touched.entries {
-                self.tellers.tell(&held.owner, entry);
-            }
-            if touched.settled {
-                self.hands.let_go(id);
+            if settled {
+                self.holdings.remove(id);
             }
         }
     }
 
-    async fn confirm(&self, reply: Subject, id: RolloutId, index: u32) {
-        let target = self.hands.get(id).and_then(|held| held.rollout.target(index));
-        let sequence = target.map_or(0, |target| target.progress().last_sequence);
-        self.delivery.confirm(reply, sequence).await;
+    async fn answer(&self, answers: Vec<Reply>) {
+        for answer in answers {
+            match answer {
+                // A caller that went away does not need the answer.
+                Reply::Outcome(Answer::Call(call), outcome) => drop(call.send(outcome)),
+                Reply::Outcome(Answer::Bus(reply), Ok(())) => self.delivery.answer(reply, bytes::Bytes::new()).await,
+                Reply::Outcome(Answer::Bus(reply), Err(failure)) => self.delivery.fail(reply, failure).await,
+                Reply::Confirm { reply, id, index } => {
+                    let target = self.holdings.get(id).and_then(|held| held.rollout.target(index));
+                    let confirmed = target.map_or(0, |target| target.progress().last_sequence);
+                    self.delivery.confirm(reply, confirmed).await;
+                }
+                Reply::Forget { reply, last } => self.delivery.confirm(reply, last).await,
+                Reply::Again { reply, failure } => self.delivery.fail(reply, failure).await,
+            }
+        }
     }
-}
 
-/// What a caller hears of a store's trouble; the error itself goes on.
-fn failure_of(error: &StoreError) -> Failure {
-    match error {
-        StoreError::Conflict { .. } => unavailable("the rollout, which changes hands,"),
-        StoreError::Unavailable(_) => unavailable("the database of fan-out"),
-        other => from_store(StoreError::corrupt(other.to_string())),
+    /// The batch is not written: what is in memory is not true, so it is forgotten and loaded again.
+    /// Nothing has gone out; whoever waits is told to ask again.
+    async fn give_up(&mut self, lost: Vec<RolloutId>, answers: Vec<Reply>, error: StoreError) {
+        self.metrics.lost_batches.inc();
+        for id in lost {
+            self.holdings.remove(id);
+        }
+        let mut error = Some(error);
+        for answer in answers {
+            let failure = match error.take() {
+                Some(error) => from_store(error),
+                None => unavailable("the database of fan-out"),
+            };
+            match answer {
+                Reply::Outcome(Answer::Call(call), outcome) => drop(call.send(outcome.and(Err(failure)))),
+                Reply::Outcome(Answer::Bus(reply), _)
+                | Reply::Confirm { reply, .. }
+                | Reply::Forget { reply, .. }
+                | Reply::Again { reply, .. } => self.delivery.fail(reply, failure).await,
+            }
+        }
+        if let Some(error) = error {
+            let failure = from_store(error);
+            tracing::warn!(error = &failure as &dyn std::error::Error, "a batch was not written");
+        }
+    }
+
+    pub(super) fn lease_from(&self, now: Timestamp) -> Lease {
+        Lease {
+            holder: self.holder.clone(),
+            replica: self.replica.clone(),
+            until: now + self.lease,
+        }
+    }
+
+    /// Finds out about the rollouts of these inputs that are not in memory; loads those that are this replica's to take.
+    async fn whereabouts(&mut self, inputs: &[Input]) -> HashMap<RolloutId, Whereabouts> {
+        let mut wanted = Vec::new();
+        let mut reported = HashSet::new();
+        for input in inputs {
+            let id = match input {
+                Input::Start { order, .. } => order.plan.id,
+                Input::Cancel { id, .. } => *id,
+                Input::Reply(reply) => {
+                    reported.insert(reply.id);
+                    reply.id
+                }
+                _ => continue,
+            };
+            if !self.holdings.has(id) {
+                wanted.push(id);
+            }
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        self.find(&wanted, &reported).await
     }
 }

@@ -108,6 +108,13 @@ impl Delivery {
         log_unsent(self.nats.publish_with_headers(reply, headers, Bytes::new()).await);
     }
 
+    /// Waits until all of it has left this process.
+    pub(crate) async fn flush(&self) {
+        if let Err(error) = self.nats.flush().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the bus is away");
+        }
+    }
+
     async fn publish(&self, subject: impl async_nats::subject::ToSubject, payload: Bytes) {
         log_unsent(self.nats.publish(subject, payload).await);
     }

@@ -1,5 +1,7 @@
 //! Hears the bus and hands the coordinator what concerns it.
 
+use std::convert::Infallible;
+
 use async_nats::{Client, Message, SubscribeError, Subscriber};
 use futures::StreamExt;
 use muster_boot::{BoxError, Tasks};
@@ -7,6 +9,7 @@ use muster_model::{NodeId, SignedDuration};
 use muster_proto::agent::v1::{Ack, PullRequest, ReplyRequest, Verdict};
 use muster_wire::subject::{self, RPC_REPLY, RPC_WORK_PULL, UP_ACK};
 use prost::Message as _;
+use tokio::sync::mpsc;
 
 use super::delivery::Delivery;
 use super::input::{Door, Input, Inputs, NodeReply};
@@ -19,7 +22,6 @@ const GROUP: &str = "fan-out";
 /// The subscriptions of a replica.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    holder: String,
     /// Every replica hears acks and greetings: only the one that works on a rollout knows it.
     acks: Subscriber,
     greetings: Subscriber,
@@ -38,15 +40,9 @@ impl Listener {
         Ok(listener)
     }
 
-    /// In whose name it listens.
-    pub(crate) fn holder(&self) -> &str {
-        &self.holder
-    }
-
     async fn subscribe(nats: &Client, delivery: &Delivery, holder: &str) -> Result<Self, SubscribeError> {
         let in_group = |operation| nats.queue_subscribe(subject::rpc_of_all(operation), GROUP.to_owned());
         Ok(Self {
-            holder: holder.to_owned(),
             acks: nats.subscribe(subject::up_of_all(UP_ACK)).await?,
             greetings: nats.subscribe(subject::rpc_of_all(RPC_WORK_PULL)).await?,
             pulls: in_group(RPC_WORK_PULL).await?,
@@ -56,9 +52,10 @@ impl Listener {
         })
     }
 
-    /// Starts handing on what comes.
-    pub(crate) fn listen(self, tasks: &Tasks, coordinator: &Inputs) {
-        let hear = |name, from, read| spawn(tasks, name, from, coordinator.clone(), read);
+    /// Starts handing on what comes. When the service stops nothing new is heard, but all is handed on that has come.
+    pub(crate) fn listen(self, tasks: &Tasks, coordinator: &Inputs) -> Hearing {
+        let (hearing, ended) = mpsc::channel(1);
+        let hear = |name, from, read| spawn(tasks, name, from, coordinator.clone(), read, hearing.clone());
         hear("acks", self.acks, ack);
         hear("greetings", self.greetings, present);
         hear("pulls", self.pulls, pull);
@@ -67,22 +64,51 @@ impl Listener {
             Delivery::unreachable(&message)
         });
         hear("peers", self.peers, peers::read);
+        Hearing(ended)
+    }
+}
+
+/// Lasts as long as one of the subscriptions does.
+#[derive(Debug)]
+pub(crate) struct Hearing(mpsc::Receiver<Infallible>);
+
+impl Hearing {
+    /// Waits until the last of them has ended.
+    pub(crate) async fn ended(&mut self) {
+        self.0.recv().await;
     }
 }
 
 type Read = fn(Message) -> Option<Input>;
 
-fn spawn(tasks: &Tasks, name: &'static str, mut from: Subscriber, coordinator: Inputs, read: Read) {
+fn spawn(
+    tasks: &Tasks,
+    name: &'static str,
+    mut from: Subscriber,
+    coordinator: Inputs,
+    read: Read,
+    hearing: mpsc::Sender<Infallible>,
+) {
     let stopping = tasks.stopping();
     tasks.spawn(name, async move {
+        let _hearing = hearing;
+        let mut draining = false;
         loop {
             let message = tokio::select! {
                 biased;
-                () = stopping.cancelled() => return Ok(()),
+                () = stopping.cancelled(), if !draining => {
+                    draining = true;
+                    from.drain().await?;
+                    continue;
+                }
                 message = from.next() => message,
             };
             let Some(message) = message else {
-                return Err("the subscription ended".into());
+                return if draining {
+                    Ok(())
+                } else {
+                    Err("the subscription ended".into())
+                };
             };
             // What cannot be read has nobody to be told: a node's subject token is enforced by the broker.
             if let Some(input) = read(message)

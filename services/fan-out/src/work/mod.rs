@@ -23,4 +23,8 @@ mod teller;
 mod tenure;
 
 pub(crate) use coordinator::Coordinator;
+pub(crate) use delivery::Delivery;
 pub(crate) use input::{Answer, Input, Inputs};
+pub(crate) use listener::Listener;
+pub(crate) use metrics::Metrics;
+pub(crate) use peers::Peers;

@@ -23,8 +23,10 @@ pub(crate) const CALL_BYTES: usize = 512 * 1024;
 /// Pause after a call that failed; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long an owner may take for one call.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long an owner may take for a call, at first and after several calls that took too long.
+/// The first is short: a call that was lost with a dying owner or broker is answered by nobody.
+const FIRST_PATIENCE: Duration = Duration::from_secs(2);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(32);
 
 /// Whether a rollout is still this replica's; shared between the rollout and its news.
 #[derive(Debug, Clone)]
@@ -87,10 +89,9 @@ impl Tellers {
         let (teller, entries) = mpsc::unbounded_channel();
         let _ = teller.send(entry);
         self.owners.insert(owner.to_owned(), teller);
-        let channel = NatsChannel::new(self.nats.clone()).with_options(CallOptions { timeout: PATIENCE });
         let work = Work {
             subject: subject::api(&format!("{owner}Rollouts"), "Record"),
-            channel,
+            channel: NatsChannel::new(self.nats.clone()),
             coordinator: self.coordinator.clone(),
             metrics: self.metrics.clone(),
         };
@@ -127,7 +128,7 @@ impl Work {
             if call.heard.is_empty() {
                 continue;
             }
-            self.make(&call).await;
+            self.make(call.message).await;
             self.metrics.told.inc_by(u64::from(call.transitions));
             if self.coordinator.send(Input::Heard(call.heard)).await.is_err() {
                 return Ok(());
@@ -136,13 +137,13 @@ impl Work {
     }
 
     /// Calls until the owner has taken it.
-    async fn make(&self, call: &Call) {
-        let mut pause = FIRST_PAUSE;
+    async fn make(&self, message: Vec<u8>) {
+        let (mut pause, mut timeout) = (FIRST_PAUSE, FIRST_PATIENCE);
+        let message = Bytes::from(message);
         loop {
-            let message = Bytes::from(call.message.clone());
-            let answer = self
-                .channel
-                .request(self.subject.clone(), HeaderMap::new(), message)
+            let channel = self.channel.clone().with_options(CallOptions { timeout });
+            let answer = channel
+                .request(self.subject.clone(), HeaderMap::new(), message.clone())
                 .await;
             let Err(status) = answer else {
                 return;
@@ -153,6 +154,10 @@ impl Work {
                 error = &failure as &dyn std::error::Error,
                 "the owner has not taken the news yet"
             );
+            if matches!(failure, Failure::Deadline) {
+                timeout = (timeout * 2).min(LONGEST_PATIENCE);
+                continue;
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

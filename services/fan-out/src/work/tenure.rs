@@ -1,138 +1,168 @@
-//! Taking rollouts over and keeping them: leases are rows, and a fence keeps out whoever lost one.
+//! Which rollouts this replica works on: its own, those of its former lives, and those of replicas that died.
 
-use muster_model::{RolloutId, SignedDuration, Timestamp};
+use std::collections::{HashMap, HashSet};
+
+use muster_model::RolloutId;
 use muster_store::StoreError;
-use uuid::Uuid;
 
-use super::batch::Batch;
 use super::coordinator::Coordinator;
 use super::held::Held;
 use super::teller::Entry;
 use crate::contract::Order;
-use crate::domain::Event;
-use crate::store::commit::Lease;
-use crate::store::load::Ownership;
-use crate::store::{lease, load};
+use crate::domain::{Event, Rollout};
+use crate::store::lease;
+use crate::store::load::{self, Ownership};
 
-/// In whose name this process holds rollouts.
-#[derive(Debug)]
-pub(crate) struct Terms {
-    /// This life of the process; no other has the same.
-    pub(crate) holder: String,
-    replica: String,
-    duration: SignedDuration,
-}
-
-impl Terms {
-    pub(crate) fn new(replica: &str, lease_seconds: u32) -> Self {
-        Self {
-            holder: Uuid::new_v4().simple().to_string(),
-            replica: replica.to_owned(),
-            duration: SignedDuration::from_secs(i64::from(lease_seconds.max(1))),
-        }
-    }
-
-    /// How often a sign of life is given.
-    pub(crate) fn sign_every(&self) -> std::time::Duration {
-        self.duration.unsigned_abs() / 3
-    }
-
-    pub(crate) fn lease(&self, now: Timestamp) -> Lease {
-        Lease {
-            holder: self.holder.clone(),
-            replica: self.replica.clone(),
-            until: now.saturating_add(self.duration).unwrap_or(Timestamp::MAX),
-        }
-    }
-}
-
-/// What a look for a rollout found.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// It is in our hands.
-    Here,
-    /// Another process works on it.
-    Elsewhere(String),
-    /// There is no such rollout.
-    Nowhere,
+/// Where a rollout is that is not in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// There is none with this id.
+    Unknown,
+    /// Another replica works on it.
+    At(String),
+    /// All is over and told.
+    Settled,
+    /// It cannot be found out now.
+    Unclear,
 }
 
 impl Coordinator {
-    /// A sign of life, and a look for rollouts that nobody works on any more.
-    pub(super) async fn keep_house(&mut self, batch: &mut Batch, now: Timestamp) -> Result<(), StoreError> {
-        let terms = self.terms.lease(now);
-        if self.hands.len() > 0 || self.must_reload {
-            lease::renew(&self.db, &terms).await?;
+    /// At the start: goes on with what former lives of this replica have left.
+    pub(super) async fn take_back(&mut self) {
+        let lease = self.lease_from(self.clock.now());
+        let taken = match lease::of_former_lives(&self.db, &lease).await {
+            Ok(ids) => self.take_all(&ids).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = taken {
+            log("the former rollouts are left until their leases run out", &error);
         }
-        let mut ids = lease::abandoned(&self.db, &terms.holder, now).await?;
-        if self.is_new {
-            ids.extend(lease::of_former_lives(&self.db, &terms).await?);
+    }
+
+    /// Now and then: says that this replica is alive, and looks for rollouts whose replica is not.
+    pub(super) async fn keep_tenure(&mut self) {
+        if let Err(error) = self.try_keep_tenure().await {
+            log("the leases were not kept", &error);
         }
-        if self.must_reload {
-            ids.extend(lease::held(&self.db, &terms.holder).await?);
+        let connects = self.delivery.connects();
+        if connects != self.connects {
+            self.connects = connects;
+            // Work and answers may have been lost with the connection.
+            let now = self.clock.now();
+            for id in self.holdings.ids() {
+                self.apply(id, &Event::Started, now);
+            }
         }
-        for id in ids {
-            self.find(id, batch, now).await?;
+    }
+
+    async fn try_keep_tenure(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if self.holdings.len() > 0 {
+            lease::renew(&self.db, &self.lease_from(now)).await?;
         }
-        self.is_new = false;
-        self.must_reload = false;
+        let mine = lease::held(&self.db, &self.holder).await?;
+        for id in self.holdings.ids() {
+            if !mine.contains(&id) {
+                tracing::warn!(rollout.id = %id, "another replica has taken a rollout over");
+                self.holdings.remove(id);
+            }
+        }
+        let mut missing = mine;
+        missing.extend(lease::abandoned(&self.db, &self.holder, now).await?);
+        missing.retain(|id| !self.holdings.has(*id));
+        self.take_all(&missing).await
+    }
+
+    async fn take_all(&mut self, ids: &[RolloutId]) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        for (id, ownership) in load::ownerships(&self.db, ids, self.clock.now()).await? {
+            if !ownership.settled && self.claim_and_load(id, &ownership).await? {
+                tracing::info!(rollout.id = %id, "going on with a rollout");
+            }
+        }
         Ok(())
     }
 
-    /// Looks for a rollout, and takes it over if nobody works on it.
-    pub(super) async fn find(&mut self, id: RolloutId, batch: &mut Batch, now: Timestamp) -> Result<Found, StoreError> {
-        if self.hands.get(id).is_some() {
-            return Ok(Found::Here);
+    /// Where rollouts are; those that are here now are left out.
+    /// Of the settled ones those that are `reported` on are opened again, for a late report.
+    pub(super) async fn find(
+        &mut self,
+        ids: &[RolloutId],
+        reported: &HashSet<RolloutId>,
+    ) -> HashMap<RolloutId, Whereabouts> {
+        let mut places: HashMap<_, _> = ids.iter().map(|id| (*id, Whereabouts::Unknown)).collect();
+        if ids.is_empty() {
+            return places;
         }
-        let Some(known) = load::ownership(&self.db, id, now).await? else {
-            return Ok(Found::Nowhere);
-        };
-        let terms = self.terms.lease(now);
-        let is_ours = known.holder == terms.holder && !known.settled;
-        let fence = if is_ours {
-            known.fence
-        } else {
-            if known.alive && !known.settled && !self.is_former_life(&known) {
-                return Ok(Found::Elsewhere(known.holder));
-            }
-            match lease::claim(&self.db, id, &known.holder, known.fence, &terms).await? {
-                Some(fence) => fence,
-                // Somebody was faster.
-                None => return Ok(Found::Elsewhere(known.holder)),
+        let owned = match load::ownerships(&self.db, ids, self.clock.now()).await {
+            Ok(owned) => owned,
+            Err(error) => {
+                log("rollouts were not found", &error);
+                return ids.iter().map(|id| (*id, Whereabouts::Unclear)).collect();
             }
         };
-        self.load(id, fence, batch, now).await?;
-        Ok(Found::Here)
+        for (id, ownership) in owned {
+            let place = if ownership.settled && !reported.contains(&id) {
+                Some(Whereabouts::Settled)
+            } else if ownership.holder != self.holder && ownership.alive && !ownership.settled {
+                Some(Whereabouts::At(ownership.holder))
+            } else {
+                match self.claim_and_load(id, &ownership).await {
+                    Ok(true) => None,
+                    Ok(false) => Some(Whereabouts::Unclear),
+                    Err(error) => {
+                        log("a rollout was not loaded", &error);
+                        Some(Whereabouts::Unclear)
+                    }
+                }
+            };
+            match place {
+                Some(place) => places.insert(id, place),
+                None => places.remove(&id),
+            };
+        }
+        places
     }
 
-    /// At the start, whoever else bears this replica's name is dead: names are given once.
-    fn is_former_life(&self, known: &Ownership) -> bool {
-        self.is_new && known.holder != self.terms.holder
-    }
-
-    async fn load(&mut self, id: RolloutId, fence: i64, batch: &mut Batch, now: Timestamp) -> Result<(), StoreError> {
+    /// Whether the rollout is this replica's now, and in memory.
+    async fn claim_and_load(&mut self, id: RolloutId, ownership: &Ownership) -> Result<bool, StoreError> {
+        let lease = self.lease_from(self.clock.now());
+        let claimed = lease::claim(&self.db, id, &ownership.holder, ownership.fence, &lease).await?;
+        let Some(fence) = claimed else {
+            return Ok(false);
+        };
         let Some(stored) = load::rollout(&self.db, id).await? else {
-            return Ok(());
+            return Ok(false);
         };
-        let untold = load::untold(&self.db, id).await?;
         let order = Order::reread(&stored.request, stored.concurrency, stored.errors_allowed)?;
-        let mut held = Held::new(order, &stored.saved, &stored.traceparent, fence, stored.told);
-        held.untold = u32::try_from(untold.len()).unwrap_or(u32::MAX);
-        for entry in untold {
+        let rollout = |order: Order| Rollout::restore(order.plan, &stored.saved);
+        let mut held = Held::new(order, &stored.traceparent, fence, rollout);
+        held.told = stored.told;
+        for untold in load::untold(&self.db, id).await? {
+            held.untold.insert(untold.sequence);
             let entry = Entry {
                 rollout: id,
-                sequence: entry.sequence,
-                transitions: entry.transitions,
-                payload: entry.payload.into(),
+                sequence: untold.sequence,
+                transitions: untold.transitions,
+                payload: untold.payload.into(),
                 tenure: held.tenure.clone(),
             };
-            self.tellers.tell(&held.owner, entry);
+            self.tell_owner(&held.owner, entry);
         }
-        let rings = !held.tags.is_empty() && held.rollout.has_parked();
-        tracing::info!(rollout.id = %id, targets = held.rollout.len(), "rollout taken up");
-        self.hands.take_up(held);
-        batch.touch(id).rings |= rings;
-        self.happen(id, &Event::Started, &[], batch, now);
-        Ok(())
+        if held.rollout.has_parked() {
+            // Nodes that came while nobody worked on the rollout have asked in vain: they are invited to ask again.
+            for tag in &held.tags {
+                self.delivery.ring(&tag.key, &tag.value).await;
+            }
+        }
+        self.holdings.add(held);
+        self.apply(id, &Event::Started, self.clock.now());
+        Ok(true)
     }
+}
+
+fn log(what: &str, error: &StoreError) {
+    tracing::warn!(error = error as &dyn std::error::Error, "{what}");
 }

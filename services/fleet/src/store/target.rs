@@ -37,8 +37,8 @@ const EVERYTHING: &str = "
     from node as n where n.deregistered_at is null
     order by n.node_id";
 
-// A node is meant if it is found once for each criterion. The inner `union` counts it once, however many values fit.
-// A row with a value asks for a tag, a row without one for a tag's key, a row without a key for a node.
+// A node is meant if it is found once for each criterion. A row with a value asks for a tag, a row without one for a
+// tag's key, a row without a key for a node. Only of several keys can a node have more than one.
 const MATCHING: &str = "
     select n.node_id, n.platform_type, n.platform_name, n.platform_version, n.computer_name, n.agent_version,
         n.capabilities
@@ -47,10 +47,10 @@ const MATCHING: &str = "
         select found.node_id from (
             select r.criterion, t.node_id from {rows} as r
                 join node_tag as t on t.key = r.key and t.value = r.value
-            union
-            select r.criterion, t.node_id from {rows} as r
+            union all
+            select distinct r.criterion, t.node_id from {rows} as r
                 join node_tag as t on t.key = r.key where r.value is null
-            union
+            union all
             select r.criterion, r.value from {rows} as r where r.key is null
         ) as found
         group by found.node_id having count(*) = $2)

@@ -1,0 +1,11 @@
+//! The service in this process, with a NATS server and a database of its own, asked by NATS and by gRPC.
+
+mod built_in;
+mod content;
+mod lists;
+mod permissions;
+mod scripts;
+mod service;
+mod surfaces;
+mod tags;
+mod versions;

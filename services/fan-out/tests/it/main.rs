@@ -1,0 +1,10 @@
+//! The coordinator as it runs: a real broker, a real database, nodes and an owner that speak the protocol.
+
+mod absence;
+mod cancelling;
+mod delivery;
+mod disasters;
+mod node;
+mod owner;
+mod replicas;
+mod world;

@@ -1,0 +1,14 @@
+//! Fleet in this process, over a real bus: each behaviour by gRPC and by NATS.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[macro_use]
+mod world;
+mod bursts;
+mod hellos;
+mod lists;
+mod news;
+mod registration;
+mod signs_of_life;
+mod tags;
+mod targets;
