@@ -18,6 +18,16 @@ pub(crate) fn of(program: &str, folder: &Path) -> Vec<u32> {
     found.collect()
 }
 
+/// The same without the agent's nursery, which calls itself so and ends with the agent.
+pub(crate) fn daemons(program: &str, folder: &Path) -> Vec<u32> {
+    let mut all = of(program, folder);
+    all.retain(|process| {
+        let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        name.trim_end() == program
+    });
+    all
+}
+
 pub(crate) fn send(process: u32, signal: Signal) {
     let process = i32::try_from(process).ok().and_then(Pid::from_raw).unwrap();
     kill_process(process, signal).unwrap();

@@ -43,8 +43,8 @@ async fn a_signal_stops_everything_and_leaves_nothing_behind() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut world = World::start(1).await;
         let data = world.data();
-        assert_eq!(processes::of("nats-server", &data).len(), 1);
-        assert_eq!(processes::of("muster-agent", &data).len(), 1);
+        assert_eq!(processes::daemons("nats-server", &data).len(), 1);
+        assert_eq!(processes::daemons("muster-agent", &data).len(), 1);
         assert_eq!(world.end(signal).await, Some(0));
         assert_eq!(processes::of("nats-server", &data), [0; 0]);
         assert_eq!(processes::of("muster-agent", &data), [0; 0]);
@@ -122,11 +122,11 @@ async fn what_dies_unasked_is_started_again() {
     let world = World::start(1).await;
     let data = world.data();
     for program in ["nats-server", "muster-agent"] {
-        let [old] = processes::of(program, &data)[..] else {
+        let [old] = processes::daemons(program, &data)[..] else {
             panic!("one {program} is expected");
         };
         processes::send(old, Signal::KILL);
-        until("another one runs", async || match processes::of(program, &data)[..] {
+        until("another one runs", async || match processes::daemons(program, &data)[..] {
             [new] if new != old => Ok(()),
             ref others => Err(others.to_vec()),
         })
