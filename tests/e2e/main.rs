@@ -10,3 +10,4 @@ mod bad_input;
 mod chaos;
 mod run_command;
 mod surfaces;
+mod traces;

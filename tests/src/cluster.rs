@@ -45,6 +45,8 @@ pub struct Cluster {
     /// The bus.
     pub nats: NatsServer,
     folder: Folder,
+    /// What every service finds in its environment besides.
+    settings: Vec<(&'static str, String)>,
 }
 
 #[derive(Debug)]
@@ -56,11 +58,17 @@ struct Service {
 impl Cluster {
     /// Starts everything; when this returns every agent is online.
     pub async fn start(agents: &[AgentSpec]) -> Self {
+        Self::start_with(agents, &[]).await
+    }
+
+    /// The same, with these settings in the environment of every service.
+    pub async fn start_with(agents: &[AgentSpec], settings: &[(&'static str, String)]) -> Self {
         let mut cluster = Self {
             agents: Vec::new(),
             services: BTreeMap::new(),
             nats: NatsServer::start().await,
             folder: Folder::new("cluster"),
+            settings: settings.to_vec(),
         };
         for name in SERVICES {
             cluster.launch(name, "127.0.0.1:0");
@@ -107,6 +115,15 @@ impl Cluster {
     #[must_use]
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// Ends a service as an operator does, with SIGTERM; when this returns it has ended.
+    pub async fn stop(&mut self, name: &str) {
+        let service = self
+            .services
+            .get_mut(name)
+            .unwrap_or_else(|| panic!("{name} is not running"));
+        service.process.stop().await;
     }
 
     /// What a service logged, over all its lives.
@@ -181,7 +198,8 @@ impl Cluster {
             .env("MUSTER_NATS__URL", self.nats.url())
             .env("MUSTER_SERVER__LISTEN", listen)
             .env("MUSTER_DATABASE__URL", format!("sqlite:{}", database.display()))
-            .env("MUSTER_REPLICA", "one");
+            .env("MUSTER_REPLICA", "one")
+            .envs(self.settings.iter().cloned());
         let process = Process::start(name, self.folder.path(), &mut command);
         let service = Service {
             process,

@@ -18,6 +18,7 @@ mod input;
 mod listener;
 mod metrics;
 mod peers;
+mod spans;
 pub(crate) mod sweeper;
 mod teller;
 mod tenure;
