@@ -156,20 +156,3 @@ async fn all_mistakes_are_named_in_one_answer_that_every_surface_can_carry() {
     });
 }
 
-#[tokio::test]
-async fn attachments_are_refused_as_long_as_nobody_keeps_them() {
-    let service = Service::start().await;
-    let request = CreateDocumentRequest {
-        attachments: vec![AttachmentsSource {
-            values: vec!["https://example.com/x".to_owned()],
-            ..AttachmentsSource::default()
-        }],
-        ..new("Mine", saying("x"))
-    };
-    let status = service.by_nats().create_document(request).await.unwrap_err();
-    match Failure::from_status(&status) {
-        Failure::Refused(refusal) => assert!(refusal.message.contains("Attachments"), "{refusal}"),
-        other => panic!("{other:?}"),
-    }
-    service.stop().await;
-}
