@@ -5,9 +5,9 @@ use std::io::Read as _;
 use clap::{Subcommand, ValueEnum};
 use muster_proto::Word as _;
 use muster_proto::documents::v1::{
-    CreateDocumentRequest, DeleteDocumentRequest, DocumentDescription, DocumentFinding, DocumentFormat, DocumentIdentifier,
-    DocumentKeyValuesFilter, DocumentType, GetDocumentRequest, ListDocumentsRequest, ListDocumentsResult,
-    UpdateDocumentDefaultVersionRequest, UpdateDocumentRequest, ValidateDocumentRequest,
+    CreateDocumentRequest, DeleteDocumentRequest, DocumentDescription, DocumentFinding, DocumentFormat,
+    DocumentIdentifier, DocumentKeyValuesFilter, DocumentType, GetDocumentRequest, ListDocumentsRequest,
+    ListDocumentsResult, UpdateDocumentDefaultVersionRequest, UpdateDocumentRequest, ValidateDocumentRequest,
 };
 
 use crate::complaint::Complaint;
@@ -318,8 +318,16 @@ async fn validate(
 /// `error /mainSteps/0/action: …`.
 fn finding_line(finding: &DocumentFinding) -> String {
     let path = finding.path();
-    let place = if path.is_empty() { String::new() } else { format!(" {path}") };
-    format!("{}{place}: {}\n", finding.severity().word().to_lowercase(), finding.message())
+    let place = if path.is_empty() {
+        String::new()
+    } else {
+        format!(" {path}")
+    };
+    format!(
+        "{}{place}: {}\n",
+        finding.severity().word().to_lowercase(),
+        finding.message()
+    )
 }
 
 fn say_made(made: &DocumentDescription) {

@@ -46,18 +46,9 @@ fn read(name: &str, definition: &Value, schema: Schema, at: &Pointer, report: &m
         report.error(at, "a parameter's definition must be a map");
         return None;
     };
-    let mut given = Map::new();
-    for (key, value) in map {
-        if !ATTRIBUTES.contains(&key.as_str()) {
-            report.warn(&at.key(key), "unknown attribute");
-        } else if value.is_null() {
-            // A YAML key with nothing behind it.
-            report.warn(&at.key(key), "has no value; it counts as not given");
-        } else {
-            given.insert(key.clone(), value.clone());
-        }
+    for key in map.keys().filter(|key| !ATTRIBUTES.contains(&key.as_str())) {
+        report.warn(&at.key(key), "unknown attribute");
     }
-    let map = &given;
     let mut reader = Reader { map, at, report };
     let kind = reader.kind(schema)?;
     let description = reader.text("description").map(str::to_owned);
@@ -265,9 +256,9 @@ fn typed(written: &Value, kind: &ParameterType) -> Option<Value> {
         (ParameterType::Integer, Value::Number(number)) => number.as_i64().map(Value::from),
         (ParameterType::Integer, Value::String(text)) => super::given::integer(text).map(Value::from),
         (ParameterType::StringMap, Value::Object(_)) => Some(written.clone()),
-        (ParameterType::StringMap, Value::String(text)) => serde_json::from_str::<Map<String, Value>>(text)
-            .ok()
-            .map(Value::Object),
+        (ParameterType::StringMap, Value::String(text)) => {
+            serde_json::from_str::<Map<String, Value>>(text).ok().map(Value::Object)
+        }
         (ParameterType::MapList, Value::String(text)) => serde_json::from_str::<Vec<Map<String, Value>>>(text)
             .ok()
             .map(|list| list.into_iter().map(Value::Object).collect()),

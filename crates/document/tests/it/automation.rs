@@ -341,7 +341,10 @@ fn the_top_level_is_checked() {
         &["error /outputs: outputs must be a list of texts"],
     );
     check_document(
-        &with_key("files", json!({"x.zip": {"checksums": {"sha256": "0a".repeat(32)}, "size": 7}})),
+        &with_key(
+            "files",
+            json!({"x.zip": {"checksums": {"sha256": "0a".repeat(32)}, "size": 7}}),
+        ),
         &[],
     );
     check_document(

@@ -19,10 +19,10 @@ use muster_proto::documents::v1::{
     CreateDocumentRequest, CreateDocumentResult, DeleteDocumentRequest, DeleteDocumentResult,
     DescribeDocumentPermissionRequest, DescribeDocumentPermissionResponse, DescribeDocumentRequest,
     DescribeDocumentResult, GetDocumentRequest, GetDocumentResult, ListDocumentMetadataHistoryRequest,
-    ListDocumentMetadataHistoryResponse, ListDocumentVersionsRequest,
-    ListDocumentVersionsResult, ListDocumentsRequest, ListDocumentsResult, ModifyDocumentPermissionRequest,
-    ModifyDocumentPermissionResponse, UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult,
-    UpdateDocumentMetadataRequest, UpdateDocumentMetadataResponse, UpdateDocumentRequest, UpdateDocumentResult,
+    ListDocumentMetadataHistoryResponse, ListDocumentVersionsRequest, ListDocumentVersionsResult, ListDocumentsRequest,
+    ListDocumentsResult, ModifyDocumentPermissionRequest, ModifyDocumentPermissionResponse,
+    UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult, UpdateDocumentMetadataRequest,
+    UpdateDocumentMetadataResponse, UpdateDocumentRequest, UpdateDocumentResult,
 };
 use muster_store::{Db, Pager, StoreError};
 use muster_wire::Failure;

@@ -1,6 +1,8 @@
 //! `DocumentValidation`: judging a content without storing it (documents 9).
 
-use muster_document::{Document, DocumentType, Finding, Findings, Format, MAX_BYTES, Severity, finding, platform_types};
+use muster_document::{
+    Document, DocumentType, Finding, Findings, Format, MAX_BYTES, Severity, finding, platform_types,
+};
 use muster_proto::Word;
 use muster_proto::aws::v1::{PlatformType, Reason};
 use muster_proto::documents::v1::document_validation_server::DocumentValidation;
@@ -47,7 +49,9 @@ fn judge(content: &str, format: Format, document_type: DocumentType) -> Validate
     match Document::parse(content, format, document_type) {
         Ok(document) => {
             let platforms = platform_types(&document);
-            let words = platforms.iter().filter_map(|platform| PlatformType::from_word(platform.as_str()));
+            let words = platforms
+                .iter()
+                .filter_map(|platform| PlatformType::from_word(platform.as_str()));
             ValidateDocumentResult {
                 acceptable: Some(true),
                 findings: document.warnings().iter().map(shown).collect(),

@@ -6,8 +6,9 @@ use muster_model::Timestamp;
 use muster_proto::Word;
 use muster_proto::aws::v1::{DocumentHashType, PlatformType, Tag};
 use muster_proto::documents::v1::{
-    AttachmentContent, AttachmentHashType, AttachmentInformation, DocumentDescription, DocumentFormat, DocumentIdentifier, DocumentParameter, DocumentParameterType,
-    DocumentRequires, DocumentStatus, DocumentType, DocumentVersionInfo, GetDocumentResult,
+    AttachmentContent, AttachmentHashType, AttachmentInformation, DocumentDescription, DocumentFormat,
+    DocumentIdentifier, DocumentParameter, DocumentParameterType, DocumentRequires, DocumentStatus, DocumentType,
+    DocumentVersionInfo, GetDocumentResult,
 };
 use muster_store::StoreError;
 

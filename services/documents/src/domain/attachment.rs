@@ -108,7 +108,9 @@ pub(crate) fn in_folder(url: &str, files: &[AttachedFile]) -> Result<Vec<Attachm
         return Err(DocumentError::Attachment(message.to_owned()));
     }
     let place = url.trim_end_matches('/');
-    let attachments = files.iter().map(|file| stated(file.name(), format!("{place}/{}", file.name()), files));
+    let attachments = files
+        .iter()
+        .map(|file| stated(file.name(), format!("{place}/{}", file.name()), files));
     Ok(attachments.collect())
 }
 
@@ -129,7 +131,10 @@ pub(crate) fn check_names(attachments: &[Attachment]) -> Result<(), DocumentErro
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         None => Ok(()),
-        Some(pair) => Err(DocumentError::Attachment(format!("there are two files called {}", pair[0]))),
+        Some(pair) => Err(DocumentError::Attachment(format!(
+            "there are two files called {}",
+            pair[0]
+        ))),
     }
 }
 

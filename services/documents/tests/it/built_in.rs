@@ -23,7 +23,12 @@ async fn amazon(service: &Service) -> Vec<DocumentIdentifier> {
     };
     let mut all = Vec::new();
     loop {
-        let answer = service.by_nats().list_documents(request.clone()).await.unwrap().into_inner();
+        let answer = service
+            .by_nats()
+            .list_documents(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
         all.extend(answer.document_identifiers);
         request.next_token = answer.next_token;
         if request.next_token.is_none() {
@@ -85,7 +90,12 @@ async fn no_built_in_document_has_anything_odd_about_it() {
     for document in amazon(&service).await {
         let name = document.name().to_owned();
         let document_type: DocumentType = document.document_type().word().parse().unwrap();
-        let stored = service.by_nats().get_document(get(&name, "")).await.unwrap().into_inner();
+        let stored = service
+            .by_nats()
+            .get_document(get(&name, ""))
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(stored.status_information, None, "{name}");
         let request = ValidateDocumentRequest {
             content: stored.content.clone(),
@@ -93,7 +103,11 @@ async fn no_built_in_document_has_anything_odd_about_it() {
             document_format: stored.document_format,
         };
         let verdict = validation.validate(request).await.unwrap().into_inner();
-        assert_eq!((verdict.acceptable(), verdict.findings.as_slice()), (true, &[][..]), "{name}");
+        assert_eq!(
+            (verdict.acceptable(), verdict.findings.as_slice()),
+            (true, &[][..]),
+            "{name}"
+        );
         let content = Document::parse(stored.content(), Format::Json, document_type).unwrap();
         assert!(content.description().is_some_and(|text| text.ends_with('.')), "{name}");
         for parameter in content.parameters() {
@@ -105,10 +119,13 @@ async fn no_built_in_document_has_anything_odd_about_it() {
 
 /// Name, type and default of each parameter, in order.
 fn parameters(document: &DocumentDescription) -> Vec<(String, String, Option<String>)> {
-    let shown = document
-        .parameters
-        .iter()
-        .map(|p| (p.name().to_owned(), p.r#type().word().to_owned(), p.default_value.clone()));
+    let shown = document.parameters.iter().map(|p| {
+        (
+            p.name().to_owned(),
+            p.r#type().word().to_owned(),
+            p.default_value.clone(),
+        )
+    });
     shown.collect()
 }
 
@@ -116,13 +133,20 @@ fn parameters(document: &DocumentDescription) -> Vec<(String, String, Option<Str
 async fn names_types_schemas_parameters_and_platforms_are_those_that_callers_know() {
     let service = Service::start().await;
     for facts in facts() {
-        let answer = service.by_nats().describe_document(describe(&facts.name, "")).await.unwrap();
+        let answer = service
+            .by_nats()
+            .describe_document(describe(&facts.name, ""))
+            .await
+            .unwrap();
         let document = answer.into_inner().document.unwrap();
         let name = &facts.name;
         assert_eq!(document.document_type().word(), facts.document_type, "{name}");
         assert_eq!(document.schema_version(), facts.schema, "{name}");
         assert_eq!(parameters(&document), facts.parameters, "{name}");
-        let platforms: Vec<_> = document.platform_types().map(|platform| platform.word().to_owned()).collect();
+        let platforms: Vec<_> = document
+            .platform_types()
+            .map(|platform| platform.word().to_owned())
+            .collect();
         assert_eq!(platforms, facts.platforms, "{name}");
         assert_eq!(document.target_type, facts.target, "{name}");
         assert_eq!(document.status(), DocumentStatus::Active, "{name}");
@@ -140,7 +164,12 @@ fn built_in(name: &str, document_type: DocumentType) -> Document {
 fn the_longer_automations_have_the_steps_that_are_known_of_them() {
     let steps = |name| {
         let document = built_in(name, DocumentType::Automation);
-        let steps = document.runbook().unwrap().steps().iter().map(|step| step.name().to_owned());
+        let steps = document
+            .runbook()
+            .unwrap()
+            .steps()
+            .iter()
+            .map(|step| step.name().to_owned());
         steps.collect::<Vec<_>>()
     };
     assert_eq!(
@@ -176,7 +205,10 @@ fn each_command_has_a_plan_on_each_of_its_platforms() {
             .unwrap_or_else(|error| panic!("{}: {error}", facts.name));
         for platform in Platform::ALL {
             let plan = muster_document::plan(&document, &values, platform).unwrap();
-            let runs = plan.steps().iter().any(|step| matches!(step.verdict(), Verdict::Run(_)));
+            let runs = plan
+                .steps()
+                .iter()
+                .any(|step| matches!(step.verdict(), Verdict::Run(_)));
             let expected = facts.platforms.iter().any(|word| word == platform.as_str());
             assert_eq!(runs, expected, "{} on {platform}", facts.name);
         }
@@ -185,15 +217,31 @@ fn each_command_has_a_plan_on_each_of_its_platforms() {
 
 /// What the parameters without a default may be.
 const REQUIRED: &[(&str, &str, &str)] = &[
-    ("AWS-ApplyDSCMofs", "MofsToApply", "C:\\site.mof,https://example.com/web.mof"),
+    (
+        "AWS-ApplyDSCMofs",
+        "MofsToApply",
+        "C:\\site.mof,https://example.com/web.mof",
+    ),
     ("AWS-ApplyPatchBaseline", "Operation", "Scan"),
     ("AWS-ConfigureAWSPackage", "action", "Install"),
-    ("AWS-ConfigureAWSPackage", "name", "arn:aws:ssm:eu-west-1:123456789012:package/Tool"),
+    (
+        "AWS-ConfigureAWSPackage",
+        "name",
+        "arn:aws:ssm:eu-west-1:123456789012:package/Tool",
+    ),
     ("AWS-ConfigureDocker", "action", "Install"),
     ("AWS-ConfigureWindowsUpdate", "updateLevel", "NeverCheckForUpdates"),
     ("AWS-InstallApplication", "source", "C:\\packages\\tool.msi"),
-    ("AWS-InstallPowerShellModule", "source", "https://example.com/module.zip"),
-    ("AWS-InstallSpecificWindowsUpdates", "KbArticleIds", "KB5005565, 5005566"),
+    (
+        "AWS-InstallPowerShellModule",
+        "source",
+        "https://example.com/module.zip",
+    ),
+    (
+        "AWS-InstallSpecificWindowsUpdates",
+        "KbArticleIds",
+        "KB5005565, 5005566",
+    ),
     ("AWS-JoinDirectoryServiceDomain", "directoryId", "d-1234567890"),
     ("AWS-JoinDirectoryServiceDomain", "directoryName", "corp.example.com"),
     ("AWS-RunDockerAction", "action", "Ps"),
@@ -211,7 +259,11 @@ const REQUIRED: &[(&str, &str, &str)] = &[
 fn bad_values_are_refused_before_they_reach_a_script() {
     for (name, parameter, value) in [
         ("AWS-InstallApplication", "source", "https://example.com/tool.exe"),
-        ("AWS-InstallApplication", "source", "https://example.com/'; Stop-Computer; '.msi"),
+        (
+            "AWS-InstallApplication",
+            "source",
+            "https://example.com/'; Stop-Computer; '.msi",
+        ),
         ("AWS-InstallSpecificWindowsUpdates", "KbArticleIds", ""),
         ("AWS-InstallSpecificWindowsUpdates", "KbArticleIds", "KB1'; exit"),
         ("AWS-FindWindowsUpdates", "UpdateLevel", "Some"),

@@ -1,10 +1,7 @@
 //! What a content may be, and how it is shown.
 
 use muster_proto::aws::v1::{PlatformType, Reason, Tag};
-use muster_proto::documents::v1::{
-    AttachmentsSource, CreateDocumentRequest, DocumentFormat, DocumentParameterType, DocumentType,
-};
-use muster_wire::Failure;
+use muster_proto::documents::v1::{CreateDocumentRequest, DocumentFormat, DocumentParameterType, DocumentType};
 
 use crate::service::{Service, describe, get, get_as, new, on_each_surface, reason, refusal, saying};
 
@@ -155,4 +152,3 @@ async fn all_mistakes_are_named_in_one_answer_that_every_surface_can_carry() {
         assert!(message.len() < 2_200, "{}", message.len());
     });
 }
-

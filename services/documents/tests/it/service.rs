@@ -83,6 +83,11 @@ impl Service {
         by_grpc(&self.running).await
     }
 
+    /// Where it answers gRPC.
+    pub(crate) fn address(&self) -> String {
+        format!("http://{}", self.running.address())
+    }
+
     pub(crate) fn validation(&self) -> DocumentValidationClient<NatsChannel> {
         DocumentValidationClient::new(NatsChannel::new(self.nats.clone()))
     }
