@@ -178,6 +178,25 @@ async fn documents_are_made_changed_run_and_deleted() {
     };
     std::fs::write(&file, text("hello")).unwrap();
     let path = file.to_str().unwrap();
+    let judged = world.muster(&["documents", "validate", path]).await;
+    assert_eq!(
+        (judged.code, judged.stderr.as_str()),
+        (0, "the document is acceptable\n")
+    );
+    let wrong = world.data().join("wrong.yaml");
+    std::fs::write(&wrong, text("x").replace("aws:runShellScript", "aws:runShell")).unwrap();
+    let judged = world.muster(&["documents", "validate", wrong.to_str().unwrap()]).await;
+    assert_eq!(judged.code, 1);
+    assert!(
+        judged.stdout.starts_with("error /mainSteps/0/action: "),
+        "{}",
+        judged.stdout
+    );
+    assert!(
+        judged.complaint().contains("InvalidDocumentContent"),
+        "{}",
+        judged.stderr
+    );
     let made = world.muster(&["documents", "create", "Greet", "--file", path]).await;
     assert_eq!((made.code, made.stderr.as_str()), (0, "Greet version 1\n"));
     let said = run(&world, &["--document", "Greet", "--parameters", "who=world"]).await;
