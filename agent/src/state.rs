@@ -5,6 +5,7 @@
 //! lock                held by the agent that runs on this directory
 //! settings.toml       the last configuration that was good; runners read it
 //! notify.sock         where runners say that there is news
+//! courier.sock        where runners ask what only a service can answer
 //! journal/…           see `journal`
 //! runs/<run>/…        scripts, outputs and downloads of a run; may be removed as a whole once the run is done
 //! ```
@@ -57,10 +58,7 @@ impl StateDir {
     /// # Errors
     /// What the file system says.
     pub fn prepare(&self) -> io::Result<()> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(self.root.join("runs"))?;
+        make_private_directory(&self.runs())?;
         self.journal.prepare()
     }
 
@@ -110,6 +108,12 @@ impl StateDir {
     #[must_use]
     pub fn notify_socket(&self) -> PathBuf {
         self.root.join("notify.sock")
+    }
+
+    /// Where runners ask what only a service can answer.
+    #[must_use]
+    pub fn courier_socket(&self) -> PathBuf {
+        self.root.join("courier.sock")
     }
 
     /// Who this machine is; made up at the first call.
@@ -177,6 +181,11 @@ impl StateDir {
         fs::rename(&draft, &path)?;
         File::open(&self.root)?.sync_all()
     }
+}
+
+/// Makes a directory and those above it, for the owner only.
+pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(test)]

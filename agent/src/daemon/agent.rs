@@ -10,6 +10,7 @@ use futures::stream::{FuturesUnordered, SelectAll};
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::{HelloResult, PullResult, ReplyResult};
 use muster_wire::subject;
+use tokio::net::UnixStream;
 
 use super::bus::{CallError, Link};
 use super::outbox::Outbox;
@@ -37,6 +38,8 @@ pub(crate) enum Event {
     Doorbell,
     /// A runner says that there is news of the run it names.
     News(Vec<u8>),
+    /// A runner asks something of a service.
+    Asked(UnixStream),
     /// New runs are in the journal, or could not be written.
     Journaled(Vec<RunId>, io::Result<()>),
     /// A runner process ended, with this exit code if it was our child.
@@ -159,6 +162,7 @@ impl Agent {
                     self.look_at(run);
                 }
             }
+            Event::Asked(stream) => self.carry(stream),
             Event::Journaled(runs, outcome) => self.journaled(&runs, outcome),
             Event::RunnerEnded(run, code) => self.runner_ended(run, code),
             Event::RunnerDue(run) => self.find_or_start_runner(run),

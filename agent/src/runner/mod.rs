@@ -193,6 +193,7 @@ impl Job<'_, '_> {
         let system = System::read();
         let directory = self.state.run(self.run);
         let workshop = Workshop {
+            state: self.state,
             settings: self.settings,
             directory: &directory,
             account: Account::current(),
@@ -205,6 +206,8 @@ impl Job<'_, '_> {
             },
             parameters: plan.environment(),
             platform: PLATFORM,
+            nesting: 0,
+            prefix: String::new(),
         };
         loop {
             let next = plan.next(&ended);
@@ -324,21 +327,36 @@ const PLATFORM: Platform = if cfg!(target_os = "macos") {
     Platform::Linux
 };
 
+/// A document's text.
+pub(crate) struct Text {
+    pub(crate) content: String,
+    pub(crate) format: Format,
+}
+
 /// Reads the document and puts the parameters in; what is wrong becomes the run's trace.
 fn plan(work: &WorkItem) -> Result<Plan, String> {
     let format: Format = work
         .document_format
         .parse()
         .map_err(|_| "the document has an unknown format".to_owned())?;
-    let document = Document::parse(&work.document_content, format, DocumentType::Command)
-        .map_err(|findings| format!("invalid document: {findings}"))?;
     let given: BTreeMap<String, Vec<String>> = work
         .parameters
         .iter()
         .map(|(name, values)| (name.clone(), values.items.clone()))
         .collect();
+    let text = Text {
+        content: work.document_content.clone(),
+        format,
+    };
+    plan_of(&text, &given)
+}
+
+/// As `plan`, for any document and the parameters given for it.
+pub(crate) fn plan_of(text: &Text, given: &BTreeMap<String, Vec<String>>) -> Result<Plan, String> {
+    let document = Document::parse(&text.content, text.format, DocumentType::Command)
+        .map_err(|findings| format!("invalid document: {findings}"))?;
     let parameters =
-        muster_document::check_parameters(&document, &given).map_err(|error| format!("invalid parameters: {error}"))?;
+        muster_document::check_parameters(&document, given).map_err(|error| format!("invalid parameters: {error}"))?;
     let plan = muster_document::plan(&document, &parameters, PLATFORM).map_err(|error| error.to_string())?;
     let references = plan.references();
     if references.is_empty() {

@@ -14,6 +14,7 @@ use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
 use super::process::End;
 use super::stop::{Stop, StopSignal};
 use crate::settings::Settings;
+use crate::state::StateDir;
 
 /// The exit code of a process that we stopped, whatever signal ended it.
 pub(crate) const STOPPED: i32 = 137;
@@ -21,7 +22,9 @@ pub(crate) const STOPPED: i32 = 137;
 pub(crate) const NEVER_RAN: i32 = -1;
 
 /// What all steps of a run share.
+#[derive(Clone)]
 pub(crate) struct Workshop<'a> {
+    pub(crate) state: &'a StateDir,
     pub(crate) settings: &'a Settings,
     /// The run's directory.
     pub(crate) directory: &'a Path,
@@ -30,6 +33,10 @@ pub(crate) struct Workshop<'a> {
     /// Parameters that travel as variables.
     pub(crate) parameters: &'a BTreeMap<String, String>,
     pub(crate) platform: Platform,
+    /// How many documents lie around this one: 0 for the one that was sent.
+    pub(crate) nesting: u32,
+    /// What the names of files begin with, so that those of nested documents differ.
+    pub(crate) prefix: String,
 }
 
 /// What became of a step.
@@ -229,8 +236,12 @@ impl Workshop<'_> {
 
     /// A file of a part. All lie in the run's one directory, because a directory costs as much as several files.
     pub(crate) fn file(&self, part: &PlannedPart, ending: &str) -> PathBuf {
-        let stem = part.directory().replace('/', ".");
-        self.directory.join(format!("{stem}.{ending}"))
+        self.directory.join(format!("{}.{ending}", self.stem(part)))
+    }
+
+    /// What the names of a part's files begin with.
+    pub(crate) fn stem(&self, part: &PlannedPart) -> String {
+        format!("{}{}", self.prefix, part.directory().replace('/', "."))
     }
 
     fn outcome_of_code(&self, code: i32, trace: &mut Vec<String>) -> Outcome {

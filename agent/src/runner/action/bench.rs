@@ -1,12 +1,15 @@
 //! The bench an action works on: its inputs, its outputs, its time, and the tools that obey a stop.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use muster_document::PlannedPart;
+use prost::Message;
+use tokio::net::UnixStream;
 
 use super::{End, Trouble};
+use crate::courier::{Answer, Question};
 use crate::os;
 use crate::runner::capture::Capture;
 use crate::runner::environment;
@@ -16,6 +19,10 @@ use crate::runner::stop::StopSignal;
 
 /// An action that is over within a moment is told about once, at its end.
 const MOMENT: Duration = Duration::from_millis(500);
+/// How long a service may take to answer, with all repetitions.
+const ANSWER: Duration = Duration::from_secs(120);
+/// Between two questions that were not answered.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Where one part of a step is carried out.
 pub(crate) struct Bench<'a, 'w> {
@@ -111,6 +118,26 @@ impl Bench<'_, '_> {
         Ok((end, aside.map(|capture| capture.into_excerpt().text())))
     }
 
+    /// Asks a service, through the agent's connection; `operation` is one of `muster_wire::subject::RPC_…`.
+    /// Asks again while nobody answers, for two minutes at most.
+    pub(crate) fn ask<Given: Message + Default>(
+        &mut self,
+        operation: &str,
+        request: &impl Message,
+    ) -> Result<Given, Trouble> {
+        let question = Question {
+            operation: operation.to_owned(),
+            payload: request.encode_to_vec(),
+        };
+        let socket = self.workshop.state.courier_socket();
+        let given = self
+            .block_on(tokio::time::timeout(ANSWER, ask(&socket, &question)))?
+            .map_err(|_| Trouble::Failed(format!("no service answers {operation}")))?
+            .map_err(Trouble::Failed)?;
+        Given::decode(given.as_slice())
+            .map_err(|_| Trouble::Failed(format!("the answer to {operation} is not understood")))
+    }
+
     fn patience(&self) -> Patience {
         Patience {
             timeout: self.remaining(),
@@ -155,6 +182,23 @@ impl Bench<'_, '_> {
                     (self.tell)(Sign::Lasting);
                 }
             }
+        }
+    }
+}
+
+/// Asks until there is an answer.
+async fn ask(socket: &Path, question: &Question) -> Result<Vec<u8>, String> {
+    loop {
+        let once = async {
+            let mut stream = UnixStream::connect(socket).await?;
+            question.write(&mut stream).await?;
+            Answer::read(&mut stream).await
+        };
+        match once.await {
+            Ok(Answer::Given(payload)) => return Ok(payload),
+            Ok(Answer::Refused(why)) => return Err(why),
+            // The agent may be away for a moment: it is being replaced, or was killed.
+            Ok(Answer::Unanswered) | Err(_) => tokio::time::sleep(AGAIN).await,
         }
     }
 }

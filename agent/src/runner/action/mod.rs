@@ -7,6 +7,8 @@
 //! An action that must wait for the network does so in [`Bench::block_on`]: a runtime exists only as long as that call.
 
 mod bench;
+mod document;
+mod download;
 mod script;
 
 use muster_document::action::Action;
@@ -20,6 +22,8 @@ pub(crate) type Perform = fn(&mut Bench<'_, '_>) -> Result<End, Trouble>;
 
 /// The actions this agent can carry out, in the order of their names.
 const ACTIONS: &[(&str, Perform)] = &[
+    ("aws:downloadContent", download::perform),
+    ("aws:runDocument", document::perform),
     ("aws:runPowerShellScript", script::perform),
     ("aws:runShellScript", script::perform),
 ];

@@ -25,9 +25,14 @@ fn launch(bench: &Bench<'_, '_>) -> Result<Launch, Trouble> {
     script::write(&file, &text)?;
     let wanted = part.text("shell");
     let interpreter = script::interpreter(language, wanted.as_deref(), &workshop.settings.default_shell, &text)?;
-    let directory = script::working_directory(part.text("workingDirectory").as_deref(), &bench.downloads(), || {
-        workshop.account.directory()
-    })?;
+    let downloads = bench.downloads();
+    // What a step before this one downloaded is where a step without a directory of its own looks first
+    // (AWS-RunRemoteScript stands on that).
+    let usual = || match downloads.is_dir() {
+        true => downloads.clone(),
+        false => workshop.account.directory(),
+    };
+    let directory = script::working_directory(part.text("workingDirectory").as_deref(), &downloads, usual)?;
     let mut arguments = interpreter.arguments;
     arguments.push(file.into_os_string());
     Ok(Launch {
