@@ -6,6 +6,8 @@
 //! settings.toml       the last configuration that was good; runners read it
 //! notify.sock         where runners say that there is news
 //! courier.sock        where runners ask what only a service can answer
+//! uploads/…           outputs that are still to be stored, one note each
+//! objects/…           the object store, unless another one is configured
 //! journal/…           see `journal`
 //! runs/<run>/…        scripts, outputs and downloads of a run; may be removed as a whole once the run is done
 //! ```
@@ -102,6 +104,29 @@ impl StateDir {
     #[must_use]
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
+    }
+
+    /// The directory of notes on outputs that are still to be stored. It may not exist.
+    #[must_use]
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
+    /// Those notes.
+    pub(crate) fn pending_uploads(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(self.uploads()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut notes = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "json") {
+                notes.push(path);
+            }
+        }
+        Ok(notes)
     }
 
     /// Where runners say that there is news.

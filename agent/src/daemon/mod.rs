@@ -12,6 +12,7 @@
 //! | `replies` | the outbox's requests |
 //! | `carry` | what runners ask the services |
 //! | `talk` | hello, pull, heartbeat, doorbells |
+//! | `uploads` | outputs that are still to be stored |
 //! | `upkeep` | what may be removed from the disk |
 //! | `bus`, `runners`, `nursery` | the connection; processes |
 
@@ -30,6 +31,7 @@ mod runners;
 mod runs;
 mod talk;
 mod upkeep;
+mod uploads;
 mod work;
 
 use std::collections::BTreeMap;
@@ -165,6 +167,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
         Starter::new(nursery, options.runner.clone(), &options.state),
     );
     agent.open_journal().map_err(unusable)?;
+    agent.look_for_uploads(std::time::Duration::ZERO);
     agent.subscribe().await;
 
     let mut datagram = [0; 64];

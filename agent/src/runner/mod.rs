@@ -12,6 +12,7 @@ mod action;
 mod capture;
 mod environment;
 mod excerpt;
+mod outputs;
 mod process;
 mod record;
 mod resume;
@@ -29,6 +30,7 @@ use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{RunStatus, StepResult, StepStarted, StepStatus, WorkItem};
 
 pub use excerpt::{Excerpt, Keep, STDERR_LIMIT, STDOUT_LIMIT, SUMMARY_LIMIT, summary};
+pub use outputs::store_leftovers;
 pub(crate) use record::proto_time;
 
 use crate::facts::{self, System};
@@ -37,6 +39,7 @@ use crate::os;
 use crate::settings::{OnInterrupt, Settings};
 use crate::state::StateDir;
 use environment::{About, Account};
+use outputs::Outputs;
 use record::Recorder;
 use resume::Start;
 use step::{Finished, NEVER_RAN, STOPPED, Sign, Workshop};
@@ -209,11 +212,15 @@ impl Job<'_, '_> {
             nesting: 0,
             prefix: String::new(),
         };
+        let mut outputs = Outputs::of(self.state, self.settings, self.run, work);
         loop {
             let next = plan.next(&ended);
             self.add_jumped_over(&plan, &ended, next);
             let step = match next {
-                Next::End(status) => return self.end(run_status(status), ""),
+                Next::End(status) => {
+                    let unstored = outputs.map(|outputs| outputs.unstored.join("\n"));
+                    return self.end(run_status(status), &unstored.unwrap_or_default());
+                }
                 Next::Step(index) => &plan.steps()[index],
             };
             match stop.reason() {
@@ -225,6 +232,9 @@ impl Job<'_, '_> {
                 _ => {}
             }
             let finished = self.step(step, &workshop, stop)?;
+            if let (Some(outputs), false) = (&mut outputs, finished.is_interrupted) {
+                self.store(step, &workshop, outputs)?;
+            }
             ended.push((step.index(), finished.outcome));
             if finished.is_interrupted {
                 self.recorder.commit_stubbornly()?;
@@ -258,6 +268,24 @@ impl Job<'_, '_> {
         self.recorder
             .add(result(step, &finished, started_at, self.recorder.now()));
         Ok(finished)
+    }
+
+    /// Stores what a step has printed. Its result is told first, so that nobody waits for an object store.
+    fn store(&mut self, step: &PlannedStep, workshop: &Workshop<'_>, outputs: &mut Outputs<'_>) -> io::Result<()> {
+        let Verdict::Run(parts) = step.verdict() else {
+            return Ok(());
+        };
+        match outputs.note(step, parts, workshop, self.recorder.now()) {
+            Ok(noted) if noted.is_empty() => {}
+            Ok(noted) => {
+                self.recorder.commit()?;
+                outputs.deliver(noted);
+            }
+            Err(error) => outputs
+                .unstored
+                .push(format!("{}: its outputs are not stored: {error}", step.name())),
+        }
+        Ok(())
     }
 
     /// Steps that a flow word jumped over are skipped ones; after a cancel nothing is said about the rest.
