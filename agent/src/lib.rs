@@ -14,14 +14,18 @@
 //! | `journal` | one log per run: what was accepted, what happened, what is confirmed |
 //! | `runner` | steps, scripts, output, timeouts, resume rules |
 //! | `state`, `settings`, `facts` | the directory on disk, the configuration, what is known about the machine |
+//! | `objects` | where complete outputs go and downloads may come from |
+//! | `courier` | how a runner asks a service through the agent |
 //! | `os` | the only `unsafe` code |
 //!
 //! Limits: Linux first; a work item and a reply fit one message of 1 MiB; at most 50 runs at a time.
 
 pub mod cli;
+mod courier;
 pub mod daemon;
 pub mod facts;
 pub mod journal;
+pub mod objects;
 mod os;
 pub mod runner;
 pub mod settings;

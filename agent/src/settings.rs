@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::objects::Objects;
 use crate::runner::Keep;
 
 /// What the owner of a machine can set.
@@ -37,6 +38,12 @@ pub struct Settings {
     pub quota_bytes: u64,
     /// Files and directories that all runs may have, before the oldest finished ones are removed.
     pub quota_entries: u64,
+    /// Longest download, in bytes; at least 1 MiB.
+    pub download_bytes: u64,
+    /// Where repositories of the source type `GitHub` are.
+    pub github_url: String,
+    /// Where complete outputs go, and where downloads of the source type `S3` come from.
+    pub objects: Objects,
 }
 
 /// What happens to a step whose runner died while it ran (agent.md B3).
@@ -93,6 +100,9 @@ impl Default for Settings {
             output_bytes: 100 * 1024 * 1024,
             quota_bytes: 1024 * 1024 * 1024,
             quota_entries: 20_000,
+            download_bytes: 512 * 1024 * 1024,
+            github_url: "https://github.com".to_owned(),
+            objects: Objects::default(),
         }
     }
 }
@@ -134,6 +144,19 @@ impl Settings {
             ("output_bytes", self.output_bytes >= 2 * 1024 * 1024, "at least 2097152"),
             ("quota_bytes", self.quota_bytes >= 1024 * 1024, "at least 1048576"),
             ("quota_entries", self.quota_entries >= 100, "at least 100"),
+            ("download_bytes", self.download_bytes >= 1024 * 1024, "at least 1048576"),
+            (
+                "github_url",
+                ["https://", "http://", "file:///"]
+                    .iter()
+                    .any(|start| self.github_url.starts_with(start)),
+                "a URL of https, http or file",
+            ),
+            (
+                "objects.url",
+                self.objects.is_known(),
+                "empty, or start with file:///, http:// or https://",
+            ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((key, _, rule)) => Err(SettingsError::Bounds { key, rule }),

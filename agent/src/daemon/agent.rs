@@ -10,8 +10,11 @@ use futures::stream::{FuturesUnordered, SelectAll};
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::{HelloResult, PullResult, ReplyResult};
 use muster_wire::subject;
+use tokio::net::UnixStream;
 
+use super::backoff::UPLOADS;
 use super::bus::{CallError, Link};
+use super::errand::Errand;
 use super::outbox::Outbox;
 use super::queue::Queue;
 use super::runners::{RunnerProcess, Starter};
@@ -37,6 +40,8 @@ pub(crate) enum Event {
     Doorbell,
     /// A runner says that there is news of the run it names.
     News(Vec<u8>),
+    /// A runner asks something of a service.
+    Asked(UnixStream),
     /// New runs are in the journal, or could not be written.
     Journaled(Vec<RunId>, io::Result<()>),
     /// A runner process ended, with this exit code if it was our child.
@@ -51,6 +56,8 @@ pub(crate) enum Event {
     Pulled(Result<PullResult, CallError>),
     /// Subscriptions to the doorbells of the node's tags.
     Subscribed(Vec<Subscriber>),
+    /// The process that stores outputs ended, and whether it left nothing.
+    UploadsEnded(bool),
     /// The disk was looked at.
     UpkeepDone,
     /// Read the configuration again.
@@ -101,6 +108,7 @@ pub(crate) struct Agent {
     pub(super) outbox: Outbox,
     pub(super) intake: Intake,
     pub(super) talk: Talk,
+    pub(super) uploads: Errand,
     /// Side effects on their way.
     pub(crate) tasks: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     /// What is said to this node.
@@ -130,6 +138,7 @@ impl Agent {
             outbox: Outbox::default(),
             intake: Intake::default(),
             talk: Talk::new(),
+            uploads: Errand::new(UPLOADS),
             tasks: FuturesUnordered::new(),
             inbox: SelectAll::new(),
             doorbells: SelectAll::new(),
@@ -156,16 +165,21 @@ impl Agent {
             Event::Doorbell => self.talk.doorbell(Instant::now(), rand::random()),
             Event::News(name) => {
                 if let Some(run) = std::str::from_utf8(&name).ok().and_then(|name| name.parse().ok()) {
-                    self.look_at(run);
+                    self.heard_of(run);
                 }
             }
+            Event::Asked(stream) => self.carry(stream),
             Event::Journaled(runs, outcome) => self.journaled(&runs, outcome),
-            Event::RunnerEnded(run, code) => self.runner_ended(run, code),
+            Event::RunnerEnded(run, code) => {
+                self.runner_ended(run, code);
+                self.look_for_new_uploads();
+            }
             Event::RunnerDue(run) => self.find_or_start_runner(run),
             Event::Replied(run, connection, answer) => self.replied(run, connection, answer),
             Event::Greeted(asked, answer) => self.greeted(asked, answer),
             Event::Pulled(answer) => self.talk.pulled(Instant::now(), answer),
             Event::Subscribed(doorbells) => self.doorbells.extend(doorbells),
+            Event::UploadsEnded(is_done) => self.uploads_ended(is_done),
             Event::UpkeepDone => self.upkeep_due = Instant::now() + UPKEEP,
             Event::Settings(settings) => self.reconfigure(settings),
             Event::Stop => self.stop(),
@@ -184,6 +198,7 @@ impl Agent {
             return;
         }
         self.start_what_may();
+        self.store_if_due(now);
         if self.is_connected {
             self.talk_if_due(now);
         }
@@ -204,6 +219,10 @@ impl Agent {
             Some(stop_by) => stop_by,
             None if self.is_connected => self.upkeep_due.min(self.talk.due()),
             None => self.upkeep_due,
+        };
+        let other = match self.uploads.due() {
+            Some(due) if self.stop_by.is_none() => other.min(due),
+            _ => other,
         };
         replies.map_or(other, |replies| replies.min(other))
     }
