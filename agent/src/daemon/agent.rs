@@ -12,6 +12,7 @@ use muster_proto::agent::v1::{HelloResult, PullResult, ReplyResult};
 use muster_wire::subject;
 
 use super::bus::{CallError, Link};
+use super::live::Live;
 use super::outbox::Outbox;
 use super::queue::Queue;
 use super::runners::{RunnerProcess, Starter};
@@ -101,6 +102,7 @@ pub(crate) struct Agent {
     pub(super) outbox: Outbox,
     pub(super) intake: Intake,
     pub(super) talk: Talk,
+    pub(super) live: Live,
     /// Side effects on their way.
     pub(crate) tasks: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     /// What is said to this node.
@@ -130,6 +132,7 @@ impl Agent {
             outbox: Outbox::default(),
             intake: Intake::default(),
             talk: Talk::new(),
+            live: Live::new(),
             tasks: FuturesUnordered::new(),
             inbox: SelectAll::new(),
             doorbells: SelectAll::new(),
@@ -186,6 +189,7 @@ impl Agent {
         self.start_what_may();
         if self.is_connected {
             self.talk_if_due(now);
+            self.offer_output(now);
         }
         if self.upkeep_due <= now {
             // Not again before it is done.
@@ -202,7 +206,10 @@ impl Agent {
             .filter(|_| self.is_connected && !self.outbox.is_busy());
         let other = match self.stop_by {
             Some(stop_by) => stop_by,
-            None if self.is_connected => self.upkeep_due.min(self.talk.due()),
+            None if self.is_connected => {
+                let talk = self.upkeep_due.min(self.talk.due());
+                self.live.due().map_or(talk, |live| live.min(talk))
+            }
             None => self.upkeep_due,
         };
         replies.map_or(other, |replies| replies.min(other))

@@ -10,6 +10,7 @@
 //! | `work` | accepting, cancelling, the journal |
 //! | `runs` | runner processes |
 //! | `replies` | the outbox's requests |
+//! | `live` | output for whoever listens |
 //! | `talk` | hello, pull, heartbeat, doorbells |
 //! | `upkeep` | what may be removed from the disk |
 //! | `bus`, `runners`, `nursery` | the connection; processes |
@@ -19,6 +20,7 @@ mod agent;
 mod backoff;
 mod bus;
 mod errand;
+mod live;
 mod nursery;
 mod outbox;
 mod queue;
