@@ -8,5 +8,6 @@
 mod aws_cli;
 mod bad_input;
 mod chaos;
+mod live_output;
 mod run_command;
 mod surfaces;

@@ -155,6 +155,16 @@ impl Session {
         }
     }
 
+    /// How far each stream was offered.
+    fn ends(&self) -> Vec<OutputPosition> {
+        let end = |((part, stream), marks): (&Stream, &Marks)| OutputPosition {
+            part: part.clone(),
+            stream: (*stream).into(),
+            offset: marks.offered,
+        };
+        self.streams.iter().map(end).collect()
+    }
+
     /// Bytes that may go out before more has arrived.
     fn room(&self) -> u64 {
         let on_their_way: u64 = self.streams.values().map(|marks| marks.offered - marks.arrived).sum();
@@ -162,7 +172,12 @@ impl Session {
     }
 
     /// The next pieces, and whether they are the last ones. `is_over`: the files will not grow any more.
-    fn pieces(&mut self, directory: &Path, is_over: bool, allowance: &mut Allowance) -> io::Result<(Vec<OutputPiece>, bool)> {
+    fn pieces(
+        &mut self,
+        directory: &Path,
+        is_over: bool,
+        allowance: &mut Allowance,
+    ) -> io::Result<(Vec<OutputPiece>, bool)> {
         for stream in streams_in(directory)? {
             if !self.order.contains(&stream) {
                 self.order.push(stream);
@@ -314,6 +329,7 @@ impl Agent {
             Ok((pieces, is_end)) => {
                 offer.pieces = pieces;
                 offer.is_end = is_end;
+                offer.ends = if is_end { session.ends() } else { Vec::new() };
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => offer.is_gone = is_over,
             Err(error) => {
@@ -326,10 +342,7 @@ impl Agent {
             session.brisk_until = now + BRISK_FOR;
         }
         if !offer.pieces.is_empty() || is_last {
-            self.publish(
-                subject::up_output(&self.node, &session.listener),
-                offer.encode_to_vec(),
-            );
+            self.publish(subject::up_output(&self.node, &session.listener), offer.encode_to_vec());
         }
         session.due = now + if now < session.brisk_until { BRISK } else { CALM };
         !is_last

@@ -60,6 +60,7 @@ pub struct Mount {
     observe: ObserveLayer,
     routes: RoutesBuilder,
     services: Vec<(&'static str, Served)>,
+    stop: CancellationToken,
 }
 
 impl Mount {
@@ -71,7 +72,14 @@ impl Mount {
             observe: ObserveLayer(metrics),
             routes: RoutesBuilder::default(),
             services: Vec::new(),
+            stop: CancellationToken::new(),
         }
+    }
+
+    /// Cancelled when calls are no longer taken: streams without an end of their own must end then.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
     }
 
     /// Adds a generated server; its calls are observed and checked on every surface.
@@ -100,7 +108,7 @@ impl Mount {
     /// # Errors
     /// If the bus refuses, or the contract's descriptors are broken.
     pub async fn start(mut self, listener: TcpListener, extra: axum::Router) -> Result<Mounted, MountError> {
-        let stop = CancellationToken::new();
+        let stop = self.stop.clone();
         let tasks = TaskTracker::new();
         let mut micro = Vec::new();
         for (name, served) in &self.services {

@@ -4,6 +4,7 @@ mod cancel_command;
 mod get_command_invocation;
 mod list_command_invocations;
 mod list_commands;
+mod output;
 mod record;
 mod send_command;
 mod view;
@@ -25,7 +26,9 @@ use tonic::{Request, Response, Status};
 use crate::Settings;
 use crate::work::{Acceptor, Dispatcher};
 
+pub(crate) use output::Output;
 pub(crate) use record::Rollouts;
+pub(crate) use view::command as shown;
 
 /// The operations of Run Command.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::store::CommandRow;
 use crate::store::read::{ListedInvocation, PluginRow};
 
 /// A command as it stands.
-pub(super) fn command(row: &CommandRow) -> Result<Command, StoreError> {
+pub(crate) fn command(row: &CommandRow) -> Result<Command, StoreError> {
     let mut command = row.facts()?;
     let progress = row.progress();
     let count = |value: u32| Some(i32::try_from(value).unwrap_or(i32::MAX));

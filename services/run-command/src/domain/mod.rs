@@ -2,6 +2,7 @@
 
 pub(crate) mod command;
 pub(crate) mod filter;
+pub(crate) mod following;
 pub(crate) mod invocation;
 pub(crate) mod output;
 pub(crate) mod status;

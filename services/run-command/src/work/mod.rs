@@ -2,9 +2,13 @@
 
 mod acceptor;
 mod dispatcher;
+mod follow;
 mod news;
+mod offer;
 pub(crate) mod sweeper;
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use dispatcher::Dispatcher;
+pub(crate) use follow::Followers;
 pub(crate) use news::News;
+pub(crate) use offer::Offer;
