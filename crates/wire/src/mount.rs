@@ -33,6 +33,9 @@ const CONCURRENT_CALLS: usize = 1024;
 /// Longest time for a call that came by NATS; gRPC calls have their own deadline.
 const LONGEST_CALL: Duration = Duration::from_secs(60);
 
+/// Headers of NATS that reach a service as gRPC metadata.
+const PASSED_ON: [&str; 3] = ["traceparent", "tracestate", "muster-client-token"];
+
 /// Why services could not be put on their surfaces.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
@@ -311,7 +314,7 @@ async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> R
         http::HeaderValue::from_static("application/grpc"),
     );
     grpc.insert(http::header::TE, http::HeaderValue::from_static("trailers"));
-    for name in ["traceparent", "tracestate"] {
+    for name in PASSED_ON {
         if let Some(value) = headers.and_then(|headers| headers.get(name))
             && let Ok(value) = http::HeaderValue::from_str(value.as_str())
         {

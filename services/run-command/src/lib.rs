@@ -26,7 +26,7 @@ use muster_store::sqlx::migrate::Migrator;
 pub use config::Settings;
 
 use crate::api::Api;
-use crate::work::{Acceptor, Dispatcher, Followers, News};
+use crate::work::{Acceptor, Dispatcher, Followers, News, Notifier};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -53,9 +53,19 @@ impl Server {
         let db = parts.database();
         let pager = Pager::of(&db).await?;
         let dispatcher = Dispatcher::start(&parts, db.clone());
-        let acceptor = Acceptor::start(&parts, db.clone(), dispatcher.clone());
+        let news = News::start(&parts, db.clone());
+        let notifier = Notifier::start(&parts, db.clone(), settings.sinks()?);
+        let acceptor = Acceptor::start(&parts, db.clone(), dispatcher.clone(), news.clone(), notifier.clone());
         work::sweeper::start(&parts, db.clone(), settings.retention_days);
-        let api = Arc::new(Api::new(&settings, &parts, db.clone(), pager, acceptor, dispatcher));
+        let api = Arc::new(Api::new(
+            &settings,
+            &parts,
+            db.clone(),
+            pager,
+            acceptor,
+            dispatcher,
+            news.clone(),
+        ));
         let followers = Followers {
             db: db.clone(),
             nats: parts.nats.clone(),
@@ -63,7 +73,7 @@ impl Server {
             tasks: parts.tasks.clone(),
             stopping: parts.tasks.stopping(),
         };
-        let rollouts = api::Rollouts::new(db, News::new(parts.nats.clone()), Arc::clone(&parts.clock));
+        let rollouts = api::Rollouts::new(db, news, notifier);
         let running = parts
             .serve(|mount| {
                 let followers = Followers {

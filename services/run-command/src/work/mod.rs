@@ -4,11 +4,14 @@ mod acceptor;
 mod dispatcher;
 mod follow;
 mod news;
+mod notifier;
 mod offer;
 pub(crate) mod sweeper;
+mod webhook;
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use dispatcher::Dispatcher;
 pub(crate) use follow::Followers;
 pub(crate) use news::News;
+pub(crate) use notifier::Notifier;
 pub(crate) use offer::Offer;
