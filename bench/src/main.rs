@@ -8,6 +8,7 @@ mod echo;
 mod fan_out;
 mod floor;
 mod footprint;
+mod live;
 mod report;
 mod world;
 
@@ -34,6 +35,8 @@ enum Name {
     Echo,
     /// Accepting commands over AWS JSON.
     Accept,
+    /// Output while it is written.
+    Live,
     /// Memory at rest and time to start.
     Footprint,
 }
@@ -51,6 +54,9 @@ async fn main() -> Result<()> {
     }
     if wanted(Name::Echo) {
         echo::run(&mut report, arguments.rounds).await?;
+    }
+    if wanted(Name::Live) {
+        live::run(&mut report, arguments.rounds).await?;
     }
     if wanted(Name::Accept) {
         accept::run(&mut report).await?;

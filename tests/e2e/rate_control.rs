@@ -180,6 +180,40 @@ fn counts(invocations: &[CommandInvocation]) -> [usize; 5] {
     ]
 }
 
+/// Runs a row; says what is wrong, if anything.
+async fn try_row(cluster: &Cluster, ids: &[String], row: &Row) -> Option<String> {
+    let unknown = (1..=row.unknown()).map(|number| format!("mi-{number:017x}"));
+    let target = match row.targets {
+        200 => by_fleet("all"),
+        99 => by_fleet("many"),
+        _ if row.is_away() => by_fleet("away"),
+        count => by_ids(unknown.chain(ids.iter().take(count - row.unknown()).cloned())),
+    };
+    let mut request = SendCommandRequest {
+        targets: vec![target],
+        max_concurrency: Some(row.concurrency.clone()),
+        max_errors: Some(row.errors.clone()),
+        timeout_seconds: Some(if row.is_away() { 30 } else { 600 }),
+        ..Api::script(&[], &[&row.name])
+    };
+    let seconds = muster_proto::aws::v1::ParameterValueList {
+        items: vec!["5".to_owned()],
+    };
+    request.parameters.insert("executionTimeout".to_owned(), seconds);
+    let mut api = cluster.api().await;
+    let id = api.start(request).await;
+    let command = api.ended_within(&id, Duration::from_secs(120)).await;
+    let got = (counts(&api.invocations(&id).await), command.status_details().to_owned());
+    cluster.verify(&id);
+    // The kind of the errors is told too where all of them are of one kind (run-command 4.3).
+    let last = match row.ends.values().any(|end| *end == 'X') {
+        true => "ExecutionTimedOut".to_owned(),
+        false => row.last.clone(),
+    };
+    let wrong = got != (row.counts, last.clone());
+    wrong.then(|| format!("{}: {got:?} instead of {:?} {last}", row.name, row.counts))
+}
+
 /// Item 10: every row, from the command to its end.
 #[tokio::test]
 async fn every_worked_example_comes_out_as_the_table_says() {
@@ -198,40 +232,8 @@ async fn every_worked_example_comes_out_as_the_table_says() {
     away.disconnect(in_order(&away)[1].0);
     let ids: Vec<String> = in_order(&all).into_iter().map(|(_, id)| id).collect();
 
-    let run = async |row: &Row| {
-        let unknown = (1..=row.unknown()).map(|number| format!("mi-{number:017x}"));
-        let target = match row.targets {
-            200 => by_fleet("all"),
-            99 => by_fleet("many"),
-            _ if row.is_away() => by_fleet("away"),
-            count => by_ids(unknown.chain(ids.iter().take(count - row.unknown()).cloned())),
-        };
-        let mut request = SendCommandRequest {
-            targets: vec![target],
-            max_concurrency: Some(row.concurrency.clone()),
-            max_errors: Some(row.errors.clone()),
-            timeout_seconds: Some(if row.is_away() { 30 } else { 600 }),
-            ..Api::script(&[], &[&row.name])
-        };
-        let seconds = muster_proto::aws::v1::ParameterValueList {
-            items: vec!["5".to_owned()],
-        };
-        request.parameters.insert("executionTimeout".to_owned(), seconds);
-        let mut api = cluster.api().await;
-        let id = api.start(request).await;
-        let command = api.ended_within(&id, Duration::from_secs(120)).await;
-        let got = (counts(&api.invocations(&id).await), command.status_details().to_owned());
-        cluster.verify(&id);
-        // The kind of the errors is told too where all of them are of one kind (run-command 4.3).
-        let last = match row.ends.values().any(|end| *end == 'X') {
-            true => "ExecutionTimedOut".to_owned(),
-            false => row.last.clone(),
-        };
-        let wrong = got != (row.counts, last.clone());
-        wrong.then(|| format!("{}: {got:?} instead of {:?} {last}", row.name, row.counts))
-    };
     let wrong: Vec<String> = futures::stream::iter(&rows)
-        .map(run)
+        .map(|row| try_row(&cluster, &ids, row))
         .buffer_unordered(AT_ONCE)
         .filter_map(async |wrong| wrong)
         .collect()
@@ -300,10 +302,7 @@ async fn of_two_coordinators_one_dies_in_the_middle_and_nobody_is_forgotten_or_r
         assert_eq!((failed, other), (1, 0));
         assert_eq!(sent, success + 1);
         assert!(not_sent >= NODES - FATAL - 2 * CONCURRENCY, "{not_sent} were spared");
-        let ran = fleet
-            .executions()
-            .into_iter()
-            .filter(|each| each.run.to_string() == *id);
+        let ran = fleet.executions().into_iter().filter(|each| each.run_id == *id);
         let ran: Vec<_> = ran.collect();
         assert_eq!(ran.len(), sent, "whoever was sent the work has run it");
         assert!(ran.iter().all(|each| each.times == 1), "nobody ran it twice");

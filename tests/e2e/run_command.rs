@@ -322,3 +322,38 @@ async fn a_result_survives_an_absent_bus() {
     let command = api.ended_within(&id, Duration::from_secs(30)).await;
     assert_eq!(command.status(), CommandStatus::Success);
 }
+
+/// A node that is put out takes its pending work along (fleet 5).
+#[tokio::test]
+async fn a_deregistered_node_ends_its_pending_invocations() {
+    let (mut cluster, mut api, node) = one_agent().await;
+    cluster.kill_agent(0);
+    let id = api.start(Api::script(&[&node], &["true"])).await;
+    until("the node is seen to be away", async || {
+        let invocation = api.invocations(&id).await.remove(0);
+        match invocation.status_details.as_deref() {
+            Some("Delayed") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let request = muster_proto::fleet::v1::DeregisterManagedInstanceRequest {
+        instance_id: Some(node.clone()),
+    };
+    api.fleet.deregister_managed_instance(request).await.unwrap();
+    let command = api.ended(&id).await;
+    assert_eq!(command.completed_count, Some(1));
+    let invocation = api.invocations(&id).await.remove(0);
+    assert_eq!(invocation.status_details.as_deref(), Some("Cancelled"));
+    cluster.verify(&id);
+}
+
+/// Groups of resources are not kept by Muster: who asks for one is told so.
+#[tokio::test]
+async fn resource_groups_are_refused_with_their_name() {
+    let (_cluster, mut api, _) = one_agent().await;
+    let mut request = Api::script_for_tag("Role", "web", &["true"]);
+    request.targets[0].key = Some("resource-groups:Name".to_owned());
+    let refused = api.send(request).await.unwrap_err();
+    assert!(refused.message().contains("resource group"), "{refused}");
+}

@@ -56,6 +56,7 @@ impl Server {
         let news = News::start(&parts, db.clone());
         let notifier = Notifier::start(&parts, db.clone(), settings.sinks()?);
         let acceptor = Acceptor::start(&parts, db.clone(), dispatcher.clone(), news.clone(), notifier.clone());
+        work::departures::start(&parts, db.clone(), dispatcher.clone()).await?;
         work::sweeper::start(&parts, db.clone(), settings.retention_days);
         let api = Arc::new(Api::new(
             &settings,

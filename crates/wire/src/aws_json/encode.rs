@@ -33,7 +33,8 @@ fn write_message(out: &mut Vec<u8>, shape: &Shape, message: &DynamicMessage) {
             continue;
         }
         let value = message.get_field(&member.field);
-        if present && !is_said(&member.node, &value) && !is_set_to_nothing(&member.node, &value) {
+        let is_empty_word = member.empty_word && value == Value::EnumNumber(0);
+        if present && !is_said(&member.node, &value) && !is_empty_word {
             continue;
         }
         list.next(out);
@@ -94,11 +95,6 @@ fn is_said(node: &Node, value: &Value) -> bool {
         (Kind::Enum(words), Value::EnumNumber(number)) => words.word(*number).is_some(),
         _ => true,
     }
-}
-
-/// An enum that somebody set to its zero value on purpose: AWS shows such members as an empty text.
-fn is_set_to_nothing(node: &Node, value: &Value) -> bool {
-    matches!((&node.kind, value), (Kind::Enum(_), Value::EnumNumber(0)))
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {

@@ -1,8 +1,8 @@
 //! An invocation: what the coordinator's news change in it (run-command 4.2).
 
 use muster_model::{TargetOutcome, Timestamp};
+use muster_proto::agent::v1::StepResult;
 use muster_proto::agent::v1::record::Fact;
-use muster_proto::agent::v1::{RunResult, StepResult};
 use muster_proto::fanout::v1::Transition;
 
 use crate::domain::output;
@@ -49,14 +49,14 @@ impl Invocation {
     /// Applies a piece of news. Repeated and late news change no status (rule 1).
     pub(crate) fn apply(&mut self, news: &Transition) -> Change {
         let mut change = Change::default();
-        let late = self.status.is_final();
-        if late && !self.may_be_filled(news) {
+        if self.status.is_final() {
+            self.fill(news, &mut change);
             return change;
         }
         let mut run = None;
         for record in &news.records {
             match &record.fact {
-                Some(Fact::StepStarted(step)) if !late => {
+                Some(Fact::StepStarted(step)) => {
                     let at = record.at.as_ref().map(micros);
                     change.put(Plugin::started(step.index, &step.name, &step.action, at));
                 }
@@ -72,10 +72,6 @@ impl Invocation {
         }
         if let Some(result) = run {
             self.note(&result.trace);
-        }
-        if late {
-            self.note(&late_note(run));
-            return change;
         }
         self.note(&news.note);
         if let Some(next) = InvocationStatus::of(news.state()) {
@@ -100,13 +96,33 @@ impl Invocation {
         );
     }
 
-    /// Only an invocation that was given up may still take output, and only once: a repeat finds its note there.
-    fn may_be_filled(&self, news: &Transition) -> bool {
+    /// An invocation that was given up still takes the output of its steps, each once: a repeat finds its note there.
+    fn fill(&mut self, news: &Transition, change: &mut Change) {
         let given_up = matches!(
             self.status,
             InvocationStatus::Ended(TargetOutcome::DeliveryTimedOut | TargetOutcome::Cancelled)
         );
-        given_up && !news.records.is_empty() && !self.trace.contains(LATE)
+        if !given_up {
+            return;
+        }
+        for record in &news.records {
+            match &record.fact {
+                Some(Fact::StepResult(step)) => {
+                    let note = format!("{}: {LATE}", step.name);
+                    if !self.trace.contains(&note) {
+                        change.put(Plugin::ended(step));
+                        self.note(&note);
+                    }
+                }
+                Some(Fact::RunResult(result)) => {
+                    let note = format!("{} was {LATE}", status::run_word(result.status()));
+                    if !self.trace.contains(&note) {
+                        self.note(&note);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     fn note(&mut self, text: &str) {
@@ -122,13 +138,6 @@ impl Invocation {
 }
 
 const LATE: &str = "reported after the invocation had ended";
-
-fn late_note(run: Option<&RunResult>) -> String {
-    match run {
-        Some(result) => format!("{} was {LATE}", status::run_word(result.status())),
-        None => format!("a step was {LATE}"),
-    }
-}
 
 impl Change {
     fn put(&mut self, plugin: Plugin) {
@@ -255,6 +264,14 @@ mod tests {
         );
         assert!(invocation.trace.contains(LATE));
         assert_eq!(invocation.apply(&late), Change::default());
+        // The next step comes with the next report.
+        let next = Fact::StepResult(StepResult {
+            index: 1,
+            name: "two".to_owned(),
+            ..StepResult::default()
+        });
+        let change = invocation.apply(&news(TargetState::DeliveryTimedOut, vec![next]));
+        assert_eq!(change.plugins.len(), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use muster_proto::runcommand::v1::Command;
 use muster_store::{Column, Db, StoreError, json, transact};
 
 use crate::domain::command::{CommandStatus, Progress};
-use crate::store::news::Told;
+use crate::store::news::{INSERT_NEWS, INSERT_NOTIFICATIONS, NOTIFICATION_COLUMNS, Told};
 use crate::store::outbox::{self, Entry};
 use crate::store::row::encode;
 
@@ -100,8 +100,12 @@ pub(crate) async fn accept(db: &Db, commands: &[NewCommand]) -> Result<(Vec<Entr
         sqlx::query(sql).bind(&invocation_rows).execute(&mut *tx).await?;
         let sql = db.with_rows(outbox::INSERT, &outbox::COLUMNS);
         sqlx::query(sql).bind(&outbox_rows).execute(&mut *tx).await?;
-        for (sql, columns, rows) in told.statements() {
-            sqlx::query(db.with_rows(sql, columns)).bind(rows).execute(&mut *tx).await?;
+        if let Some((id, payload)) = told.news_row() {
+            sqlx::query(INSERT_NEWS).bind(id).bind(payload).execute(&mut *tx).await?;
+        }
+        if let Some(rows) = told.notification_rows() {
+            let sql = db.with_rows(INSERT_NOTIFICATIONS, &NOTIFICATION_COLUMNS);
+            sqlx::query(sql).bind(rows).execute(&mut *tx).await?;
         }
         Ok(())
     })?;

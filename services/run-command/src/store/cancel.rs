@@ -5,7 +5,7 @@ use muster_proto::fanout::v1::CancelRolloutRequest;
 use muster_store::{Db, StoreError, read, transact};
 
 use crate::store::CommandRow;
-use crate::store::news::Told;
+use crate::store::news::{INSERT_NEWS, Told};
 use crate::store::outbox::{self, Entry};
 use crate::store::read::COMMAND_BY_ID;
 
@@ -53,8 +53,8 @@ pub(crate) async fn cancel(
                 told = Told::new(vec![status.event(&text, now)]);
             }
         }
-        for (sql, columns, rows) in told.statements() {
-            sqlx::query(db.with_rows(sql, columns)).bind(rows).execute(&mut *tx).await?;
+        if let Some((id, payload)) = told.news_row() {
+            sqlx::query(INSERT_NEWS).bind(id).bind(payload).execute(&mut *tx).await?;
         }
         let sql = db.with_rows(outbox::INSERT, &outbox::COLUMNS);
         sqlx::query(sql).bind(&rows).execute(&mut *tx).await?;

@@ -1,7 +1,10 @@
 //! Events and notifications: written with the change that they tell of, deleted when they were told.
 
+use std::collections::HashMap;
+
 use muster_proto::runcommand::v1::Command;
 use muster_store::{Column, Db, StoreError, json, read, transact};
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -33,10 +36,15 @@ pub(crate) struct Notification {
     due_at: i64,
 }
 
-type Tuple = (String, Option<String>, String, String, i64);
+/// How events are stored: commands are named once.
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    commands: Vec<String>,
+    /// Place of the command, node, status, details, time.
+    events: Vec<(usize, Option<String>, String, String, i64)>,
+}
 
-pub(crate) const INSERT_NEWS: &str = "insert into news (id, payload) select r.id, r.payload from {rows} as r";
-pub(crate) const NEWS_COLUMNS: [Column; 2] = [Column::Text("id"), Column::Text("payload")];
+pub(crate) const INSERT_NEWS: &str = "insert into news (id, payload) values ($1, $2)";
 pub(crate) const INSERT_NOTIFICATIONS: &str = "
     insert into notification (id, command_id, sink, payload, attempts, due_at)
     select r.id, r.command_id, r.sink, r.payload, 0, r.due_at from {rows} as r";
@@ -79,27 +87,52 @@ impl Told {
         !self.notifications.is_empty()
     }
 
-    /// The statements that write it, each with its columns and its rows.
-    pub(crate) fn statements(&self) -> Vec<(&'static str, &'static [Column], String)> {
-        let mut statements: Vec<(&'static str, &'static [Column], String)> = Vec::new();
-        if let Some(news) = &self.news {
-            let tuple = |event: &Event| -> Tuple {
-                let Event {
-                    command_id,
-                    node_id,
-                    status,
-                    details,
-                    at,
-                } = event.clone();
-                (command_id, node_id, status, details, at)
-            };
-            let payload = json(&news.events.iter().map(tuple).collect::<Vec<_>>());
-            statements.push((INSERT_NEWS, &NEWS_COLUMNS, json(&[(&news.id, payload)])));
+    /// The values of [`INSERT_NEWS`], if there are events.
+    pub(crate) fn news_row(&self) -> Option<(&str, String)> {
+        let news = self.news.as_ref()?;
+        let payload = Payload::of(&news.events);
+        let payload = serde_json::to_string(&payload).expect("texts and numbers always have a JSON form");
+        Some((&news.id, payload))
+    }
+
+    /// The rows of [`INSERT_NOTIFICATIONS`], if there are any.
+    pub(crate) fn notification_rows(&self) -> Option<String> {
+        self.notifies().then(|| json(&self.notifications))
+    }
+}
+
+impl Payload {
+    fn of(events: &[Event]) -> Self {
+        let mut payload = Self {
+            commands: Vec::new(),
+            events: Vec::with_capacity(events.len()),
+        };
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for event in events {
+            let place = *places.entry(&event.command_id).or_insert_with(|| {
+                payload.commands.push(event.command_id.clone());
+                payload.commands.len() - 1
+            });
+            let (node, status) = (event.node_id.clone(), event.status.clone());
+            payload
+                .events
+                .push((place, node, status, event.details.clone(), event.at));
         }
-        if self.notifies() {
-            statements.push((INSERT_NOTIFICATIONS, &NOTIFICATION_COLUMNS, json(&self.notifications)));
-        }
-        statements
+        payload
+    }
+
+    fn events(self) -> Option<Vec<Event>> {
+        let Self { commands, events } = self;
+        let event = |(place, node_id, status, details, at): (usize, _, _, _, _)| {
+            Some(Event {
+                command_id: commands.get(place)?.clone(),
+                node_id,
+                status,
+                details,
+                at,
+            })
+        };
+        events.into_iter().map(event).collect()
     }
 }
 
@@ -110,17 +143,10 @@ pub(crate) async fn oldest(db: &Db, before: &str, limit: i64) -> Result<Vec<News
         read!(db, pool => sqlx::query_as(sql).bind(before).bind(limit).fetch_all(pool).await)?;
     rows.into_iter()
         .map(|(id, payload)| {
-            let tuples: Vec<Tuple> = serde_json::from_str(&payload).map_err(StoreError::corrupt)?;
-            let events = tuples
-                .into_iter()
-                .map(|(command_id, node_id, status, details, at)| Event {
-                    command_id,
-                    node_id,
-                    status,
-                    details,
-                    at,
-                })
-                .collect();
+            let payload: Payload = serde_json::from_str(&payload).map_err(StoreError::corrupt)?;
+            let events = payload
+                .events()
+                .ok_or_else(|| StoreError::corrupt("an event of no command".to_owned()))?;
             Ok(News { id, events })
         })
         .collect()

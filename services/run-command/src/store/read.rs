@@ -134,6 +134,13 @@ pub(crate) async fn statuses(db: &Db, id: CommandId) -> Result<Vec<(String, Invo
         .collect()
 }
 
+/// Commands that have not ended on a node.
+pub(crate) async fn open_on(db: &Db, node: &str) -> Result<Vec<String>, StoreError> {
+    let sql = "
+        select command_id from invocation where node_id = $1 and status in ('Pending', 'InProgress', 'Delayed')";
+    Ok(read!(db, pool => sqlx::query_scalar(sql).bind(node).fetch_all(pool).await)?)
+}
+
 /// Invocations, those of the newest command first.
 pub(crate) async fn invocations(db: &Db, question: &Question) -> Result<Vec<ListedInvocation>, StoreError> {
     let filters = &question.filters;

@@ -9,7 +9,7 @@ use crate::domain::command::Progress;
 use crate::domain::event::Event;
 use crate::domain::invocation::{Invocation, Plugin, micros};
 use crate::domain::status::InvocationStatus;
-use crate::store::news::Told;
+use crate::store::news::{INSERT_NEWS, INSERT_NOTIFICATIONS, NOTIFICATION_COLUMNS, Told};
 use crate::store::{CommandRow, InvocationRow};
 
 // Taking the rows' locks in one order keeps two replicas from undoing each other's counting.
@@ -122,8 +122,15 @@ pub(crate) async fn record(db: &Db, news: &[Transition]) -> Result<Told, StoreEr
             sqlx::query_as(db.with_rows(LOAD_INVOCATIONS, &INVOCATION_ID)).bind(&pairs).fetch_all(&mut *tx).await?;
         let batch = Batch::apply(&commands, &invocations, news)?;
         let told = batch.told()?;
-        for (sql, columns, rows) in batch.statements().into_iter().chain(told.statements()) {
+        for (sql, columns, rows) in batch.statements() {
             sqlx::query(db.with_rows(sql, columns)).bind(rows).execute(&mut *tx).await?;
+        }
+        if let Some((id, payload)) = told.news_row() {
+            sqlx::query(INSERT_NEWS).bind(id).bind(payload).execute(&mut *tx).await?;
+        }
+        if let Some(rows) = told.notification_rows() {
+            let sql = db.with_rows(INSERT_NOTIFICATIONS, &NOTIFICATION_COLUMNS);
+            sqlx::query(sql).bind(rows).execute(&mut *tx).await?;
         }
         Ok(told)
     })

@@ -1,6 +1,7 @@
 //! What goes on beside the calls.
 
 mod acceptor;
+pub(crate) mod departures;
 mod dispatcher;
 mod follow;
 mod news;
