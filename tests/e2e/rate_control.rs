@@ -52,11 +52,11 @@ R35 99 10% 1% F1 9 8 1 0 90 Failed
 ";
 
 /// Between two ends of nodes that were sent their work together: more than a busy machine's hiccup.
-const GAP: Duration = Duration::from_millis(15);
+const GAP: Duration = Duration::from_millis(40);
 /// Longer than the ramp takes.
 const LEAST: Duration = Duration::from_millis(400);
 /// Commands at the same time.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 8;
 
 #[derive(Debug, Clone)]
 struct Row {
@@ -121,7 +121,8 @@ async fn fleet(cluster: &Cluster, name: &str, nodes: usize) -> Fleet {
     Fleet::start(FleetSettings {
         nats_url: cluster.nats.url(),
         nodes,
-        connections: 4,
+        // One, so that what nodes say arrives in the order in which they say it.
+        connections: 1,
         name: name.to_owned(),
         tags: BTreeMap::from([("Fleet".to_owned(), name.to_owned())]),
         script: Script::always(Outcome::NOTHING),

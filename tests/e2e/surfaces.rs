@@ -24,6 +24,7 @@ async fn a_command_is_published_to_nats_by_a_plain_client() {
     .await;
     assert_eq!(answer["Status"], "Success");
     assert_eq!(answer["Output"], "over nats\n");
+    assert_eq!(answer["Live"], "over nats\n");
 }
 
 #[tokio::test]
@@ -33,6 +34,7 @@ async fn a_client_that_knows_only_reflection_runs_a_command() {
     let answer = script("reflection_client.py", &[&address, "tag:Role", "web", "echo over grpc"]).await;
     assert_eq!(answer["Status"], "Success");
     assert_eq!(answer["Output"], "over grpc\n");
+    assert_eq!(answer["Live"], "over grpc\n");
     assert_eq!(answer["Health"], "SERVING");
 }
 

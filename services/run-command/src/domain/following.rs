@@ -192,34 +192,21 @@ impl Following {
         }
     }
 
-    /// What is due.
+    /// What is due for all nodes.
     pub(crate) fn due(&mut self, now: Timestamp, steps: &mut Vec<Step>) {
         let (window, is_eager) = (self.window, self.is_eager);
-        for (id, node) in &mut self.nodes {
-            if node.is_over {
-                continue;
-            }
-            if node.status == InvocationStatus::Delayed && !node.is_away {
-                node.is_away = true;
-                steps.push(Step::Away { node: id.clone() });
-            }
-            if node.drained.is_none() && node.status.is_final() && now.duration_since(node.sign_at) > SILENCE {
-                node.drained = Some(Drained::Gone);
-            }
-            if let (InvocationStatus::Ended(_), Some(drained)) = (node.status, node.drained) {
-                node.is_over = true;
-                self.open -= 1;
-                let (node, details) = (id.clone(), node.status.details());
-                steps.push(match drained {
-                    Drained::Gone => Step::EndWithExcerpt { node, details },
-                    Drained::Whole | Drained::Nothing => Step::End { node, details },
-                });
-                continue;
-            }
-            let is_wanted = node.drained.is_none() && (is_eager || node.may_have_output());
-            if is_wanted && node.ask_at <= now {
-                steps.push(node.ask(id, window, now));
-            }
+        let open = self.nodes.iter_mut().filter(|(_, node)| !node.is_over);
+        let ended = open
+            .map(|(id, node)| usize::from(node.due(id, window, is_eager, now, steps)))
+            .sum::<usize>();
+        self.open -= ended;
+    }
+
+    /// What is due for one node: after its offer nobody else need be looked at.
+    pub(crate) fn due_for(&mut self, id: &str, now: Timestamp, steps: &mut Vec<Step>) {
+        if let Some(node) = self.nodes.get_mut(id).filter(|node| !node.is_over) {
+            let has_ended = node.due(id, self.window, self.is_eager, now, steps);
+            self.open -= usize::from(has_ended);
         }
     }
 
@@ -262,6 +249,31 @@ impl Node {
         {
             self.drained = Some(Drained::Nothing);
         }
+    }
+
+    /// Adds what is due; whether that was the last of it.
+    fn due(&mut self, id: &str, window: u64, is_eager: bool, now: Timestamp, steps: &mut Vec<Step>) -> bool {
+        if self.status == InvocationStatus::Delayed && !self.is_away {
+            self.is_away = true;
+            steps.push(Step::Away { node: id.to_owned() });
+        }
+        if self.drained.is_none() && self.status.is_final() && now.duration_since(self.sign_at) > SILENCE {
+            self.drained = Some(Drained::Gone);
+        }
+        if let (InvocationStatus::Ended(_), Some(drained)) = (self.status, self.drained) {
+            self.is_over = true;
+            let (node, details) = (id.to_owned(), self.status.details());
+            steps.push(match drained {
+                Drained::Gone => Step::EndWithExcerpt { node, details },
+                Drained::Whole | Drained::Nothing => Step::End { node, details },
+            });
+            return true;
+        }
+        let is_wanted = self.drained.is_none() && (is_eager || self.may_have_output());
+        if is_wanted && self.ask_at <= now {
+            steps.push(self.ask(id, window, now));
+        }
+        false
     }
 
     fn ask(&mut self, id: &str, window: u64, now: Timestamp) -> Step {

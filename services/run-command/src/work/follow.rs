@@ -121,9 +121,8 @@ impl Follower {
                     None => return,
                 },
                 _ = reads.tick() => self.read().await,
-                _ = looks.tick() => {}
+                _ = looks.tick() => self.following.due(self.all.clock.now(), &mut steps),
             }
-            self.following.due(self.all.clock.now(), &mut steps);
             for step in steps {
                 if self.carry_out(step).await.is_err() {
                     return;
@@ -142,8 +141,9 @@ impl Follower {
         };
         match OutputOffer::decode(message.payload.as_ref()) {
             Ok(offer) if offer.run_id == self.id.to_string() => {
-                self.following
-                    .offered(node.as_str(), offer, self.all.clock.now(), steps);
+                let now = self.all.clock.now();
+                self.following.offered(node.as_str(), offer, now, steps);
+                self.following.due_for(node.as_str(), now, steps);
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "an offer that is none"),
