@@ -80,3 +80,19 @@ async fn the_command_line_shows_output_and_summary_and_exits_by_result() {
     let listed: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(listed["Commands"].as_array().unwrap().len(), 1);
 }
+
+/// Item 15 of run-command 11; and what was not given is shown as AWS shows it (run-command 2.4).
+#[tokio::test]
+async fn boto3_s_own_waiter_finds_the_end_of_a_fresh_command() {
+    let cluster = Cluster::start(&[AgentSpec::default()]).await;
+    let node = cluster.nodes().await.remove(0);
+    let answer = script(
+        "boto3_waiter.py",
+        &[&cluster.gateway(), &node, "sleep 1; echo waited for"],
+    )
+    .await;
+    assert_eq!(answer["Status"], "Success");
+    assert_eq!(answer["Output"], "waited for\n");
+    let nothing = serde_json::json!({"NotificationArn": "", "NotificationEvents": [], "NotificationType": ""});
+    assert_eq!(answer["NotificationConfig"], nothing);
+}

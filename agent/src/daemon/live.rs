@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -187,7 +187,7 @@ impl Session {
         let mut taken = 0;
         let mut is_complete = true;
         for stream in &self.order {
-            let length = match fs::metadata(file(directory, stream)) {
+            let length = match fs::symlink_metadata(file(directory, stream)) {
                 Ok(metadata) => metadata.len(),
                 Err(_) => continue,
             };
@@ -203,7 +203,7 @@ impl Session {
             }
             let wanted = usize::try_from(length - offered).unwrap_or(usize::MAX).min(room);
             let mut data = vec![0; wanted];
-            let read = File::open(file(directory, stream))?.read_at(&mut data, offered)?;
+            let read = open(&file(directory, stream))?.read_at(&mut data, offered)?;
             data.truncate(read);
             let is_rest = is_over && offered + data.len() as u64 >= length;
             let whole = if is_rest { data.len() } else { whole_characters(&data) };
@@ -260,11 +260,26 @@ fn streams_in(directory: &Path) -> io::Result<Vec<Stream>> {
             _ => continue,
         };
         let metadata = entry.metadata()?;
+        if !metadata.is_file() {
+            continue;
+        }
         let born = metadata.created().or_else(|_| metadata.modified())?;
         found.push((born, (part.to_owned(), stream)));
     }
     found.sort();
     Ok(found.into_iter().map(|(_, stream)| stream).collect())
+}
+
+/// Opens a file for reading. The directory may belong to the user of a script: what is no plain file (a link to another
+/// user's file, a pipe that would hold us up) is not opened.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("no plain file")),
+    }
 }
 
 fn file(directory: &Path, (part, stream): &Stream) -> PathBuf {
@@ -451,6 +466,19 @@ mod tests {
         let (pieces, is_end) = session.pieces(folder.path(), true, &mut much()).unwrap();
         assert_eq!(pieces[0].data, "ä".as_bytes()[..1]);
         assert!(is_end, "the end of the stream is the end, whatever it holds");
+    }
+
+    #[test]
+    fn a_script_cannot_make_the_agent_tell_another_user_s_file() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("secret"), "of somebody else").unwrap();
+        let link = folder.path().join("sh.one.stdout");
+        std::os::unix::fs::symlink(folder.path().join("secret"), &link).unwrap();
+        let (pieces, is_end) = session(&listen(100, &[], false))
+            .pieces(folder.path(), true, &mut much())
+            .unwrap();
+        assert!(pieces.is_empty() && is_end);
+        assert!(open(&link).is_err());
     }
 
     #[test]
