@@ -8,6 +8,7 @@ mod echo;
 mod fan_out;
 mod floor;
 mod footprint;
+mod live;
 mod report;
 mod services;
 mod world;
@@ -35,6 +36,8 @@ enum Name {
     Echo,
     /// Accepting commands over AWS JSON.
     Accept,
+    /// Output while it is written.
+    Live,
     /// Memory and processor time at rest, time to start.
     Footprint,
     /// From the death of a service to work that goes on.
@@ -54,6 +57,9 @@ async fn main() -> Result<()> {
     }
     if wanted(Name::Echo) {
         echo::run(&mut report, arguments.rounds).await?;
+    }
+    if wanted(Name::Live) {
+        live::run(&mut report, arguments.rounds).await?;
     }
     if wanted(Name::Accept) {
         accept::run(&mut report).await?;

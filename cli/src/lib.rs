@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `up` | everything on this machine: services, a NATS server, local agents |
 //! | `run`, `commands` | one command on many nodes, and what became of it |
+//! | `verify` | what was recorded of a command, held against the laws |
 //! | `nodes`, `documents` | what is there |
 //! | `call` | any operation of the contract, by reflection |
 //! | `completion` | scripts for shells |
@@ -33,6 +34,7 @@ mod server;
 mod shape;
 mod table;
 mod up;
+mod verify;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -66,6 +68,8 @@ enum Verb {
     Nodes(nodes::Arguments),
     /// List commands; show or cancel one.
     Commands(commands::Arguments),
+    /// Check what was recorded of a command against the laws that must always hold.
+    Verify(verify::Arguments),
     /// List documents; print, make, change and delete them.
     Documents(documents::Arguments),
     /// Call any operation, with the public API's JSON.
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => block_on(run::run(*arguments, &cli.server)),
         Verb::Nodes(arguments) => block_on(nodes::run(arguments, &cli.server)),
         Verb::Commands(arguments) => block_on(commands::run(arguments, &cli.server)),
+        Verb::Verify(arguments) => block_on(verify::run(arguments, &cli.server)),
         Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),
         Verb::Call(arguments) => block_on(call::run(arguments, &cli.server)),
         Verb::Completion(arguments) => completion::run::<Cli>(&arguments),

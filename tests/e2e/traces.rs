@@ -61,11 +61,8 @@ impl TraceService for Collector {
 async fn one_trace_leads_from_the_gateway_to_the_node_and_back() {
     let collector = Collector::default();
     let otlp = collector.start().await;
-    let mut cluster = Cluster::start_with(
-        &[AgentSpec::tagged(&[("Role", "web")])],
-        &[("MUSTER_TELEMETRY__OTLP", otlp)],
-    )
-    .await;
+    let settings = SERVICES.map(|service| (service, "MUSTER_TELEMETRY__OTLP", otlp.clone()));
+    let mut cluster = Cluster::start_with(&[AgentSpec::tagged(&[("Role", "web")])], &settings).await;
     let sent = cluster
         .aws()
         .ok(&[

@@ -15,6 +15,7 @@ use tokio::net::UnixStream;
 use super::backoff::UPLOADS;
 use super::bus::{CallError, Link};
 use super::errand::Errand;
+use super::live::Live;
 use super::outbox::Outbox;
 use super::queue::Queue;
 use super::runners::{RunnerProcess, Starter};
@@ -109,6 +110,7 @@ pub(crate) struct Agent {
     pub(super) intake: Intake,
     pub(super) talk: Talk,
     pub(super) uploads: Errand,
+    pub(super) live: Live,
     /// Side effects on their way.
     pub(crate) tasks: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     /// What is said to this node.
@@ -139,6 +141,7 @@ impl Agent {
             intake: Intake::default(),
             talk: Talk::new(),
             uploads: Errand::new(UPLOADS),
+            live: Live::new(),
             tasks: FuturesUnordered::new(),
             inbox: SelectAll::new(),
             doorbells: SelectAll::new(),
@@ -201,6 +204,7 @@ impl Agent {
         self.store_if_due(now);
         if self.is_connected {
             self.talk_if_due(now);
+            self.offer_output(now);
         }
         if self.upkeep_due <= now {
             // Not again before it is done.
@@ -217,7 +221,10 @@ impl Agent {
             .filter(|_| self.is_connected && !self.outbox.is_busy());
         let other = match self.stop_by {
             Some(stop_by) => stop_by,
-            None if self.is_connected => self.upkeep_due.min(self.talk.due()),
+            None if self.is_connected => {
+                let talk = self.upkeep_due.min(self.talk.due());
+                self.live.due().map_or(talk, |live| live.min(talk))
+            }
             None => self.upkeep_due,
         };
         let other = match self.uploads.due() {

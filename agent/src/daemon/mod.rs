@@ -11,6 +11,7 @@
 //! | `runs` | runner processes |
 //! | `replies` | the outbox's requests |
 //! | `carry` | what runners ask the services |
+//! | `live` | output for whoever listens |
 //! | `talk` | hello, pull, heartbeat, doorbells |
 //! | `uploads` | outputs that are still to be stored |
 //! | `upkeep` | what may be removed from the disk |
@@ -22,6 +23,7 @@ mod backoff;
 mod bus;
 mod carry;
 mod errand;
+mod live;
 mod nursery;
 mod outbox;
 mod queue;

@@ -9,6 +9,7 @@ mod cancelling;
 mod coordinator;
 mod crashes;
 mod documents;
+mod live;
 mod network;
 mod scripts;
 mod work;

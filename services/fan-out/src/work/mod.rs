@@ -13,6 +13,7 @@
 mod batch;
 mod coordinator;
 mod delivery;
+mod diary;
 mod held;
 mod input;
 mod listener;
