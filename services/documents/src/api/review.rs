@@ -1,5 +1,7 @@
 //! `UpdateDocumentMetadata` and `ListDocumentMetadataHistory` (documents 8).
 
+use std::collections::HashMap;
+
 use muster_proto::documents::v1::{
     DocumentDescription, DocumentMetadataResponseInfo, DocumentReviewAction, DocumentReviewCommentSource,
     DocumentReviewCommentType, DocumentReviewerResponseSource, ListDocumentMetadataHistoryRequest,
@@ -82,6 +84,13 @@ impl DocumentsApi {
             }),
             next_token,
         })
+    }
+
+    /// Where the reviews of a document's versions stand.
+    pub(super) async fn reviews(&self, document_id: &str) -> Result<HashMap<i64, ReviewStatus>, Failure> {
+        let steps = review::standings(&self.db, document_id).await.map_err(from_store)?;
+        let reviews = steps.iter().map(|step| Ok((step.version, status(step.standing()?))));
+        reviews.collect::<Result<_, StoreError>>().map_err(from_store)
     }
 
     /// Adds where the reviews of the document stand to what is shown of one of its versions.

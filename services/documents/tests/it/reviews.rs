@@ -4,7 +4,7 @@ use muster_proto::Word;
 use muster_proto::aws::v1::Reason;
 use muster_proto::documents::v1::{
     DeleteDocumentRequest, DocumentMetadataEnum, DocumentReviewAction, DocumentReviewCommentSource, DocumentReviews,
-    ListDocumentMetadataHistoryRequest, UpdateDocumentMetadataRequest,
+    ListDocumentMetadataHistoryRequest, ListDocumentVersionsRequest, UpdateDocumentMetadataRequest,
 };
 
 use crate::service::{Service, describe, new, on_each_surface, reason, saying, update};
@@ -78,6 +78,13 @@ async fn a_review_is_asked_for_given_and_remembered() {
         assert_eq!(document.review_information[0].reviewer(), "000000000000");
         let answer = documents.describe_document(describe("Mine", "2")).await.unwrap().into_inner();
         assert_eq!(answer.document.unwrap().review_status().word(), "PENDING");
+        let versions = ListDocumentVersionsRequest {
+            name: Some("Mine".to_owned()),
+            ..ListDocumentVersionsRequest::default()
+        };
+        let versions = documents.list_document_versions(versions).await.unwrap().into_inner().document_versions;
+        let shown: Vec<_> = versions.iter().map(|version| version.review_status().word()).collect();
+        assert_eq!(shown, ["PENDING", "APPROVED"]);
     });
 }
 
