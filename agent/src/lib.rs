@@ -13,6 +13,8 @@
 //! | `daemon` | the agent's one loop: connection, accepting work, runners, outbox |
 //! | `journal` | one log per run: what was accepted, what happened, what is confirmed |
 //! | `runner` | steps, scripts, output, timeouts, resume rules |
+//! | `inventory`, `package`, `docker` | what actions work on: inventory items, packages, docker's command line |
+//! | `update` | replacing the agent's own program |
 //! | `state`, `settings`, `facts` | the directory on disk, the configuration, what is known about the machine |
 //! | `os` | the only `unsafe` code |
 //!
@@ -20,9 +22,13 @@
 
 pub mod cli;
 pub mod daemon;
+mod docker;
 pub mod facts;
+mod inventory;
 pub mod journal;
 mod os;
+pub mod package;
 pub mod runner;
 pub mod settings;
 pub mod state;
+mod update;
