@@ -18,7 +18,8 @@ const TAIL: u64 = 1024 * 1024;
 /// One of a step's two output streams.
 #[derive(Debug)]
 pub(crate) struct Capture {
-    path: PathBuf,
+    /// None: nothing is written down.
+    path: Option<PathBuf>,
     file: Option<File>,
     head_cap: u64,
     written: u64,
@@ -32,7 +33,7 @@ impl Capture {
     /// A stream whose file is at most about `cap` bytes long and whose excerpt has at most `limit` characters.
     pub(crate) fn new(path: PathBuf, cap: u64, limit: usize, keep: Keep) -> Self {
         Self {
-            path,
+            path: Some(path),
             file: None,
             head_cap: cap.saturating_sub(TAIL).max(1),
             written: 0,
@@ -40,6 +41,14 @@ impl Capture {
             dropped: 0,
             excerpt: Excerpt::new(limit, keep),
             failure: None,
+        }
+    }
+
+    /// A stream that is not written down; only its excerpt is kept.
+    pub(crate) fn aside(limit: usize, keep: Keep) -> Self {
+        Self {
+            path: None,
+            ..Self::new(PathBuf::new(), u64::MAX, limit, keep)
         }
     }
 
@@ -108,11 +117,10 @@ impl Capture {
     }
 
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
         let file = match &mut self.file {
             Some(file) => file,
-            None => self
-                .file
-                .insert(File::options().create(true).append(true).open(&self.path)?),
+            None => self.file.insert(File::options().create(true).append(true).open(path)?),
         };
         file.write_all(bytes)
     }

@@ -8,6 +8,7 @@
 //! A run costs one sync per step and one at its end: the start of a step must survive a power cut before the step
 //! begins, or it could run twice.
 
+mod action;
 mod capture;
 mod environment;
 mod excerpt;
@@ -235,15 +236,15 @@ impl Job<'_, '_> {
         let finished = match step.verdict() {
             Verdict::Skip(trace) => Finished::without_running(Outcome::Skipped, trace),
             Verdict::Fail(trace) => Finished::without_running(Outcome::Failed, trace),
-            Verdict::Run(parts) => match step::obstacle(step.action()) {
-                Some(trace) => Finished::without_running(Outcome::Failed, &trace),
-                None => {
+            Verdict::Run(parts) => match action::find(step.action()) {
+                Err(trace) => Finished::without_running(Outcome::Failed, &trace),
+                Ok(perform) => {
                     let (index, name, action) = identity(step);
                     self.recorder
                         .add(News::StepStarted(StepStarted { index, name, action }));
                     self.recorder.commit_quietly()?;
                     let recorder = &mut *self.recorder;
-                    workshop.perform(parts, stop, &mut |sign| match sign {
+                    workshop.perform(perform, parts, stop, &mut |sign| match sign {
                         // Without the note a successor cannot find the process; the step is not worse for it.
                         Sign::Process(group) => drop(recorder.note(Fact::Process(Process { group }))),
                         Sign::Lasting => recorder.announce(),

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use muster_document::Outcome;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, test_kill_process_group, waitpgid,
@@ -54,7 +55,7 @@ pub(crate) struct Patience {
     pub(crate) grace: Duration,
 }
 
-/// How the main process ended.
+/// How a part ended; mostly how its main process did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// By itself, with this code.
@@ -65,6 +66,8 @@ pub(crate) enum End {
     TimedOut,
     /// We stopped it: somebody asked.
     Stopped(Stop),
+    /// No process ended: the action says itself what became of it and with which code, and has said why.
+    Concluded(Outcome, i32),
 }
 
 /// A started process; `wait` brings it to its end.

@@ -1,0 +1,164 @@
+//! The bench an action works on: its inputs, its outputs, its time, and the tools that obey a stop.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use muster_document::PlannedPart;
+
+use super::{End, Trouble};
+use crate::os;
+use crate::runner::capture::Capture;
+use crate::runner::environment;
+use crate::runner::process::{Launch, Patience, Process};
+use crate::runner::step::{Sign, Workshop};
+use crate::runner::stop::StopSignal;
+
+/// An action that is over within a moment is told about once, at its end.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// Where one part of a step is carried out.
+pub(crate) struct Bench<'a, 'w> {
+    /// What all steps of the run share: settings, the run's directory, the account, the platform.
+    pub(crate) workshop: &'a Workshop<'w>,
+    /// The part, with its inputs final.
+    pub(crate) part: &'a PlannedPart,
+    /// Standard output and standard error of the part.
+    pub(crate) captures: &'a mut [Capture; 2],
+    /// Lines for the trace.
+    pub(crate) trace: &'a mut Vec<String>,
+    pub(crate) stop: &'a mut StopSignal,
+    pub(crate) tell: &'a mut dyn FnMut(Sign),
+    /// When the part must be over.
+    pub(crate) deadline: Instant,
+}
+
+impl Bench<'_, '_> {
+    /// Writes a line to the part's standard output.
+    pub(crate) fn print(&mut self, line: &str) {
+        self.captures[0].push_line(line);
+    }
+
+    /// Writes a line to the part's standard error.
+    pub(crate) fn complain(&mut self, line: &str) {
+        self.captures[1].push_line(line);
+    }
+
+    /// Adds a line to the trace.
+    pub(crate) fn note(&mut self, line: impl Into<String>) {
+        self.trace.push(line.into());
+    }
+
+    /// An input as text; nothing if it is absent, empty, a list or a map.
+    pub(crate) fn text(&self, input: &str) -> Option<String> {
+        self.part.text(input).filter(|text| !text.is_empty())
+    }
+
+    /// A file of the part in the run's directory, named after the step; `ending` without the dot.
+    pub(crate) fn file(&self, ending: &str) -> PathBuf {
+        self.workshop.file(self.part, ending)
+    }
+
+    /// The run's downloads directory, against which relative paths count. It may not exist yet.
+    pub(crate) fn downloads(&self) -> PathBuf {
+        self.workshop.directory.join("downloads")
+    }
+
+    /// The environment that a script of this run gets, with `more` variables of the action's own.
+    pub(crate) fn environment(&self, more: &[(String, String)]) -> Vec<(String, String)> {
+        let workshop = self.workshop;
+        let parameters: Vec<(String, String)> = workshop
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        environment::compose(
+            &workshop.account,
+            &workshop.settings.environment,
+            more,
+            &workshop.about,
+            &parameters,
+        )
+    }
+
+    /// How long the part may still take.
+    pub(crate) fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Runs a process to its end; its output becomes the part's. On a timeout or a stop its whole group is ended first.
+    pub(crate) fn run(&mut self, launch: &Launch) -> Result<End, Trouble> {
+        let process = start(launch)?;
+        (self.tell)(Sign::Process(process.group()));
+        let patience = self.patience();
+        let tell = &mut *self.tell;
+        process
+            .wait(patience, self.captures, self.stop, &mut || tell(Sign::Lasting))
+            .map_err(|error| Trouble::NeverRan(format!("lost the process: {error}")))
+    }
+
+    /// As `run`, but the output is kept back: standard output and standard error, at most `limit` characters of each.
+    pub(crate) fn run_aside(&mut self, launch: &Launch, limit: usize) -> Result<(End, [String; 2]), Trouble> {
+        let process = start(launch)?;
+        (self.tell)(Sign::Process(process.group()));
+        let patience = self.patience();
+        let keep = self.workshop.settings.keep;
+        let mut aside = [limit; 2].map(|limit| Capture::aside(limit, keep));
+        let tell = &mut *self.tell;
+        let end = process
+            .wait(patience, &mut aside, self.stop, &mut || tell(Sign::Lasting))
+            .map_err(|error| Trouble::NeverRan(format!("lost the process: {error}")))?;
+        Ok((end, aside.map(|capture| capture.into_excerpt().text())))
+    }
+
+    fn patience(&self) -> Patience {
+        Patience {
+            timeout: self.remaining(),
+            grace: Duration::from_secs(self.workshop.settings.grace_seconds),
+        }
+    }
+
+    /// Waits for `work` on a runtime of its own. A timeout or a stop drops the work where it stands.
+    pub(crate) fn block_on<Work: Future>(&mut self, work: Work) -> Result<Work::Output, Trouble> {
+        let system = |error: std::io::Error| Trouble::NeverRan(format!("the system refuses a runtime: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(system)?;
+        let outcome = runtime.block_on(self.race(work));
+        // A name look-up that hangs is not waited for.
+        runtime.shutdown_background();
+        outcome
+    }
+
+    async fn race<Work: Future>(&mut self, work: Work) -> Result<Work::Output, Trouble> {
+        let system = |error: std::io::Error| Trouble::NeverRan(format!("cannot watch for a stop: {error}"));
+        let pipe = std::os::fd::AsFd::as_fd(&*self.stop)
+            .try_clone_to_owned()
+            .map_err(system)?;
+        let asked = os::watch_readable(pipe).map_err(system)?;
+        let deadline = self.deadline.into();
+        let moment = (Instant::now() + MOMENT).into();
+        let mut work = std::pin::pin!(work);
+        let mut is_lasting = false;
+        loop {
+            if let Some(reason) = self.stop.reason() {
+                return Err(Trouble::Ended(End::Stopped(reason)));
+            }
+            tokio::select! {
+                biased;
+                output = &mut work => return Ok(output),
+                ready = asked.readable() => ready.map_err(system)?.clear_ready(),
+                () = tokio::time::sleep_until(deadline) => return Err(Trouble::Ended(End::TimedOut)),
+                () = tokio::time::sleep_until(moment), if !is_lasting => {
+                    is_lasting = true;
+                    (self.tell)(Sign::Lasting);
+                }
+            }
+        }
+    }
+}
+
+fn start(launch: &Launch) -> Result<Process, Trouble> {
+    Process::start(launch).map_err(|error| Trouble::NeverRan(format!("cannot start {:?}: {error}", launch.program)))
+}
