@@ -167,8 +167,15 @@ mod tests {
         ] {
             assert_eq!(line(&order(action)), expected);
         }
-        let exec = Order { cmd: "sh -c 'echo \"a b\"'".into(), user: "www".into(), ..order("Exec") };
-        assert_eq!(arguments(&exec).unwrap(), ["exec", "--user=www", "web", "sh", "-c", "echo \"a b\""]);
+        let exec = Order {
+            cmd: "sh -c 'echo \"a b\"'".into(),
+            user: "www".into(),
+            ..order("Exec")
+        };
+        assert_eq!(
+            arguments(&exec).unwrap(),
+            ["exec", "--user=www", "web", "sh", "-c", "echo \"a b\""]
+        );
     }
 
     #[test]
@@ -186,21 +193,65 @@ mod tests {
         assert_eq!(
             arguments(&all).unwrap(),
             [
-                "run", "--name=web", "--memory=64m", "--cpu-shares=512", "--user=www; touch /tmp/x", "--publish=80:80",
-                "--volume=/a b:/c", "--volume=/d:/e:ro", "--env-file=/run/env", "nginx:1", "nginx", "-g", "daemon off",
+                "run",
+                "--name=web",
+                "--memory=64m",
+                "--cpu-shares=512",
+                "--user=www; touch /tmp/x",
+                "--publish=80:80",
+                "--volume=/a b:/c",
+                "--volume=/d:/e:ro",
+                "--env-file=/run/env",
+                "nginx:1",
+                "nginx",
+                "-g",
+                "daemon off",
             ]
         );
     }
 
     #[test]
     fn what_is_missing_or_pretends_to_be_an_option_is_refused() {
-        let nothing = |action: &str| Order { action: action.into(), ..Order::default() };
+        let nothing = |action: &str| Order {
+            action: action.into(),
+            ..Order::default()
+        };
         for (order, expected) in [
-            (nothing("Run"), OrderError::Missing { action: "Run".into(), input: "image" }),
-            (nothing("Start"), OrderError::Missing { action: "Start".into(), input: "container" }),
-            (order("Exec"), OrderError::Missing { action: "Exec".into(), input: "cmd" }),
-            (Order { image: "--privileged".into(), ..order("Run") }, OrderError::Option("image")),
-            (Order { cmd: "sh -c 'x".into(), ..order("Run") }, OrderError::Quote),
+            (
+                nothing("Run"),
+                OrderError::Missing {
+                    action: "Run".into(),
+                    input: "image",
+                },
+            ),
+            (
+                nothing("Start"),
+                OrderError::Missing {
+                    action: "Start".into(),
+                    input: "container",
+                },
+            ),
+            (
+                order("Exec"),
+                OrderError::Missing {
+                    action: "Exec".into(),
+                    input: "cmd",
+                },
+            ),
+            (
+                Order {
+                    image: "--privileged".into(),
+                    ..order("Run")
+                },
+                OrderError::Option("image"),
+            ),
+            (
+                Order {
+                    cmd: "sh -c 'x".into(),
+                    ..order("Run")
+                },
+                OrderError::Quote,
+            ),
             (nothing("Prune"), OrderError::Action("Prune".into())),
         ] {
             assert_eq!(arguments(&order), Err(expected));

@@ -228,7 +228,10 @@ impl Settings {
 /// What the package store may be.
 fn is_store(url: &str) -> bool {
     let prefixes = ["http://", "https://", "file:///", "/"];
-    url.is_empty() || prefixes.iter().any(|prefix| url.starts_with(prefix) && url.len() > prefix.len())
+    url.is_empty()
+        || prefixes
+            .iter()
+            .any(|prefix| url.starts_with(prefix) && url.len() > prefix.len())
 }
 
 #[cfg(test)]

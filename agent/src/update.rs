@@ -141,6 +141,18 @@ impl Versions {
         File::open(&self.root)?.sync_all()
     }
 
+    /// Removes the programs of all versions but these.
+    pub(crate) fn keep_only(&self, versions: &[&str]) -> io::Result<()> {
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let is_kept = versions.iter().any(|version| entry.file_name() == *version);
+            if entry.file_type()?.is_dir() && !is_kept {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes an update back: the previous version is the one that runs at the next start.
     pub(crate) fn take_back(&self, update: &Update, why: &str) -> io::Result<()> {
         // The link first: whoever reads the word must find the deed done.
@@ -174,11 +186,20 @@ impl Versions {
         if let Some(update) = self.update()?
             && update.phase == Phase::Trial
         {
-            let starts = update.starts + 1;
-            if starts > STARTS {
-                self.take_back(&update, &format!("it was started {STARTS} times without reaching its service"))?;
-            } else if me != self.program(&update.to) {
-                self.set_update(&Update { starts, ..update })?;
+            // Only who hands over counts, so that a start is not counted twice.
+            let is_new = fs::canonicalize(self.program(&update.to)).is_ok_and(|new| new == me);
+            match update.starts {
+                _ if is_new => {}
+                STARTS.. => {
+                    self.take_back(
+                        &update,
+                        &format!("it was started {STARTS} times without reaching its service"),
+                    )?;
+                }
+                starts => self.set_update(&Update {
+                    starts: starts + 1,
+                    ..update
+                })?,
             }
         }
         Ok(self.successor()?.filter(|program| program != me))

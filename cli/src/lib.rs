@@ -6,6 +6,7 @@
 //! | `run`, `commands` | one command on many nodes, and what became of it |
 //! | `nodes`, `documents` | what is there |
 //! | `call` | any operation of the contract, by reflection |
+//! | `package` | packages for a store, and the keys that sign them |
 //! | `completion` | scripts for shells |
 //! | `server`, `ready`, `place` | finding the server |
 //! | `invocation`, `report`, `shape`, `table`, `pair` | what verbs share: queries, texts, what callers write |
@@ -23,6 +24,7 @@ mod documents;
 mod exit;
 mod invocation;
 mod nodes;
+mod package;
 mod pair;
 mod place;
 mod print;
@@ -70,6 +72,8 @@ enum Verb {
     Documents(documents::Arguments),
     /// Call any operation, with the public API's JSON.
     Call(call::Arguments),
+    /// Make packages for machines, and the keys that sign them.
+    Package(package::Arguments),
     /// Print a completion script for a shell.
     Completion(completion::Arguments),
 }
@@ -89,6 +93,7 @@ pub fn main() -> ExitCode {
         Verb::Commands(arguments) => block_on(commands::run(arguments, &cli.server)),
         Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),
         Verb::Call(arguments) => block_on(call::run(arguments, &cli.server)),
+        Verb::Package(arguments) => package::run(&arguments),
         Verb::Completion(arguments) => completion::run::<Cli>(&arguments),
     };
     let exit = outcome.unwrap_or_else(|complaint| {

@@ -21,6 +21,7 @@ use crate::facts;
 use crate::journal::{Deadline, Moment, RunId};
 use crate::settings::Settings;
 use crate::state::StateDir;
+use crate::update;
 
 /// How long the end waits for news to be delivered.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -112,6 +113,7 @@ pub(crate) struct Agent {
     is_connected: bool,
     upkeep_due: Instant,
     stop_by: Option<Instant>,
+    is_restarting: bool,
 }
 
 impl Agent {
@@ -137,6 +139,7 @@ impl Agent {
             is_connected: false,
             upkeep_due: Instant::now(),
             stop_by: None,
+            is_restarting: false,
         }
     }
 
@@ -154,6 +157,7 @@ impl Agent {
             Event::Link(link) => self.linked(link),
             Event::Message(message) => self.told(&message),
             Event::Doorbell => self.talk.doorbell(Instant::now(), rand::random()),
+            Event::News(name) if name == update::RESTART => self.restart(),
             Event::News(name) => {
                 if let Some(run) = std::str::from_utf8(&name).ok().and_then(|name| name.parse().ok()) {
                     self.look_at(run);
@@ -213,6 +217,11 @@ impl Agent {
         self.stop_by.is_some()
     }
 
+    /// Whether the program is to begin anew after the end.
+    pub(crate) fn is_restarting(&self) -> bool {
+        self.is_restarting
+    }
+
     /// Whether there is nothing left to do before the end, or no time to do it.
     pub(crate) fn is_done(&self) -> bool {
         let is_idle = self.intake.is_empty() && (self.outbox.is_empty() || !self.is_connected);
@@ -254,6 +263,15 @@ impl Agent {
         self.queue.set_limits(settings.concurrency, settings.queue);
         self.settings = settings;
         self.talk.hello.wish(Instant::now());
+    }
+
+    /// Comes to an end, to begin anew as the version that is meant to run now.
+    fn restart(&mut self) {
+        if !self.is_stopping() {
+            tracing::info!("beginning anew");
+            self.is_restarting = true;
+            self.stop();
+        }
     }
 
     /// Takes no more work; runners go on without us.

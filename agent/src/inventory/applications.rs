@@ -48,7 +48,18 @@ fn format_of(fields: &[&str]) -> String {
 pub(crate) fn of_dpkg(text: &str) -> Vec<Entry> {
     records(text)
         .filter_map(|fields| {
-            let [status, name, version, section, maintainer, arch, homepage, summary, modified] = fields[..] else {
+            let [
+                status,
+                name,
+                version,
+                section,
+                maintainer,
+                arch,
+                homepage,
+                summary,
+                modified,
+            ] = fields[..]
+            else {
                 return None;
             };
             if status.chars().nth(1) != Some('i') {
@@ -73,7 +84,19 @@ pub(crate) fn of_dpkg(text: &str) -> Vec<Entry> {
 pub(crate) fn of_rpm(text: &str) -> Vec<Entry> {
     records(text)
         .filter_map(|fields| {
-            let [name, version, release, epoch, installed, group, vendor, url, summary, arch, source] = fields[..]
+            let [
+                name,
+                version,
+                release,
+                epoch,
+                installed,
+                group,
+                vendor,
+                url,
+                summary,
+                arch,
+                source,
+            ] = fields[..]
             else {
                 return None;
             };
@@ -222,8 +245,18 @@ mod tests {
     #[test]
     fn installed_debian_packages_are_told_and_leftovers_are_not() {
         let record = |status: &str, name: &str| {
-            [status, name, "1:2.0-3", "utils", "Jane <j@example.org>", "amd64", "", "does things", "1700000000"]
-                .join("\x1f")
+            [
+                status,
+                name,
+                "1:2.0-3",
+                "utils",
+                "Jane <j@example.org>",
+                "amd64",
+                "",
+                "does things",
+                "1700000000",
+            ]
+            .join("\x1f")
         };
         let text = [record("ii ", "cut"), record("rc ", "gone"), record("hi ", "held")].join("\x1e");
         let found = of_dpkg(&text);
@@ -241,7 +274,19 @@ mod tests {
 
     #[test]
     fn rpm_packages_are_told_without_what_they_do_not_have() {
-        let fields = ["bash", "5.1", "9.el9", "(none)", "1700000000", "Shells", "Rocky", "https://x", "a shell", "x86_64", "bash-5.1-9.el9.src.rpm"];
+        let fields = [
+            "bash",
+            "5.1",
+            "9.el9",
+            "(none)",
+            "1700000000",
+            "Shells",
+            "Rocky",
+            "https://x",
+            "a shell",
+            "x86_64",
+            "bash-5.1-9.el9.src.rpm",
+        ];
         let found = of_rpm(&(fields.join("\x1f") + "\x1e"));
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].get("Release"), found[0].get("Epoch")), ("9.el9", ""));
@@ -259,10 +304,16 @@ mod tests {
 
     #[test]
     fn the_agent_is_a_component_of_its_machine() {
-        let mut applications = vec![application(&[("Name", "zsh")]), application(&[("Name", "amazon-ssm-agent"), ("Summary", "x")])];
+        let mut applications = vec![
+            application(&[("Name", "zsh")]),
+            application(&[("Name", "amazon-ssm-agent"), ("Summary", "x")]),
+        ];
         sort(&mut applications);
         let components = components(&applications, "1.2.3");
-        let seen: Vec<_> = components.iter().map(|entry| (entry.get("Name"), entry.get("Version"), entry.get("Summary"))).collect();
+        let seen: Vec<_> = components
+            .iter()
+            .map(|entry| (entry.get("Name"), entry.get("Version"), entry.get("Summary")))
+            .collect();
         assert_eq!(seen, [("amazon-ssm-agent", "", ""), ("muster-agent", "1.2.3", "")]);
     }
 }

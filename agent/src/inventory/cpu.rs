@@ -34,7 +34,11 @@ fn find<'a>(table: &'a Value, name: &str) -> Option<&'a str> {
     match table {
         Value::Array(rows) => rows.iter().find_map(|row| find(row, name)),
         Value::Object(row) => {
-            let is_it = row.get("field").and_then(Value::as_str).map(|field| field.trim_end_matches(':')) == Some(name);
+            let is_it = row
+                .get("field")
+                .and_then(Value::as_str)
+                .map(|field| field.trim_end_matches(':'))
+                == Some(name);
             let own = row.get("data").and_then(Value::as_str).filter(|_| is_it);
             own.or_else(|| ["lscpu", "children"].iter().find_map(|key| find(row.get(*key)?, name)))
         }
@@ -81,8 +85,16 @@ mod tests {
     const CPUINFO: &str = "processor\t: 0\nmodel name\t: Fast CPU\ncpu MHz\t\t: 2445.406\nphysical id\t: 0\ncpu cores\t: 2\n\nprocessor\t: 1\nmodel name\t: Fast CPU\nphysical id\t: 0\ncpu cores\t: 2\n";
 
     fn all(entry: &Entry) -> [&str; 7] {
-        ["CPUModel", "CPUCores", "CPUs", "CPUSpeedMHz", "CPUSockets", "CPUHyperThreadEnabled", "KernelVersion"]
-            .map(|name| entry.get(name))
+        [
+            "CPUModel",
+            "CPUCores",
+            "CPUs",
+            "CPUSpeedMHz",
+            "CPUSockets",
+            "CPUHyperThreadEnabled",
+            "KernelVersion",
+        ]
+        .map(|name| entry.get(name))
     }
 
     #[test]

@@ -55,7 +55,9 @@ pub(crate) fn find(input: &str, variable: &dyn Fn(&str) -> Option<String>) -> Re
     for one in &wanted {
         let path = PathBuf::from(expand(&one.path.replace('\\', "/"), variable));
         if !path.is_dir() {
-            found.notes.push(format!("files: {path:?} is no directory here; it is left out"));
+            found
+                .notes
+                .push(format!("files: {path:?} is no directory here; it is left out"));
             continue;
         }
         walk(&path, one, &mut files)?;
@@ -83,7 +85,12 @@ fn walk(root: &Path, wanted: &Wanted, files: &mut BTreeSet<PathBuf>) -> Result<(
             Ok(listing) => listing,
             // It vanished while we were on our way.
             Err(error) if error.kind() == io::ErrorKind::NotFound && directory != root => continue,
-            Err(source) => return Err(FilesError::Unreadable { path: directory, source }),
+            Err(source) => {
+                return Err(FilesError::Unreadable {
+                    path: directory,
+                    source,
+                });
+            }
         };
         for file in listing.flatten() {
             let Ok(kind) = file.file_type() else { continue };
@@ -130,9 +137,13 @@ fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
         expanded.push_str(&rest[..at]);
         let tail = &rest[at..];
         let (name, length) = if let Some(braced) = tail.strip_prefix("${") {
-            braced.split_once('}').map_or(("", 1), |(name, _)| (name, name.len() + 3))
+            braced
+                .split_once('}')
+                .map_or(("", 1), |(name, _)| (name, name.len() + 3))
         } else if let Some(percent) = tail.strip_prefix('%') {
-            percent.split_once('%').map_or(("", 1), |(name, _)| (name, name.len() + 2))
+            percent
+                .split_once('%')
+                .map_or(("", 1), |(name, _)| (name, name.len() + 2))
         } else {
             let end = tail[1..].find(|c| !is_name(c)).map_or(tail.len(), |end| end + 1);
             (&tail[1..end], end)
@@ -251,17 +262,24 @@ mod tests {
         fs::write(root.path().join("sub/b.conf"), "").unwrap();
         fs::write(root.path().join("c.txt"), "").unwrap();
         let path = root.path().display();
-        let flat = format!(r#"[{{"Path": "{path}", "Pattern": ["*.conf", "a*"]}}, {{"Path": "/no/such", "Pattern": ["*"]}}]"#);
+        let flat =
+            format!(r#"[{{"Path": "{path}", "Pattern": ["*.conf", "a*"]}}, {{"Path": "/no/such", "Pattern": ["*"]}}]"#);
         let found = find(&flat, &|_| None).unwrap();
         assert_eq!((found.entries.len(), found.notes.len()), (1, 1));
-        assert_eq!((found.entries[0].get("Name"), found.entries[0].get("Size")), ("a.conf", "5"));
+        assert_eq!(
+            (found.entries[0].get("Name"), found.entries[0].get("Size")),
+            ("a.conf", "5")
+        );
         assert_eq!(found.entries[0].get("InstalledDir"), path.to_string());
         assert_eq!(found.entries[0].get("ModificationTime").len(), 20);
 
         let deep = format!(r#"[{{"Path": "{path}", "Pattern": ["*.conf"], "Recursive": true}}]"#);
         assert_eq!(find(&deep, &|_| None).unwrap().entries.len(), 2);
         let narrow = format!(r#"[{{"Path": "{path}", "Pattern": ["*"], "Recursive": true, "DirScanLimit": 1}}]"#);
-        assert!(matches!(find(&narrow, &|_| None), Err(FilesError::TooWide { limit: 1, .. })));
+        assert!(matches!(
+            find(&narrow, &|_| None),
+            Err(FilesError::TooWide { limit: 1, .. })
+        ));
         assert!(matches!(find("{}", &|_| None), Err(FilesError::Malformed(_))));
         for number in 0..=FILES {
             fs::write(root.path().join(format!("{number}.conf")), "").unwrap();

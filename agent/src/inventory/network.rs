@@ -47,7 +47,9 @@ pub(crate) fn interfaces(addr: &str, route: &str, resolv_conf: &str) -> Result<V
     let entries = links.iter().filter(|link| !is_loopback(link)).map(|link| {
         let of = |family: &'static str| link.addr_info.iter().filter(move |address| address.family == family);
         let list = |family| join(of(family).map(|address| address.local.clone()));
-        let gateways = routes.iter().filter(|route| route.dst == "default" && route.dev == link.ifname);
+        let gateways = routes
+            .iter()
+            .filter(|route| route.dst == "default" && route.dev == link.ifname);
         let mut entry = Entry::default();
         entry.set("Name", &link.ifname);
         entry.set("SubnetMask", &join(of("inet").map(|address| mask(address.prefixlen))));
@@ -101,7 +103,12 @@ mod tests {
                 {"family":"inet6","local":"fe80::1","prefixlen":64}]},
             {"ifname":"wg0","flags":["UP"],"addr_info":[]}]"#;
         let route = r#"[{"dst":"default","gateway":"10.0.0.1","dev":"eth0"},{"dst":"10.0.0.0/20","dev":"eth0"}]"#;
-        let found = interfaces(addr, route, "# comment\nnameserver 10.0.0.2\nsearch x\nnameserver 10.0.0.3\n").unwrap();
+        let found = interfaces(
+            addr,
+            route,
+            "# comment\nnameserver 10.0.0.2\nsearch x\nnameserver 10.0.0.3\n",
+        )
+        .unwrap();
         assert_eq!(
             serde_json::to_value(&found).unwrap(),
             serde_json::json!([

@@ -70,7 +70,10 @@ mod tests {
         let show = "Id=ssh.service\nDescription=OpenBSD Secure Shell server\nType=notify\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nRequires=system.slice a.service\nRequiredBy=\n\nId=once.service\nDescription=Once\nType=oneshot\nLoadState=loaded\nActiveState=active\nSubState=exited\nUnitFileState=static\n\nId=ghost.service\nLoadState=not-found\n";
         let files = "ssh.service enabled enabled\ncron.service disabled enabled\ngetty@.service enabled enabled\nsshd.service alias -\n";
         let found = services(show, files);
-        let seen: Vec<_> = found.iter().map(|entry| (entry.get("Name"), entry.get("Status"), entry.get("StartType"))).collect();
+        let seen: Vec<_> = found
+            .iter()
+            .map(|entry| (entry.get("Name"), entry.get("Status"), entry.get("StartType")))
+            .collect();
         assert_eq!(
             seen,
             [

@@ -73,7 +73,7 @@ pub fn unpack(archive: impl Read + Seek, into: &Path, limits: Limits) -> Result<
     let (mut left, mut seen) = (limits.bytes, HashSet::new());
     for position in 0..archive.len() {
         let mut entry = archive.by_index(position)?;
-        let name = entry.name().to_owned();
+        let name = entry.name()?.into_owned();
         let relative = plain_path(&name).ok_or_else(|| ArchiveError::Outside(name.clone()))?;
         // The type bits of a Unix mode; archives made elsewhere have none.
         let kind = entry.unix_mode().unwrap_or(0) & 0o170_000;
@@ -152,7 +152,11 @@ pub fn pack(directory: &Path, into: impl Write + Seek) -> Result<(), ArchiveErro
             source,
         };
         let about = fs::symlink_metadata(&path).map_err(disk)?;
-        let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().into_owned();
+        let name = path
+            .strip_prefix(directory)
+            .unwrap_or(&path)
+            .to_string_lossy()
+            .into_owned();
         if !about.is_file() {
             return Err(ArchiveError::Special(name));
         }
@@ -229,7 +233,10 @@ mod tests {
         let package = root.path().join("package");
         assert_eq!(fs::read(package.join("bin/tool")).unwrap(), vec![7; 100_000]);
         let mode = |path: &str| fs::metadata(package.join(path)).unwrap().permissions().mode() & 0o7777;
-        assert_eq!((mode("bin/tool"), mode("install.sh"), mode("bin")), (0o755, 0o644, 0o700));
+        assert_eq!(
+            (mode("bin/tool"), mode("install.sh"), mode("bin")),
+            (0o755, 0o644, 0o700)
+        );
     }
 
     #[test]
@@ -244,7 +251,9 @@ mod tests {
     #[test]
     fn links_are_refused() {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-        writer.add_symlink("link", "/etc", SimpleFileOptions::default()).unwrap();
+        writer
+            .add_symlink("link", "/etc", SimpleFileOptions::default())
+            .unwrap();
         writer.start_file("link/passwd", SimpleFileOptions::default()).unwrap();
         let (root, outcome) = unpack_into_nothing(writer.finish().unwrap(), Limits::default());
         assert!(matches!(outcome, Err(ArchiveError::Special(name)) if name == "link"));
@@ -253,13 +262,25 @@ mod tests {
 
     #[test]
     fn bombs_are_refused_by_what_comes_out_of_them() {
-        let small = Limits { bytes: 1_000, entries: 2 };
+        let small = Limits {
+            bytes: 1_000,
+            entries: 2,
+        };
         let bomb = archive(&[("a", 0o644, &[0; 600]), ("b", 0o644, &[0; 600])]);
-        assert!(matches!(unpack_into_nothing(bomb, small).1, Err(ArchiveError::Bytes(1_000))));
+        assert!(matches!(
+            unpack_into_nothing(bomb, small).1,
+            Err(ArchiveError::Bytes(1_000))
+        ));
         let exact = archive(&[("a", 0o644, &[0; 600]), ("b", 0o644, &[0; 400])]);
         assert!(unpack_into_nothing(exact, small).1.is_ok());
         let many = archive(&[("a", 0o644, b""), ("b", 0o644, b""), ("c", 0o644, b"")]);
-        assert!(matches!(unpack_into_nothing(many, small).1, Err(ArchiveError::Entries(2))));
-        assert!(matches!(unpack_into_nothing(Cursor::new(b"no zip".to_vec()), small).1, Err(ArchiveError::Broken(_))));
+        assert!(matches!(
+            unpack_into_nothing(many, small).1,
+            Err(ArchiveError::Entries(2))
+        ));
+        assert!(matches!(
+            unpack_into_nothing(Cursor::new(b"no zip".to_vec()), small).1,
+            Err(ArchiveError::Broken(_))
+        ));
     }
 }

@@ -111,7 +111,13 @@ pub fn build(order: &Order<'_>, key: Option<&SigningKey>) -> Result<Manifest, Bu
     let files = versions.entry(order.platform_version.to_owned()).or_default();
     files.insert(order.architecture.to_owned(), Choice { file: file.clone() });
     let checksums = BTreeMap::from([("sha256".to_owned(), sha256)]);
-    manifest.files.insert(file, FileFacts { checksums, size: Some(size) });
+    manifest.files.insert(
+        file,
+        FileFacts {
+            checksums,
+            size: Some(size),
+        },
+    );
     manifest.signature = key.map(|key| key.seal(&manifest.statement(order.name)));
     write(&path, &manifest)?;
 
@@ -121,7 +127,10 @@ pub fn build(order: &Order<'_>, key: Option<&SigningKey>) -> Result<Manifest, Bu
             path: path.clone(),
             source,
         })?,
-        None => Index { versions: Vec::new(), signature: None },
+        None => Index {
+            versions: Vec::new(),
+            signature: None,
+        },
     };
     if !index.versions.iter().any(|version| version == order.version) {
         index.versions.push(order.version.to_owned());
@@ -201,10 +210,19 @@ mod tests {
         order.version = "1.1.0";
         build(&order, Some(&key)).unwrap();
 
-        let trust = Trust { keys: vec![key.public()], allows_unsigned: false };
+        let trust = Trust {
+            keys: vec![key.public()],
+            allows_unsigned: false,
+        };
         let manifest = Manifest::read(&fs::read(store.join("tool/1.0.0/manifest.json")).unwrap()).unwrap();
-        trust.check(&manifest.statement("tool"), manifest.signature.as_ref()).unwrap();
-        assert!(trust.check(&manifest.statement("other"), manifest.signature.as_ref()).is_err());
+        trust
+            .check(&manifest.statement("tool"), manifest.signature.as_ref())
+            .unwrap();
+        assert!(
+            trust
+                .check(&manifest.statement("other"), manifest.signature.as_ref())
+                .is_err()
+        );
         assert_eq!(manifest.files.len(), 2);
         let index = Index::read(&fs::read(store.join("tool/index.json")).unwrap()).unwrap();
         trust.check(&index.statement("tool"), index.signature.as_ref()).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! packages/<name>/state.json   which version, and in the middle of what
-//! packages/<name>/<version>/   its files
+//! packages/<name>/versions/…  the files of a version each
 //! packages/<name>/lock         held while the package is changed
 //! ```
 
@@ -59,7 +59,7 @@ impl Shelf {
     /// The directory of a version's files.
     #[must_use]
     pub fn version(&self, version: &str) -> PathBuf {
-        self.root.join(version)
+        self.root.join("versions").join(version)
     }
 
     /// Takes the package for a change. `None`: somebody else is changing it.
@@ -67,7 +67,10 @@ impl Shelf {
     /// # Errors
     /// What the file system says.
     pub fn lock(&self) -> io::Result<Option<File>> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(self.root.join("versions"))?;
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -128,10 +131,10 @@ impl Shelf {
     /// # Errors
     /// What the file system says.
     pub fn keep_only(&self, versions: &[&str]) -> io::Result<()> {
-        for entry in fs::read_dir(&self.root)? {
+        for entry in fs::read_dir(self.root.join("versions"))? {
             let entry = entry?;
             let is_kept = versions.iter().any(|version| entry.file_name() == *version);
-            if entry.file_type()?.is_dir() && !is_kept {
+            if !is_kept {
                 fs::remove_dir_all(entry.path())?;
             }
         }

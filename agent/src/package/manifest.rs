@@ -159,17 +159,19 @@ impl Manifest {
     /// If there is none.
     pub fn choose(&self, machine: &Machine) -> Result<(&str, &FileFacts), ManifestError> {
         let platforms = machine.platforms.iter().map(String::as_str).chain([ANY]);
-        let chosen = platforms.filter_map(|platform| self.packages.get(platform)).find_map(|versions| {
-            let mut fitting: Vec<(u8, &BTreeMap<String, Choice>)> = versions
-                .iter()
-                .filter_map(|(pattern, files)| Some((fit(pattern, &machine.version)?, files)))
-                .collect();
-            fitting.sort_by_key(|(fit, _)| *fit);
-            let names = architecture_names(&machine.architecture);
-            fitting
-                .into_iter()
-                .find_map(|(_, files)| names.iter().find_map(|name| files.get(*name)))
-        });
+        let chosen = platforms
+            .filter_map(|platform| self.packages.get(platform))
+            .find_map(|versions| {
+                let mut fitting: Vec<(u8, &BTreeMap<String, Choice>)> = versions
+                    .iter()
+                    .filter_map(|(pattern, files)| Some((fit(pattern, &machine.version)?, files)))
+                    .collect();
+                fitting.sort_by_key(|(fit, _)| *fit);
+                let names = architecture_names(&machine.architecture);
+                fitting
+                    .into_iter()
+                    .find_map(|(_, files)| names.iter().find_map(|name| files.get(*name)))
+            });
         let facts = chosen.and_then(|choice| Some((choice.file.as_str(), self.files.get(&choice.file)?)));
         facts.ok_or_else(|| ManifestError::NoPlatform {
             platform: machine.platforms.first().cloned().unwrap_or_default(),
@@ -187,11 +189,14 @@ impl Manifest {
     fn choices(&self) -> impl Iterator<Item = (&str, &str, &str, &str)> {
         self.packages.iter().flat_map(|(platform, versions)| {
             versions.iter().flat_map(move |(version, files)| {
-                files
-                    .iter()
-                    .map(move |(architecture, choice)| {
-                        (platform.as_str(), version.as_str(), architecture.as_str(), choice.file.as_str())
-                    })
+                files.iter().map(move |(architecture, choice)| {
+                    (
+                        platform.as_str(),
+                        version.as_str(),
+                        architecture.as_str(),
+                        choice.file.as_str(),
+                    )
+                })
             })
         })
     }
@@ -273,7 +278,9 @@ impl Machine {
     #[must_use]
     pub fn of(os_release: &str, architecture: &str) -> Self {
         let value = |key: &str| {
-            let line = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            let line = os_release
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             line.map(|value| value.trim().trim_matches(['"', '\'']).to_lowercase())
         };
         let id = value("ID").unwrap_or_else(|| "linux".to_owned());
@@ -285,7 +292,11 @@ impl Machine {
             other => other,
         };
         let mut platforms = vec![alias.to_owned()];
-        for more in [Some(id.clone()), value("NAME").map(|name| name.replace(' ', "_")), Some("linux".to_owned())] {
+        for more in [
+            Some(id.clone()),
+            value("NAME").map(|name| name.replace(' ', "_")),
+            Some("linux".to_owned()),
+        ] {
             platforms.extend(more.filter(|more| !platforms.contains(more)));
         }
         Self {
@@ -350,12 +361,19 @@ mod tests {
             ("rhel", "9.4", "aarch64", "el9-arm.zip"),
             ("arch", "", "x86_64", "any.zip"),
         ] {
-            assert_eq!(manifest.choose(&machine(id, version, architecture)).unwrap().0, file, "{id} {version}");
+            assert_eq!(
+                manifest.choose(&machine(id, version, architecture)).unwrap().0,
+                file,
+                "{id} {version}"
+            );
         }
         let mut narrow = manifest;
         narrow.packages.remove("_any");
         let error = narrow.choose(&machine("arch", "1", "x86_64")).unwrap_err().to_string();
-        assert!(error.contains("arch 1 on x86_64") && error.contains("redhat/9.*/arm64"), "{error}");
+        assert!(
+            error.contains("arch 1 on x86_64") && error.contains("redhat/9.*/arm64"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -367,7 +385,12 @@ mod tests {
         let mut other = manifest.clone();
         other.publisher = Some("somebody".into());
         assert_eq!(other.statement("tool"), statement);
-        other.files.get_mut("deb.zip").unwrap().checksums.insert("sha256".into(), "f".repeat(64));
+        other
+            .files
+            .get_mut("deb.zip")
+            .unwrap()
+            .checksums
+            .insert("sha256".into(), "f".repeat(64));
         assert_ne!(other.statement("tool"), statement);
     }
 
@@ -393,7 +416,10 @@ mod tests {
     fn the_latest_version_is_the_highest() {
         let index = Index::read(br#"{"versions": ["1.9.0", "1.10.0", "1.10.0-rc.1"]}"#).unwrap();
         assert_eq!(index.latest(), Some("1.10.0"));
-        assert_eq!(index.statement("t"), "muster package index 1\nname t\nversion 1.10.0\nversion 1.10.0-rc.1\nversion 1.9.0\n");
+        assert_eq!(
+            index.statement("t"),
+            "muster package index 1\nname t\nversion 1.10.0\nversion 1.10.0-rc.1\nversion 1.9.0\n"
+        );
         assert!(Index::read(br#"{"versions": ["../x"]}"#).is_err());
     }
 }

@@ -22,6 +22,6 @@ mod version;
 pub use archive::{ArchiveError, Limits, pack, unpack};
 pub use build::{BuildError, Order, build};
 pub use installed::{Installed, Phase, Shelf};
-pub use manifest::{Index, Machine, Manifest, ManifestError, is_name};
+pub use manifest::{FileFacts, Index, Machine, Manifest, ManifestError, is_name};
 pub use signature::{KeyError, PublicKey, Seal, SigningKey, Trust, Untrusted};
 pub use version::compare;

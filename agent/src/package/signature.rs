@@ -137,7 +137,11 @@ impl Trust {
     /// Why it is not.
     pub fn check(&self, statement: &str, seal: Option<&Seal>) -> Result<(), Untrusted> {
         let Some(seal) = seal else {
-            return if self.allows_unsigned { Ok(()) } else { Err(Untrusted::Unsigned) };
+            return if self.allows_unsigned {
+                Ok(())
+            } else {
+                Err(Untrusted::Unsigned)
+            };
         };
         let said: PublicKey = seal.key.parse().map_err(|_| Untrusted::Stranger(seal.key.clone()))?;
         if !self.keys.contains(&said) {
@@ -157,16 +161,25 @@ mod tests {
     #[test]
     fn a_statement_is_believed_only_with_a_good_signature_of_a_known_key() {
         let (ours, theirs) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-        let trust = Trust { keys: vec![ours.public()], allows_unsigned: false };
+        let trust = Trust {
+            keys: vec![ours.public()],
+            allows_unsigned: false,
+        };
         assert_eq!(trust.check("a", Some(&ours.seal("a"))), Ok(()));
         assert_eq!(trust.check("b", Some(&ours.seal("a"))), Err(Untrusted::Forged));
         let stranger = Err(Untrusted::Stranger(theirs.public().to_string()));
         assert_eq!(trust.check("a", Some(&theirs.seal("a"))), stranger);
         assert_eq!(trust.check("a", None), Err(Untrusted::Unsigned));
-        let forged = Seal { key: ours.public().to_string(), ..theirs.seal("a") };
+        let forged = Seal {
+            key: ours.public().to_string(),
+            ..theirs.seal("a")
+        };
         assert_eq!(trust.check("a", Some(&forged)), Err(Untrusted::Forged));
 
-        let easy = Trust { allows_unsigned: true, ..trust };
+        let easy = Trust {
+            allows_unsigned: true,
+            ..trust
+        };
         assert_eq!(easy.check("a", None), Ok(()));
         assert_eq!(easy.check("a", Some(&theirs.seal("a"))), stranger);
     }

@@ -18,7 +18,9 @@ pub fn compare(one: &str, other: &str) -> Ordering {
 fn split(version: &str) -> (&str, Option<&str>) {
     let version = version.trim_start_matches(['v', 'V']);
     let version = version.split_once('+').map_or(version, |(version, _)| version);
-    version.split_once('-').map_or((version, None), |(version, pre)| (version, Some(pre)))
+    version
+        .split_once('-')
+        .map_or((version, None), |(version, pre)| (version, Some(pre)))
 }
 
 fn by_parts(one: &str, other: &str) -> Ordering {
@@ -47,7 +49,18 @@ mod tests {
 
     #[test]
     fn versions_have_the_order_that_people_mean() {
-        let ordered = ["0.9", "1.0.0-alpha", "1.0.0-rc.2", "1.0.0-rc.10", "1.0.0", "1.0.1", "1.2", "1.10.0", "2.0.0-1", "2.0.0"];
+        let ordered = [
+            "0.9",
+            "1.0.0-alpha",
+            "1.0.0-rc.2",
+            "1.0.0-rc.10",
+            "1.0.0",
+            "1.0.1",
+            "1.2",
+            "1.10.0",
+            "2.0.0-1",
+            "2.0.0",
+        ];
         for (at, one) in ordered.iter().enumerate() {
             for (other_at, other) in ordered.iter().enumerate() {
                 assert_eq!(compare(one, other), at.cmp(&other_at), "{one} {other}");

@@ -194,6 +194,8 @@ impl Job<'_, '_> {
         let directory = self.state.run(self.run);
         let workshop = Workshop {
             settings: self.settings,
+            state: self.state,
+            run: self.run,
             directory: &directory,
             account: Account::current(),
             about: About {
@@ -298,7 +300,11 @@ impl Job<'_, '_> {
         if self.settings.on_interrupt == OnInterrupt::Repeat {
             return true;
         }
-        match plan.steps().get(open.index as usize).map(PlannedStep::verdict) {
+        let step = plan.steps().get(open.index as usize);
+        if step.is_some_and(|step| action::is_repeatable(step.action())) {
+            return true;
+        }
+        match step.map(PlannedStep::verdict) {
             Some(Verdict::Run(parts)) => parts
                 .iter()
                 .all(|part| part.text("rerunOnInterrupt").is_some_and(|text| text == "true")),

@@ -52,6 +52,18 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), ScriptError> {
     write().map_err(ScriptError::Write)
 }
 
+/// Writes a file that only its owner can read.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), ScriptError> {
+    let file = fs::File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(ScriptError::Write)
+}
+
 /// Makes a directory and those above it, for the owner only.
 pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -101,7 +113,7 @@ fn shebang(line: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// An executable by name or by absolute path.
-fn find(name: &str) -> Result<PathBuf, ScriptError> {
+pub(crate) fn find(name: &str) -> Result<PathBuf, ScriptError> {
     let is_program =
         |path: &PathBuf| fs::metadata(path).is_ok_and(|about| about.is_file() && about.mode() & 0o111 != 0);
     let candidates: Vec<PathBuf> = if name.contains('/') {

@@ -13,7 +13,9 @@ use super::environment::{About, Account};
 use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
 use super::process::End;
 use super::stop::{Stop, StopSignal};
+use crate::journal::RunId;
 use crate::settings::Settings;
+use crate::state::StateDir;
 
 /// The exit code of a process that we stopped, whatever signal ended it.
 pub(crate) const STOPPED: i32 = 137;
@@ -23,6 +25,8 @@ pub(crate) const NEVER_RAN: i32 = -1;
 /// What all steps of a run share.
 pub(crate) struct Workshop<'a> {
     pub(crate) settings: &'a Settings,
+    pub(crate) state: &'a StateDir,
+    pub(crate) run: RunId,
     /// The run's directory.
     pub(crate) directory: &'a Path,
     pub(crate) account: Account,

@@ -9,8 +9,12 @@ mod cancelling;
 mod coordinator;
 mod crashes;
 mod documents;
+mod inventory;
 mod network;
+mod packages;
 mod scripts;
+mod tools;
+mod updates;
 mod work;
 
 use muster_harness::NatsServer;
