@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,11 +16,12 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::daemon::{self, Nursery, Options, RunnerCommand};
+use crate::daemon::{self, Departure, Nursery, Options, RunnerCommand};
 use crate::facts;
 use crate::journal::{self, History, RunId};
 use crate::runner;
 use crate::state::StateDir;
+use crate::update::Versions;
 
 /// Bad usage or settings.
 const USAGE: u8 = 64;
@@ -113,7 +115,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand
     {
         return run_runner(Path::new(state), run);
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -125,7 +127,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand
         }
     };
     let outcome = match cli.verb {
-        Verb::Run(arguments) => run_daemon(arguments, runner),
+        Verb::Run(run) => run_daemon(run, runner, arguments.get(1..).unwrap_or_default()),
         Verb::Runner { state, run } => return run_runner(&state, run),
         Verb::Uploads { state } => match runner::store_leftovers(&state) {
             Ok(true) => Ok(()),
@@ -133,7 +135,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand
             Ok(false) => return ExitCode::from(LEFT),
             Err(error) => Err(error.into()),
         },
-        Verb::Version => writeln!(io::stdout(), "{}", facts::VERSION).map_err(Into::into),
+        Verb::Version => writeln!(io::stdout(), "{}", facts::version()).map_err(Into::into),
         Verb::Status(state) => status(&StateDir::at(&state.state_dir)),
         Verb::Runs(state) => runs(&StateDir::at(&state.state_dir)),
         Verb::Logs { state, run } => logs(&StateDir::at(&state.state_dir), run),
@@ -151,7 +153,11 @@ fn run_runner(state: &Path, run: RunId) -> ExitCode {
     ExitCode::from(runner::run_to_exit(state, run))
 }
 
-fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(), Box<dyn Error>> {
+fn run_daemon(
+    arguments: Box<RunArguments>,
+    runner: RunnerCommand,
+    all_arguments: &[OsString],
+) -> Result<(), Box<dyn Error>> {
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -162,6 +168,13 @@ fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(),
         .try_init()?;
     std::panic::set_hook(Box::new(|panic| tracing::error!("panic: {panic}")));
     let state = std::path::absolute(&arguments.state.state_dir)?;
+    // An update may be meant to run in our place.
+    let me = std::env::current_exe()?;
+    match Versions::at(&state).hand_over(&me, facts::version()) {
+        Ok(Some(program)) => tracing::error!(error = %become_program(&program, all_arguments), "cannot hand over"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "cannot look for updates of this program"),
+    }
     // Before there is any thread.
     let nursery = Nursery::open(&state)
         .inspect_err(|error| tracing::warn!(%error, "no nursery: runners are started as programs"))
@@ -170,7 +183,7 @@ fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(),
     let tags: BTreeMap<String, String> = arguments.tags.into_iter().collect();
     let options = Options {
         server: arguments.server,
-        state,
+        state: state.clone(),
         config,
         name: arguments.name,
         tags,
@@ -180,7 +193,23 @@ fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(),
     let outcome = runtime.block_on(daemon::run(options, nursery));
     // Threads that wait for the disk are not waited for: everything that was promised is synced.
     runtime.shutdown_background();
-    Ok(outcome?)
+    match outcome? {
+        Departure::Stop => Ok(()),
+        Departure::Restart => begin_anew(&state, &me, all_arguments),
+    }
+}
+
+/// Goes on as the program that is meant to run now, in this very process; if that cannot be, as this one again.
+fn begin_anew(state: &Path, me: &Path, arguments: &[OsString]) -> Result<(), Box<dyn Error>> {
+    let program = Versions::at(state).successor()?.unwrap_or_else(|| me.to_owned());
+    let error = become_program(&program, arguments);
+    tracing::error!(%error, ?program, "cannot begin anew with this program");
+    Err(become_program(me, arguments).into())
+}
+
+/// Replaces this process by another program; comes back only if that cannot be.
+fn become_program(program: &Path, arguments: &[OsString]) -> io::Error {
+    std::process::Command::new(program).args(arguments).exec()
 }
 
 fn status(state: &StateDir) -> Result<(), Box<dyn Error>> {
@@ -194,7 +223,7 @@ fn status(state: &StateDir) -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout();
     writeln!(out, "node     {node}")?;
     writeln!(out, "agent    {}", if is_running { "running" } else { "not running" })?;
-    writeln!(out, "version  {}", facts::VERSION)?;
+    writeln!(out, "version  {}", facts::version())?;
     writeln!(
         out,
         "runs     {} open, {} done",

@@ -13,6 +13,8 @@
 //! | `daemon` | the agent's one loop: connection, accepting work, runners, outbox |
 //! | `journal` | one log per run: what was accepted, what happened, what is confirmed |
 //! | `runner` | steps, scripts, output, timeouts, resume rules |
+//! | `inventory`, `package`, `docker` | what actions work on: inventory items, packages, docker's command line |
+//! | `update` | replacing the agent's own program |
 //! | `state`, `settings`, `facts` | the directory on disk, the configuration, what is known about the machine |
 //! | `objects` | where complete outputs go and downloads may come from |
 //! | `courier` | how a runner asks a service through the agent |
@@ -23,10 +25,14 @@
 pub mod cli;
 mod courier;
 pub mod daemon;
+mod docker;
 pub mod facts;
+mod inventory;
 pub mod journal;
 pub mod objects;
 mod os;
+pub mod package;
 pub mod runner;
 pub mod settings;
 pub mod state;
+mod update;

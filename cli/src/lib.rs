@@ -7,6 +7,7 @@
 //! | `verify` | what was recorded of a command, held against the laws |
 //! | `nodes`, `documents` | what is there |
 //! | `call` | any operation of the contract, by reflection |
+//! | `package` | packages for a store, and the keys that sign them |
 //! | `completion` | scripts for shells |
 //! | `server`, `ready`, `place` | finding the server |
 //! | `invocation`, `report`, `shape`, `table`, `pair` | what verbs share: queries, texts, what callers write |
@@ -24,6 +25,7 @@ mod documents;
 mod exit;
 mod invocation;
 mod nodes;
+mod package;
 mod pair;
 mod place;
 mod print;
@@ -74,6 +76,8 @@ enum Verb {
     Documents(documents::Arguments),
     /// Call any operation, with the public API's JSON.
     Call(call::Arguments),
+    /// Make packages for machines, and the keys that sign them.
+    Package(package::Arguments),
     /// Print a completion script for a shell.
     Completion(completion::Arguments),
 }
@@ -94,6 +98,7 @@ pub fn main() -> ExitCode {
         Verb::Verify(arguments) => block_on(verify::run(arguments, &cli.server)),
         Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),
         Verb::Call(arguments) => block_on(call::run(arguments, &cli.server)),
+        Verb::Package(arguments) => package::run(&arguments),
         Verb::Completion(arguments) => completion::run::<Cli>(&arguments),
     };
     let exit = outcome.unwrap_or_else(|complaint| {

@@ -25,6 +25,7 @@ use crate::facts;
 use crate::journal::{Deadline, Moment, RunId};
 use crate::settings::Settings;
 use crate::state::StateDir;
+use crate::update;
 
 /// How long the end waits for news to be delivered.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -122,6 +123,7 @@ pub(crate) struct Agent {
     is_connected: bool,
     upkeep_due: Instant,
     stop_by: Option<Instant>,
+    is_restarting: bool,
 }
 
 impl Agent {
@@ -149,6 +151,7 @@ impl Agent {
             is_connected: false,
             upkeep_due: Instant::now(),
             stop_by: None,
+            is_restarting: false,
         }
     }
 
@@ -166,6 +169,7 @@ impl Agent {
             Event::Link(link) => self.linked(link),
             Event::Message(message) => self.told(&message),
             Event::Doorbell => self.talk.doorbell(Instant::now(), rand::random()),
+            Event::News(name) if name == update::RESTART => self.restart(),
             Event::News(name) => {
                 if let Some(run) = std::str::from_utf8(&name).ok().and_then(|name| name.parse().ok()) {
                     self.heard_of(run);
@@ -239,6 +243,11 @@ impl Agent {
         self.stop_by.is_some()
     }
 
+    /// Whether the program is to begin anew after the end.
+    pub(crate) fn is_restarting(&self) -> bool {
+        self.is_restarting
+    }
+
     /// Whether there is nothing left to do before the end, or no time to do it.
     pub(crate) fn is_done(&self) -> bool {
         let is_idle = self.intake.is_empty() && (self.outbox.is_empty() || !self.is_connected);
@@ -280,6 +289,15 @@ impl Agent {
         self.queue.set_limits(settings.concurrency, settings.queue);
         self.settings = settings;
         self.talk.hello.wish(Instant::now());
+    }
+
+    /// Comes to an end, to begin anew as the version that is meant to run now.
+    fn restart(&mut self) {
+        if !self.is_stopping() {
+            tracing::info!("beginning anew");
+            self.is_restarting = true;
+            self.stop();
+        }
     }
 
     /// Takes no more work; runners go on without us.

@@ -103,12 +103,21 @@ pub enum StartError {
     },
 }
 
-/// Runs the agent until SIGTERM or SIGINT. Needs a current-thread runtime.
+/// Why an agent has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// It was asked to.
+    Stop,
+    /// Its program was replaced, and the new one is to go on in its place.
+    Restart,
+}
+
+/// Runs the agent until SIGTERM or SIGINT, or until its program was replaced. Needs a current-thread runtime.
 /// A `nursery` makes runners start faster; it must be opened for the same state directory.
 ///
 /// # Errors
 /// Only at the start; afterwards everything is retried for ever.
-pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), StartError> {
+pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure, StartError> {
     // Runners inherit from us, and scripts from them.
     os::close_descriptors_on_exec().map_err(|source| StartError::System {
         what: "a list of descriptors",
@@ -122,10 +131,11 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
     let servers = bus::servers(&options.server)?;
     let state = StateDir::at(&options.state);
     state.prepare().map_err(unusable)?;
-    let _occupied = state
+    let occupied = state
         .occupy()
         .map_err(unusable)?
         .ok_or_else(|| StartError::Occupied(options.state.clone()))?;
+    occupied.introduce().map_err(unusable)?;
     let settings = load_settings(&state, options.config.as_deref());
 
     let mut terminate = signal(SignalKind::terminate()).map_err(refused("signals"))?;
@@ -150,7 +160,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
         None => {
             let node = tokio::select! {
                 node = register::register(servers.clone(), &identity, &options, &settings) => node?,
-                () = &mut stop_asked => return Ok(()),
+                () = &mut stop_asked => return Ok(Departure::Stop),
             };
             identity.node = Some(node.clone());
             state.set_identity(&identity).map_err(unusable)?;
@@ -160,7 +170,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
 
     let (links, mut link_news) = mpsc::unbounded_channel();
     let client = bus::connect(servers, node.as_str(), links).await?;
-    tracing::info!(node = %node, version = crate::facts::VERSION, "agent started");
+    tracing::info!(node = %node, version = crate::facts::version(), "agent started");
     let mut agent = Agent::new(
         state.clone(),
         settings,
@@ -195,7 +205,10 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
     }
     agent.close().await;
     tracing::info!("agent stopped");
-    Ok(())
+    Ok(match agent.is_restarting() {
+        true => Departure::Restart,
+        false => Departure::Stop,
+    })
 }
 
 /// The configuration file if it is good, otherwise the last one that was.

@@ -198,6 +198,7 @@ impl Job<'_, '_> {
         let workshop = Workshop {
             state: self.state,
             settings: self.settings,
+            run: self.run,
             directory: &directory,
             account: Account::current(),
             about: About {
@@ -329,7 +330,11 @@ impl Job<'_, '_> {
         if self.settings.on_interrupt == OnInterrupt::Repeat {
             return true;
         }
-        match plan.steps().get(open.index as usize).map(PlannedStep::verdict) {
+        let step = plan.steps().get(open.index as usize);
+        if step.is_some_and(|step| action::is_repeatable(step.action())) {
+            return true;
+        }
+        match step.map(PlannedStep::verdict) {
             Some(Verdict::Run(parts)) => parts
                 .iter()
                 .all(|part| part.text("rerunOnInterrupt").is_some_and(|text| text == "true")),

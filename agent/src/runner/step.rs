@@ -13,6 +13,7 @@ use super::environment::{About, Account};
 use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
 use super::process::End;
 use super::stop::{Stop, StopSignal};
+use crate::journal::RunId;
 use crate::settings::Settings;
 use crate::state::StateDir;
 
@@ -26,6 +27,7 @@ pub(crate) const NEVER_RAN: i32 = -1;
 pub(crate) struct Workshop<'a> {
     pub(crate) state: &'a StateDir,
     pub(crate) settings: &'a Settings,
+    pub(crate) run: RunId,
     /// The run's directory.
     pub(crate) directory: &'a Path,
     pub(crate) account: Account,

@@ -10,8 +10,12 @@ mod coordinator;
 mod crashes;
 mod documents;
 mod live;
+mod inventory;
 mod network;
+mod packages;
 mod scripts;
+mod tools;
+mod updates;
 mod work;
 
 use muster_harness::NatsServer;
