@@ -70,7 +70,9 @@ impl Api {
         let max_concurrency = rate(request.max_concurrency.as_deref(), MaxConcurrency::DEFAULT)?;
         let max_errors = rate(request.max_errors.as_deref(), MaxErrors::DEFAULT)?;
 
-        let stored = self.document(&request).await?;
+        // Asked at once, because each is a journey over the bus; judged in the order of the specification.
+        let (stored, resolved) = futures::join!(self.document(&request), self.resolve(&audience));
+        let stored = stored?;
         let content = stored.content.clone().unwrap_or_default();
         check_hash(&request, &content)?;
         audience.refuse_duplicates()?;
@@ -85,8 +87,7 @@ impl Api {
         })?;
         check_size(&content, &given)
             .map_err(|error| Refusal::new(Reason::MaxDocumentSizeExceeded, error.to_string()))?;
-        let resolved = self.resolve(&audience).await?;
-        let nodes = self.addressed(&audience, &document, resolved)?;
+        let nodes = self.addressed(&audience, &document, resolved?)?;
         check_output(&request)?;
         notification::check(&request, |arn| self.sinks.iter().any(|sink| sink == arn))?;
 
