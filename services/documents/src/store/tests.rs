@@ -371,7 +371,12 @@ async fn documents_are_found_by_each_filter() {
         };
         make("alpha-x", DocumentType::Command, targeted, &[("Env", "prod")]).await;
         let calendar = NewVersion {
-            draft: Draft::read("BEGIN".to_owned(), Format::Text, DocumentType::ChangeCalendar).unwrap(),
+            draft: Draft::read(
+                "BEGIN:VCALENDAR\nEND:VCALENDAR".to_owned(),
+                Format::Text,
+                DocumentType::ChangeCalendar,
+            )
+            .unwrap(),
             ..version("unused")
         };
         make(
