@@ -42,7 +42,7 @@ pub fn run(bytes: &[u8]) {
     let written = aws_json::encode(&decoded.message);
     if is_clean {
         let again = aws_json::decode(&written, of).expect("what was written can be read");
-        assert!(again.violations.is_empty() || !violations.is_empty());
+        // Lists that answers show even when they are empty may be ones that requests must not leave empty.
         assert_eq!(aws_json::encode(&again.message), written);
     }
 }

@@ -17,6 +17,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Feeds a target with its seeds, and then with damaged ones.
+#[expect(clippy::print_stdout, reason = "how much was tried is what a longer run is for")]
 fn feed(target: &Target) {
     let seeds = (target.seeds)();
     assert!(!seeds.is_empty());

@@ -165,6 +165,9 @@ fn read(content: &str, format: Format, document_type: DocumentType, report: &mut
             return None;
         }
     };
+    if document_type == DocumentType::ChangeCalendar {
+        check_calendar(content, format, report);
+    }
     if document_type.schemas().is_empty() {
         return Some(Document {
             document_type,
@@ -256,6 +259,22 @@ fn read_schema(map: &Map<String, Value>, document_type: DocumentType, report: &m
         return None;
     };
     Some(schema)
+}
+
+/// A calendar is looked at from outside only: what its events mean is decided where the calendar is asked.
+fn check_calendar(content: &str, format: Format, report: &mut Report) {
+    let root = Pointer::root();
+    if format != Format::Text {
+        report.error(&root, "a ChangeCalendar document is written as TEXT");
+    }
+    let mut lines = content.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is = |line: Option<&str>, word: &str| line.is_some_and(|line| line.eq_ignore_ascii_case(word));
+    if !is(lines.next(), "BEGIN:VCALENDAR") || !is(lines.next_back(), "END:VCALENDAR") {
+        report.error(
+            &root,
+            "a calendar begins with BEGIN:VCALENDAR and ends with END:VCALENDAR",
+        );
+    }
 }
 
 fn check_keys(map: &Map<String, Value>, schema: Schema, report: &mut Report) {

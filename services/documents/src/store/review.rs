@@ -126,3 +126,71 @@ pub(crate) async fn steps(db: &Db, pointer: &Pointer, below: i64, limit: i64) ->
 pub(crate) async fn standings(db: &Db, document_id: &str) -> Result<Vec<StepRow>, StoreError> {
     Ok(read!(db, pool => sqlx::query_as(LAST).bind(document_id).fetch_all(pool).await)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::version::Which;
+    use crate::store::tests::{create, databases, update, version};
+    use crate::store::{read, write};
+
+    fn step(action: Action, at: i64) -> Move {
+        Move {
+            action,
+            comment: Some(format!("{action:?}")),
+            reviewer: "000000000000".to_owned(),
+            at,
+        }
+    }
+
+    fn of(number: i64) -> Selector {
+        Selector {
+            which: Some(Which::Number(number)),
+            name: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn steps_are_taken_one_by_one_and_go_with_their_version() {
+        for (db, _folder, _postgres) in databases().await {
+            create(&db, "Mine").await.unwrap();
+            update(&db, "Mine", &version("two")).await.unwrap();
+            let take = async |number, action, at| advance(&db, "Mine", &of(number), &step(action, at)).await.unwrap();
+            let (one, other) = tokio::join!(take(2, Action::SendForReview, 1), take(2, Action::SendForReview, 1));
+            assert!(one.is_ok() != other.is_ok(), "one of two that ask at once is told");
+            assert_eq!(take(2, Action::UpdateReview, 2).await, Ok(2));
+            assert_eq!(take(2, Action::Approve, 3).await, Ok(2));
+            assert_eq!(take(1, Action::SendForReview, 4).await, Ok(1));
+
+            let pointer = read::pointer(&db, "Mine", &of(2)).await.unwrap().unwrap();
+            let shown: Vec<_> = steps(&db, &pointer, i64::MAX, 9).await.unwrap();
+            let shown: Vec<_> = shown
+                .iter()
+                .map(|row| {
+                    (
+                        row.number,
+                        row.standing().unwrap(),
+                        row.created_at,
+                        row.updated_at,
+                        row.comment.as_deref(),
+                    )
+                })
+                .collect();
+            assert_eq!(
+                shown,
+                [
+                    (2, Standing::Approved, 3, 3, Some("Approve")),
+                    (1, Standing::Pending, 1, 2, Some("UpdateReview")),
+                ]
+            );
+            assert_eq!(steps(&db, &pointer, 2, 9).await.unwrap().len(), 1);
+            let last = standings(&db, &pointer.document_id).await.unwrap();
+            assert_eq!(last.iter().map(|row| row.version).collect::<Vec<_>>(), [1, 2]);
+
+            write::delete(&db, "Mine", &of(2), false).await.unwrap().unwrap();
+            assert!(steps(&db, &pointer, i64::MAX, 9).await.unwrap().is_empty());
+            let last = standings(&db, &pointer.document_id).await.unwrap();
+            assert_eq!(last.len(), 1);
+        }
+    }
+}

@@ -28,7 +28,7 @@ const QUOTAS: Quotas = Quotas {
 };
 
 /// Databases of all kinds that this machine can offer, with what keeps them alive.
-async fn databases() -> Vec<(Db, Option<Folder>, Option<Postgres>)> {
+pub(super) async fn databases() -> Vec<(Db, Option<Folder>, Option<Postgres>)> {
     let folder = Folder::new("documents");
     let url = format!("sqlite:{}", folder.join("it.db").display());
     let mut all = vec![(
@@ -45,7 +45,7 @@ async fn databases() -> Vec<(Db, Option<Folder>, Option<Postgres>)> {
     all
 }
 
-fn version(text: &str) -> NewVersion {
+pub(super) fn version(text: &str) -> NewVersion {
     let content = format!(
         r#"{{"schemaVersion":"2.2","description":"Does {text}","mainSteps":[
             {{"action":"aws:runShellScript","name":"s","inputs":{{"runCommand":["{text}"]}}}}]}}"#
@@ -59,13 +59,13 @@ fn version(text: &str) -> NewVersion {
     }
 }
 
-async fn create(db: &Db, name: &str) -> Result<VersionRow, DocumentError> {
+pub(super) async fn create(db: &Db, name: &str) -> Result<VersionRow, DocumentError> {
     write::create(db, name, DocumentType::Command, &version("one"), &Tags::new(), QUOTAS)
         .await
         .unwrap()
 }
 
-async fn update(db: &Db, name: &str, new: &NewVersion) -> Result<VersionRow, DocumentError> {
+pub(super) async fn update(db: &Db, name: &str, new: &NewVersion) -> Result<VersionRow, DocumentError> {
     let latest = read::find(db, name, &number(Which::Latest)).await.unwrap()?;
     write::update(db, name, &latest.document_id, Which::Latest, new, QUOTAS)
         .await
@@ -371,7 +371,12 @@ async fn documents_are_found_by_each_filter() {
         };
         make("alpha-x", DocumentType::Command, targeted, &[("Env", "prod")]).await;
         let calendar = NewVersion {
-            draft: Draft::read("BEGIN".to_owned(), Format::Text, DocumentType::ChangeCalendar).unwrap(),
+            draft: Draft::read(
+                "BEGIN:VCALENDAR\nEND:VCALENDAR".to_owned(),
+                Format::Text,
+                DocumentType::ChangeCalendar,
+            )
+            .unwrap(),
             ..version("unused")
         };
         make(

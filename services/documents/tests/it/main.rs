@@ -1,5 +1,7 @@
 //! The service in this process, with a NATS server and a database of its own, asked by NATS and by gRPC.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 mod attachments;
 mod built_in;
 mod content;

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use muster_document::{Document, DocumentType, Format, Plan, Platform, Verdict, check_parameters, plan};
+use muster_document::{
+    Document, DocumentType, Format, Next, Outcome, Plan, Platform, RunStatus, Verdict, check_parameters, plan,
+};
 use muster_harness::Folder;
 
 fn document(name: &str) -> Document {
@@ -294,6 +296,19 @@ fn a_remote_script_runs_beside_what_was_fetched() {
         ("workingDirectory", "/usr"),
     ];
     assert_eq!(run("AWS-RunRemoteScript", &elsewhere, &[]), "runShellScript 0: /usr\n");
+}
+
+#[test]
+fn nothing_runs_when_nothing_was_fetched() {
+    for name in ["AWS-RunRemoteScript", "AWS-RunDocument", "AWS-RunInspecChecks"] {
+        let plan = planned(name, &[("sourceType", "S3")]);
+        assert_eq!(plan.steps()[0].action().name(), "aws:downloadContent", "{name}");
+        assert_eq!(
+            plan.next(&[(0, Outcome::Failed)]),
+            Next::End(RunStatus::Failed),
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -118,13 +118,11 @@ async fn each_type_and_format_is_judged_as_creation_would() {
         "InvalidDocumentSchemaVersion",
     )
     .await;
-    check(
-        "BEGIN:VCALENDAR",
-        DocumentType::ChangeCalendar,
-        DocumentFormat::Text,
-        "",
-    )
-    .await;
+    let calendar = "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n";
+    check(calendar, DocumentType::ChangeCalendar, DocumentFormat::Text, "").await;
+    let wrong = "InvalidDocumentContent";
+    check("\"x\"", DocumentType::ChangeCalendar, DocumentFormat::Json, wrong).await;
+    check("DTSTART:now", DocumentType::ChangeCalendar, DocumentFormat::Text, wrong).await;
     check(
         "a\0",
         DocumentType::ChangeCalendar,
