@@ -406,6 +406,41 @@ async fn a_deregistered_node_ends_its_pending_invocations() {
     cluster.verify(&id);
 }
 
+/// A document for another platform: refused for explicit ids, an invocation that says so for targets (2.2, check 8).
+#[tokio::test]
+async fn a_node_of_another_platform_is_refused_by_id_and_told_of_by_tag() {
+    let (cluster, mut api, node) = one_agent().await;
+    let content = r#"{"schemaVersion": "2.2", "description": "for Windows", "mainSteps": [
+        {"action": "aws:psModule", "name": "module", "inputs": {"runCommand": ["x"]}}]}"#;
+    let create = CreateDocumentRequest {
+        name: Some("WindowsOnly".to_owned()),
+        content: Some(content.to_owned()),
+        document_format: Some(DocumentFormat::Json.into()),
+        document_type: Some(muster_proto::documents::v1::DocumentType::Command.into()),
+        ..CreateDocumentRequest::default()
+    };
+    api.documents.create_document(create).await.unwrap();
+    let by_id = SendCommandRequest {
+        document_name: Some("WindowsOnly".to_owned()),
+        parameters: Default::default(),
+        ..Api::script(&[&node], &[])
+    };
+    let refused = api.send(by_id.clone()).await.unwrap_err();
+    assert!(refused.message().contains("does not support"), "{refused}");
+    let by_tag = SendCommandRequest {
+        instance_ids: Vec::new(),
+        targets: Api::script_for_tag("Role", "web", &[]).targets,
+        ..by_id
+    };
+    let id = api.start(by_tag).await;
+    let command = api.ended(&id).await;
+    assert_eq!(command.status(), CommandStatus::Failed);
+    let invocation = api.invocations(&id).await.remove(0);
+    assert_eq!(invocation.status_details.as_deref(), Some("InvalidPlatform"));
+    assert_eq!(command.error_count, Some(0), "it is not counted");
+    cluster.verify(&id);
+}
+
 /// Groups of resources are not kept by Muster: who asks for one is told so.
 #[tokio::test]
 async fn resource_groups_are_refused_with_their_name() {

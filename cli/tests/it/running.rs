@@ -106,6 +106,19 @@ async fn scripts_get_json_and_commands_can_be_looked_at_afterwards() {
         serde_json::from_str::<Value>(&again.stdout).unwrap()["Invocations"],
         value["Invocations"]
     );
+    let verified = world.muster(&["verify", id]).await;
+    assert_eq!(verified.code, 0, "{verified:?}");
+    for number in [1, 2, 3, 5, 8] {
+        assert!(
+            verified.stdout.contains(&format!("law {number}  holds")),
+            "{verified:?}"
+        );
+    }
+    let unknown = world.muster(&["verify", "00000000-0000-4000-8000-000000000000"]).await;
+    assert!(
+        unknown.complaint().starts_with("muster: InvalidCommandId: "),
+        "{unknown:?}"
+    );
     let called = world
         .muster(&["call", "ListCommands", &format!("{{\"CommandId\":\"{id}\"}}")])
         .await;
