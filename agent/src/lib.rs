@@ -13,6 +13,8 @@
 //! | `daemon` | the agent's one loop: connection, accepting work, runners, outbox |
 //! | `journal` | one log per run: what was accepted, what happened, what is confirmed |
 //! | `runner` | steps, scripts, output, timeouts, resume rules |
+//! | `doctor`, `report` | what is wrong with an agent, and what it says about itself |
+//! | `policy` | what the owner of the machine forbids |
 //! | `state`, `settings`, `facts` | the directory on disk, the configuration, what is known about the machine |
 //! | `os` | the only `unsafe` code |
 //!
@@ -20,9 +22,12 @@
 
 pub mod cli;
 pub mod daemon;
+mod doctor;
 pub mod facts;
 pub mod journal;
 mod os;
+pub mod policy;
+pub mod report;
 pub mod runner;
 pub mod settings;
 pub mod state;

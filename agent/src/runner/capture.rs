@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use super::excerpt::{Excerpt, Keep};
@@ -112,7 +113,7 @@ impl Capture {
             Some(file) => file,
             None => self
                 .file
-                .insert(File::options().create(true).append(true).open(&self.path)?),
+                .insert(File::options().create(true).append(true).mode(0o600).open(&self.path)?),
         };
         file.write_all(bytes)
     }

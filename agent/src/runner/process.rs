@@ -7,7 +7,7 @@
 //!
 //! Everything happens in one `poll` loop without threads.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -21,7 +21,9 @@ use rustix::process::{
 };
 
 use super::capture::Capture;
+use super::cgroup::Cgroup;
 use super::stop::{Stop, StopSignal};
+use crate::os::{self, Dress};
 
 /// How long pipes are drained after the main process has exited, at most.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -43,6 +45,10 @@ pub(crate) struct Launch {
     /// The whole environment; nothing is inherited.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) directory: PathBuf,
+    /// The user and the limits that it gets.
+    pub(crate) dress: Dress,
+    /// A control group of its own.
+    pub(crate) cgroup: Option<Cgroup>,
 }
 
 /// How long a step may take.
@@ -52,6 +58,8 @@ pub(crate) struct Patience {
     pub(crate) timeout: Duration,
     /// From SIGTERM until SIGKILL.
     pub(crate) grace: Duration,
+    /// Whether children that are left when the main process has exited are ended as well.
+    pub(crate) is_for_all: bool,
 }
 
 /// How the main process ended.
@@ -74,21 +82,31 @@ pub(crate) struct Process {
     exit: OwnedFd,
     streams: [Option<OwnedFd>; 2],
     started: Instant,
+    cgroup: Option<Cgroup>,
 }
 
 impl Process {
     /// Starts the process in a group of its own, with nothing on its standard input.
-    pub(crate) fn start(launch: &Launch) -> io::Result<Self> {
-        let mut child = Command::new(&launch.program)
+    pub(crate) fn start(mut launch: Launch) -> io::Result<Self> {
+        let mut command = Command::new(&launch.program);
+        command
             .args(&launch.arguments)
             .env_clear()
             .envs(launch.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(&launch.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        if launch.dress.identity.is_some() {
+            launch.dress.directory = Some(CString::new(launch.directory.into_os_string().into_encoded_bytes())?);
+        } else {
+            command.current_dir(&launch.directory);
+        }
+        if let Some(cgroup) = &launch.cgroup {
+            launch.dress.cgroup = Some(cgroup.door()?);
+        }
+        os::dress(&mut command, launch.dress);
+        let mut child = command.spawn()?;
         let group = Pid::from_child(&child);
         let exit = pidfd_open(group, PidfdFlags::empty())?;
         let streams = [
@@ -104,7 +122,14 @@ impl Process {
             exit,
             streams,
             started: Instant::now(),
+            cgroup: launch.cgroup,
         })
+    }
+
+    /// The directory of its control group, for whoever has to end it instead of us.
+    pub(crate) fn cgroup(&self) -> String {
+        let directory = self.cgroup.as_ref().and_then(|cgroup| cgroup.directory().to_str());
+        directory.unwrap_or_default().to_owned()
     }
 
     /// The process group's id.
@@ -125,6 +150,9 @@ impl Process {
         let mut moment = Some(MOMENT);
         let reason = loop {
             if let Some(status) = self.child.try_wait()? {
+                if patience.is_for_all {
+                    self.terminate(patience.grace, captures, &mut buffer)?;
+                }
                 self.drain_rest(captures, &mut buffer)?;
                 return Ok(End::of(status));
             }
@@ -150,11 +178,18 @@ impl Process {
     fn terminate(&mut self, grace: Duration, captures: &mut [Capture; 2], buffer: &mut [u8]) -> io::Result<()> {
         for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, VANISH)] {
             let _ = kill_process_group(self.group, signal);
+            if let Some(cgroup) = &self.cgroup {
+                cgroup.signal(signal);
+            }
             let until = Instant::now() + patience;
-            while Instant::now() < until {
+            loop {
                 let exited = self.child.try_wait()?.is_some();
-                if exited && !group_is_alive(self.group) {
+                let is_empty = self.cgroup.as_ref().is_none_or(Cgroup::is_empty);
+                if exited && !group_is_alive(self.group) && is_empty {
                     return Ok(());
+                }
+                if Instant::now() >= until {
+                    break;
                 }
                 self.poll_once(Some(LOOK), captures, buffer, None)?;
                 if exited {
@@ -232,7 +267,10 @@ impl End {
 
 /// Ends whatever is left of a group whose runner died, as far as it still belongs to that runner's session.
 /// Returns whether there was anything.
-pub(crate) fn kill_leftovers(group: u32, session: u32) -> bool {
+pub(crate) fn kill_leftovers(group: u32, session: u32, cgroup: &str) -> bool {
+    if let Some(cgroup) = Cgroup::at(cgroup) {
+        cgroup.end(VANISH);
+    }
     let members = members_of(group, session);
     let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) else {
         return false;

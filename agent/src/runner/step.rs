@@ -9,12 +9,15 @@ use muster_document::action::{Action, Language};
 use muster_document::{Outcome, PlannedPart, Platform};
 use serde_json::Value;
 
+use super::account::Account;
 use super::capture::Capture;
-use super::environment::{self, About, Account};
+use super::environment::{self, About};
 use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
+use super::guise::{self, Guise};
 use super::process::{End, Launch, Patience, Process};
 use super::script::{self, ScriptError};
 use super::stop::{Stop, StopSignal};
+use crate::policy::Policy;
 use crate::settings::Settings;
 
 /// The exit code of a process that we stopped, whatever signal ended it.
@@ -28,13 +31,19 @@ const ACTIONS: [&str; 2] = ["aws:runShellScript", "aws:runPowerShellScript"];
 /// What all steps of a run share.
 pub(crate) struct Workshop<'a> {
     pub(crate) settings: &'a Settings,
+    pub(crate) policy: &'a Policy,
+    /// The state directory.
+    pub(crate) root: &'a Path,
     /// The run's directory.
     pub(crate) directory: &'a Path,
+    /// The agent's own user.
     pub(crate) account: Account,
     pub(crate) about: About<'a>,
     /// Parameters that travel as variables.
     pub(crate) parameters: &'a BTreeMap<String, String>,
     pub(crate) platform: Platform,
+    /// Whether a step may boot the node; not within a document that another document runs.
+    pub(crate) may_reboot: bool,
 }
 
 /// What became of a step.
@@ -82,9 +91,9 @@ pub(crate) fn obstacle(action: &Action) -> Option<String> {
 
 /// What is to be told while a step goes on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Sign {
-    /// It has a process, whose group this is.
-    Process(u32),
+pub(crate) enum Sign<'a> {
+    /// It has a process, whose group and control group these are.
+    Process(u32, &'a str),
     /// It takes more than a moment.
     Lasting,
 }
@@ -100,13 +109,19 @@ struct PartEnd {
 
 impl Workshop<'_> {
     /// Runs the parts of a step, and tells what is to be told meanwhile.
-    pub(crate) fn perform(&self, parts: &[PlannedPart], stop: &mut StopSignal, tell: &mut dyn FnMut(Sign)) -> Finished {
+    pub(crate) fn perform(
+        &self,
+        parts: &[PlannedPart],
+        stop: &mut StopSignal,
+        tell: &mut dyn FnMut(Sign<'_>),
+    ) -> Finished {
         let mut ends: Vec<PartEnd> = Vec::with_capacity(parts.len());
         for part in parts {
             let end = self.perform_part(part, stop, tell);
             let is_stopped = end.stop.is_some();
+            let is_last = is_stopped || end.outcome == Outcome::SuccessAndReboot;
             ends.push(end);
-            if is_stopped {
+            if is_last {
                 break;
             }
         }
@@ -144,22 +159,28 @@ impl Workshop<'_> {
         }
     }
 
-    fn perform_part(&self, part: &PlannedPart, stop: &mut StopSignal, tell: &mut dyn FnMut(Sign)) -> PartEnd {
+    fn perform_part(&self, part: &PlannedPart, stop: &mut StopSignal, tell: &mut dyn FnMut(Sign<'_>)) -> PartEnd {
         let capture = |name: &str, limit| {
             Capture::new(
                 self.file(part, name),
-                self.settings.output_bytes,
+                self.settings.output_cap(),
                 limit,
                 self.settings.keep,
             )
         };
         let mut captures = [capture("stdout", STDOUT_LIMIT), capture("stderr", STDERR_LIMIT)];
         let mut trace = part.notes().to_vec();
+        if self.seconds_for(part) < part.timeout_seconds() {
+            trace.push(format!(
+                "this node lowered the timeout to {} seconds",
+                self.seconds_for(part)
+            ));
+        }
         let kills_before = out_of_memory_kills();
         let end = self
             .launch(part)
             .map_err(|error| error.to_string())
-            .and_then(|launch| self.run(&launch, part, &mut captures, stop, tell));
+            .and_then(|launch| self.run(launch, part, &mut captures, stop, tell));
         let (outcome, code) = match &end {
             Ok(End::Exited(code)) => (self.outcome_of_code(*code, &mut trace), *code),
             Ok(End::Killed(signal)) => (Outcome::Failed, 128 + signal),
@@ -174,13 +195,14 @@ impl Workshop<'_> {
         };
         let words = match end {
             Ok(End::Exited(0)) => None,
+            Ok(End::Exited(_)) if outcome == Outcome::SuccessAndReboot => None,
             Ok(End::Exited(code)) if outcome == Outcome::Success || outcome == Outcome::SuccessAndExit => {
                 trace.push(format!("exit status {code}: the remaining steps are skipped"));
                 None
             }
             Ok(End::Exited(code)) => Some(format!("exit status {code}")),
             Ok(End::Killed(signal)) => Some(killed_by(signal, out_of_memory_kills() > kills_before)),
-            Ok(End::TimedOut) => Some(format!("timed out after {} seconds", part.timeout_seconds())),
+            Ok(End::TimedOut) => Some(format!("timed out after {} seconds", self.seconds_for(part))),
             Ok(End::Stopped(Stop::Cancelled)) => Some("cancelled".to_owned()),
             Ok(End::Stopped(Stop::Shutdown)) => Some("interrupted: the runner was asked to end".to_owned()),
             Err(error) => Some(error),
@@ -220,12 +242,19 @@ impl Workshop<'_> {
 
     fn outcome_of_code(&self, code: i32, trace: &mut Vec<String>) -> Outcome {
         match Outcome::of_exit_code(code, self.platform) {
-            Outcome::SuccessAndReboot => {
-                trace.push(format!("exit status {code}: reboot requests are not supported yet"));
+            Outcome::SuccessAndReboot if !self.may_reboot => {
+                trace.push(format!(
+                    "exit status {code}: a document within a document cannot boot the node"
+                ));
                 Outcome::Failed
             }
             outcome => outcome,
         }
+    }
+
+    /// How many seconds a part may run.
+    fn seconds_for(&self, part: &PlannedPart) -> u64 {
+        guise::seconds_for(part, self.settings, self.policy)
     }
 
     fn launch(&self, part: &PlannedPart) -> Result<Launch, ScriptError> {
@@ -235,14 +264,20 @@ impl Workshop<'_> {
             Language::Sh => "sh",
             Language::PowerShell => "ps1",
         };
-        let file = self.file(part, ending);
+        let run = self.directory.file_name().unwrap_or_default().to_string_lossy();
+        let group = format!("{run}.{}", part.directory().replace('/', "."));
+        let guise = Guise::of(part, &group, self.settings, self.policy, &self.account)?;
+        let file = guise
+            .script_file(self.file(part, ending), self.root)
+            .map_err(ScriptError::Write)?;
         script::write(&file, &text)?;
+        guise.hand_over(&file).map_err(ScriptError::Write)?;
         let wanted = part.text("shell");
         let interpreter = script::interpreter(language, wanted.as_deref(), &self.settings.default_shell, &text)?;
         let downloads = self.directory.join("downloads");
         let working_directory =
             script::working_directory(part.text("workingDirectory").as_deref(), &downloads, || {
-                self.account.directory()
+                guise.account.directory()
             })?;
         let parameters: Vec<(String, String)> = self
             .parameters
@@ -255,29 +290,33 @@ impl Workshop<'_> {
             program: interpreter.program,
             arguments,
             environment: environment::compose(
-                &self.account,
+                &guise.account,
                 &self.settings.environment,
                 &variables(part.inputs().get("environment")),
                 &self.about,
                 &parameters,
             ),
             directory: working_directory,
+            dress: guise.dress,
+            cgroup: guise.cgroup,
         })
     }
 
     fn run(
         &self,
-        launch: &Launch,
+        launch: Launch,
         part: &PlannedPart,
         captures: &mut [Capture; 2],
         stop: &mut StopSignal,
-        tell: &mut dyn FnMut(Sign),
+        tell: &mut dyn FnMut(Sign<'_>),
     ) -> Result<End, String> {
-        let process = Process::start(launch).map_err(|error| format!("cannot start {:?}: {error}", launch.program))?;
-        tell(Sign::Process(process.group()));
+        let program = launch.program.clone();
+        let process = Process::start(launch).map_err(|error| format!("cannot start {program:?}: {error}"))?;
+        tell(Sign::Process(process.group(), &process.cgroup()));
         let patience = Patience {
-            timeout: Duration::from_secs(part.timeout_seconds()),
+            timeout: Duration::from_secs(self.seconds_for(part)),
             grace: Duration::from_secs(self.settings.grace_seconds),
+            is_for_all: guise::ends_orphans(part, self.settings),
         };
         process
             .wait(patience, captures, stop, &mut || tell(Sign::Lasting))

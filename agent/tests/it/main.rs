@@ -6,11 +6,19 @@
 
 mod agent_process;
 mod cancelling;
+mod clocks;
+mod configuration;
 mod coordinator;
 mod crashes;
+mod disk;
 mod documents;
+mod inspection;
 mod network;
+mod policies;
+mod reboots;
+mod refusals;
 mod scripts;
+mod users;
 mod work;
 
 use muster_harness::NatsServer;
@@ -32,9 +40,13 @@ impl Scene {
     }
 
     async fn with_settings(settings: &str) -> Self {
+        Self::with_environment(settings, &[]).await
+    }
+
+    async fn with_environment(settings: &str, environment: &[(&str, &str)]) -> Self {
         let nats = NatsServer::start().await;
         let coordinator = Coordinator::start(&nats).await;
-        let agent = AgentProcess::start(&nats.url(), settings);
+        let agent = AgentProcess::start_in(&nats.url(), settings, environment);
         coordinator.pulled().await;
         Self {
             agent,

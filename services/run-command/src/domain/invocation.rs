@@ -66,6 +66,10 @@ impl Invocation {
                     }
                     change.put(Plugin::ended(step));
                 }
+                Some(Fact::RebootRequested(reboot)) if !late => {
+                    let name = reboot.step.as_ref().map_or("", |step| &step.name);
+                    self.note(&format!("{name}: the node restarts and then runs this step again"));
+                }
                 Some(Fact::RunResult(result)) => run = Some(result),
                 _ => {}
             }

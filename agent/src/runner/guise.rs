@@ -1,0 +1,133 @@
+//! As whom and within which bounds a script runs: user, resource limits, control group, time (agent.md B4, B10).
+//!
+//! A script of another user lies in a directory of its own that belongs to that user. What we write ourselves stays in
+//! the run's directory, where only we can make files: otherwise a script could put a link where we are about to write.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use muster_document::PlannedPart;
+use rustix::process::{Resource, Rlimit};
+
+use super::account::{self, Account, AccountError};
+use super::cgroup::{self, Cgroup};
+use crate::os::Dress;
+use crate::policy::Policy;
+use crate::settings::{Limits, Settings};
+
+/// What a script is started with.
+#[derive(Debug)]
+pub(crate) struct Guise {
+    pub(crate) account: Account,
+    pub(crate) dress: Dress,
+    pub(crate) cgroup: Option<Cgroup>,
+}
+
+impl Guise {
+    /// Decides for one part of a step; `name` names its control group, `me` is the agent's own user.
+    pub(crate) fn of(
+        part: &PlannedPart,
+        name: &str,
+        settings: &Settings,
+        policy: &Policy,
+        me: &Account,
+    ) -> Result<Self, AccountError> {
+        let account = account::choose(part.text("runAs").as_deref(), settings, policy, me)?;
+        // A group that cannot be made is no reason not to run: the process group does almost as well.
+        let cgroup = cgroup::place(settings).and_then(|place| Cgroup::make(&place, name).ok());
+        let dress = Dress {
+            identity: account.identity(),
+            limits: limits(&settings.limits),
+            ..Dress::default()
+        };
+        Ok(Self { account, dress, cgroup })
+    }
+
+    /// Where the script goes: to `plain` if it is ours, otherwise to a directory that is its user's, and which that
+    /// user can reach.
+    pub(crate) fn script_file(&self, plain: PathBuf, state: &Path) -> io::Result<PathBuf> {
+        if self.dress.identity.is_none() {
+            return Ok(plain);
+        }
+        let directory = plain.with_extension("d");
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        // To pass is not to look: names cannot be listed, and our own files are ours alone.
+        for above in directory.ancestors().skip(1) {
+            fs::set_permissions(above, Permissions::from_mode(0o711))?;
+            if above == state {
+                break;
+            }
+        }
+        self.account.own(&directory)?;
+        let ending = plain.extension().unwrap_or_default();
+        Ok(directory.join("script").with_extension(ending))
+    }
+
+    /// Makes the written script its user's.
+    pub(crate) fn hand_over(&self, script: &Path) -> io::Result<()> {
+        match self.dress.identity {
+            Some(_) => self.account.own(script),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether background children are ended with the script.
+pub(crate) fn ends_orphans(part: &PlannedPart, settings: &Settings) -> bool {
+    match part.text("killOrphans").as_deref() {
+        Some("true") => true,
+        Some("false") => false,
+        _ => settings.kill_orphans,
+    }
+}
+
+/// How many seconds a part may run on this node.
+pub(crate) fn seconds_for(part: &PlannedPart, settings: &Settings, policy: &Policy) -> u64 {
+    let most = policy
+        .max_timeout_seconds
+        .unwrap_or(u64::MAX)
+        .min(settings.max_timeout_seconds);
+    part.timeout_seconds().min(most)
+}
+
+fn limits(limits: &Limits) -> Vec<(Resource, Rlimit)> {
+    let all = [
+        (Resource::Nofile, limits.open_files),
+        (Resource::Nproc, limits.processes),
+        (Resource::Fsize, limits.file_bytes),
+        (Resource::As, limits.memory_bytes),
+        (Resource::Core, limits.core_bytes),
+        (Resource::Cpu, limits.cpu_seconds),
+    ];
+    let set = |(resource, limit): (Resource, Option<u64>)| {
+        let limit = Some(limit?);
+        Some((
+            resource,
+            Rlimit {
+                current: limit,
+                maximum: limit,
+            },
+        ))
+    };
+    all.into_iter().filter_map(set).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_limits_that_were_set_are_set() {
+        assert!(limits(&Limits::default()).is_empty());
+        let some = Limits {
+            processes: Some(7),
+            core_bytes: Some(0),
+            ..Limits::default()
+        };
+        let set = limits(&some);
+        assert_eq!(set.len(), 2);
+        assert_eq!(set[0].1.maximum, Some(7));
+    }
+}
