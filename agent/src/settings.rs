@@ -340,7 +340,7 @@ mod tests {
             ("grace_seconds = 301", "grace_seconds"),
             ("max_timeout_seconds = 4", "max_timeout_seconds"),
             ("reboot_command = []", "reboot_command"),
-            ("log = \"info,=\"", "log"),
+            ("log = \"info=loud\"", "log"),
         ] {
             assert!(
                 matches!(load(text), Err(SettingsError::Bounds { key: found, .. }) if found == key),

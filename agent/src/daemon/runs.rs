@@ -143,6 +143,7 @@ impl Agent {
     fn watch(&mut self, run: RunId, runner: RunnerProcess) {
         if let Some(known) = self.runs.get_mut(&run) {
             known.phase = Phase::Running(Some(runner.clone()));
+            self.report.wish(Instant::now());
             self.tasks
                 .push(Box::pin(async move { Event::RunnerEnded(run, runner.ended().await) }));
         }
@@ -203,10 +204,12 @@ impl Agent {
             let written = history.step_results().map(|step| step.stdout_bytes + step.stderr_bytes);
             let bytes = written.fold(0, u64::saturating_add);
             self.upkeep.ended(bytes, Instant::now());
+            self.report.wish(Instant::now());
         }
         if history.awaits_reboot(&self.boot_id) && matches!(known.phase, Phase::Running(None)) {
             known.phase = Phase::Rebooting;
             tracing::info!(run = %run, "waits for a reboot");
+            self.report.wish(Instant::now());
         }
         if history.last_sequence() > known.confirmed {
             self.outbox.post(known.age, run, Instant::now());

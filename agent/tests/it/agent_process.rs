@@ -87,13 +87,14 @@ impl AgentProcess {
     }
 
     /// What the program says to a question about this agent's state directory, and whether it succeeded.
-    pub(crate) fn ask(&self, arguments: &[&str]) -> (bool, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_muster-agent"))
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> (bool, String) {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_muster-agent"))
             .args(arguments)
             .arg("--state-dir")
             .arg(self.folder.join("state"))
             .stdin(Stdio::null())
             .output()
+            .await
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.success(), text)

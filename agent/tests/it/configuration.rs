@@ -48,11 +48,11 @@ async fn an_agent_that_starts_with_a_bad_file_goes_on_with_the_last_good_one() {
     scene.launch_again().await;
     assert_eq!(says(&scene, "AWS_SSM_REGION_NAME").await, "good");
     until("the status says so", async || {
-        let (_, status) = scene.agent.ask(&["status"]);
+        let (_, status) = scene.agent.ask(&["status"]).await;
         if status.contains("regoin") { Ok(()) } else { Err(status) }
     })
     .await;
     let config = scene.agent.config().display().to_string();
-    let (is_well, lines) = scene.agent.ask(&["doctor", "--config", &config]);
+    let (is_well, lines) = scene.agent.ask(&["doctor", "--config", &config]).await;
     assert!(!is_well && lines.contains("FAIL  configuration"), "{lines}");
 }

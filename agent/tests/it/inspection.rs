@@ -14,7 +14,7 @@ async fn a_well_agent_is_told_line_by_line() {
     scene.coordinator.end(run).await;
     let node = scene.coordinator.node.to_string();
     until("the status is complete", async || {
-        let (is_well, text) = scene.agent.ask(&["status"]);
+        let (is_well, text) = scene.agent.ask(&["status"]).await;
         let parts = [
             node.as_str(),
             "running (pid",
@@ -31,15 +31,15 @@ async fn a_well_agent_is_told_line_by_line() {
     })
     .await;
     let id = run.to_string();
-    let (_, runs) = scene.agent.ask(&["runs"]);
+    let (_, runs) = scene.agent.ask(&["runs"]).await;
     assert!(
         runs.contains(&id) && runs.contains("Success") && runs.contains("Test"),
         "{runs}"
     );
-    let (_, logs) = scene.agent.ask(&["logs", &id]);
+    let (_, logs) = scene.agent.ask(&["logs", &id]).await;
     assert!(logs.contains("out\n-- stderr\nerr\n"), "{logs}");
 
-    let (is_well, lines) = scene.agent.ask(&["doctor"]);
+    let (is_well, lines) = scene.agent.ask(&["doctor"]).await;
     assert!(is_well, "{lines}");
     for (line, word) in lines.lines().zip([
         "ok    configuration",
@@ -61,7 +61,7 @@ async fn a_well_agent_is_told_line_by_line() {
 
     scene.agent.kill();
     scene.nats.kill();
-    let (is_well, lines) = scene.agent.ask(&["doctor"]);
+    let (is_well, lines) = scene.agent.ask(&["doctor"]).await;
     assert!(!is_well, "{lines}");
     assert!(
         lines.contains("FAIL  agent          not running; fix: systemctl start muster-agent"),
@@ -69,7 +69,7 @@ async fn a_well_agent_is_told_line_by_line() {
     );
     let tcp = lines.lines().find(|line| line.starts_with("FAIL  tcp")).unwrap();
     assert!(tcp.contains("; fix: start the server"), "{tcp}");
-    let (is_well, status) = scene.agent.ask(&["status"]);
+    let (is_well, status) = scene.agent.ask(&["status"]).await;
     assert!(is_well && status.contains("not running"), "{status}");
 }
 

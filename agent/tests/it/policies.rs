@@ -78,12 +78,12 @@ async fn a_policy_that_is_not_understood_is_said_aloud() {
     std::fs::write(&policy, "forbid =").unwrap();
     let scene = Scene::with_settings(&format!("policy_file = {policy:?}")).await;
     muster_harness::until("the log and the status say so", async || {
-        let (log, (_, status)) = (scene.agent.log(), scene.agent.ask(&["status"]));
+        let (log, (_, status)) = (scene.agent.log(), scene.agent.ask(&["status"]).await);
         let is_said = log.contains("nothing runs on this node until its policy is understood")
             && status.contains("is not understood");
         if is_said { Ok(()) } else { Err(status) }
     })
     .await;
-    let (is_well, lines) = scene.agent.ask(&["doctor"]);
+    let (is_well, lines) = scene.agent.ask(&["doctor"]).await;
     assert!(!is_well && lines.contains("FAIL  policy"), "{lines}");
 }

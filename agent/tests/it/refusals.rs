@@ -14,14 +14,14 @@ async fn a_node_that_was_deregistered_goes_on_quietly_and_comes_back() {
     scene.coordinator.set_strange(true);
     scene.launch_again().await;
     let said = until("the agent says so", async || {
-        let (log, (_, status)) = (scene.agent.log(), scene.agent.ask(&["status"]));
+        let (log, (_, status)) = (scene.agent.log(), scene.agent.ask(&["status"]).await);
         let is_said = log.contains("this node is not registered any more; asking again every 5 minutes")
             && status.contains("the service does not know this node");
         if is_said { Ok(log) } else { Err(status) }
     })
     .await;
     assert_eq!(said.matches("this node is not registered any more").count(), 1);
-    let (is_well, lines) = scene.agent.ask(&["doctor"]);
+    let (is_well, lines) = scene.agent.ask(&["doctor"]).await;
     assert!(!is_well && lines.contains("FAIL  registration"), "{lines}");
     assert!(is_alive(pid(scene.agent.pid())));
 
@@ -35,7 +35,7 @@ async fn a_node_that_was_deregistered_goes_on_quietly_and_comes_back() {
         .await
         .unwrap();
     until("the status is clean", async || {
-        let (_, status) = scene.agent.ask(&["status"]);
+        let (_, status) = scene.agent.ask(&["status"]).await;
         if status.contains("refused") {
             Err(status)
         } else {
@@ -87,7 +87,7 @@ async fn a_server_that_refuses_us_is_asked_every_five_minutes() {
     })
     .await;
     assert!(is_alive(pid(agent.pid())));
-    let (_, lines) = agent.ask(&["doctor", "--server", &address]);
+    let (_, lines) = agent.ask(&["doctor", "--server", &address]).await;
     assert!(lines.contains("FAIL  credentials"), "{lines}");
     drop(agent);
     locked.kill().unwrap();
