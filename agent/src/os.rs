@@ -123,7 +123,7 @@ impl Dress {
             rustix::io::write(door, b"0")?;
         }
         for (resource, limit) in &self.limits {
-            rustix::process::setrlimit(*resource, limit.clone())?;
+            rustix::process::setrlimit(*resource, *limit)?;
         }
         if let Some(identity) = &self.identity {
             rustix::thread::set_thread_groups(&identity.groups)?;

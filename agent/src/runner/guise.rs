@@ -65,6 +65,15 @@ impl Guise {
         Ok(directory.join("script").with_extension(ending))
     }
 
+    /// Lets the script's user read what was downloaded for the run. All of it is ours, so that nobody can put
+    /// something else in its place meanwhile; links are left alone.
+    pub(crate) fn show(&self, downloads: &Path) -> io::Result<()> {
+        match self.dress.identity {
+            Some(_) if downloads.is_dir() => show(downloads),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes the written script its user's.
     pub(crate) fn hand_over(&self, script: &Path) -> io::Result<()> {
         match self.dress.identity {
@@ -72,6 +81,28 @@ impl Guise {
             None => Ok(()),
         }
     }
+}
+
+fn show(path: &Path) -> io::Result<()> {
+    let about = fs::symlink_metadata(path)?;
+    if about.is_symlink() {
+        return Ok(());
+    }
+    let mode = about.permissions().mode();
+    let more = if about.is_dir() || mode & 0o100 != 0 {
+        0o055
+    } else {
+        0o044
+    };
+    if mode & more != more {
+        fs::set_permissions(path, Permissions::from_mode(mode | more))?;
+    }
+    if about.is_dir() {
+        for entry in fs::read_dir(path)? {
+            show(&entry?.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether background children are ended with the script.

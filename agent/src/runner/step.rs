@@ -279,6 +279,7 @@ impl Workshop<'_> {
             script::working_directory(part.text("workingDirectory").as_deref(), &downloads, || {
                 guise.account.directory()
             })?;
+        guise.show(&downloads).map_err(ScriptError::MakeDirectory)?;
         let parameters: Vec<(String, String)> = self
             .parameters
             .iter()

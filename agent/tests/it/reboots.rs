@@ -84,7 +84,11 @@ async fn a_step_that_asks_for_a_reboot_runs_again_after_it_and_the_steps_before_
     // An agent that comes back without a boot boots nothing and repeats nothing by itself.
     until("the status tells it", async || {
         let (_, status) = scene.agent.ask(&["status"]).await;
-        if status.contains("waiting for a reboot") { Ok(()) } else { Err(status) }
+        if status.contains("waiting for a reboot") {
+            Ok(())
+        } else {
+            Err(status)
+        }
     })
     .await;
     scene.agent.kill();

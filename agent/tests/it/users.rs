@@ -47,6 +47,9 @@ async fn a_script_runs_as_the_user_it_names_and_owns_nothing_of_ours() {
     assert_eq!(lines[5..7], ["nobody 700", "nobody 700"]);
     assert_eq!(lines[7], "0", "the environment of its runner is closed to it");
     assert!(ended.step().stdout_bytes > 0);
+    let below = json!({"runCommand": ["pwd", "ls"], "runAs": "nobody", "workingDirectory": "."});
+    let below = outcome_of(&scene, below).await;
+    assert!(below.step().stdout.ends_with("/downloads\n"), "{:?}", below.step());
     let default = outcome_of(&scene, json!({"runCommand": ["id -un"]})).await;
     assert_eq!(default.step().stdout, "root\n");
 
