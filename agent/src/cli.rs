@@ -27,6 +27,8 @@ use crate::state::StateDir;
 
 /// Bad usage or settings.
 const USAGE: u8 = 64;
+/// Outputs are left that could not be stored yet.
+const LEFT: u8 = 75;
 
 /// Runs work that Muster sends to this machine.
 #[derive(Debug, Parser)]
@@ -58,6 +60,12 @@ enum Verb {
         /// As JSON, with the protocol's capabilities.
         #[arg(long)]
         json: bool,
+    },
+    /// Store outputs that could not be stored when their step ended; for the agent itself.
+    #[command(hide = true)]
+    Uploads {
+        /// The state directory.
+        state: PathBuf,
     },
     /// Carry one run to its end; for the agent itself.
     #[command(hide = true)]
@@ -142,6 +150,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand
     let outcome = match cli.verb {
         Verb::Run(arguments) => run_daemon(arguments, runner),
         Verb::Runner { state, run } => return run_runner(&state, run),
+        Verb::Uploads { state } => match runner::store_leftovers(&state) {
+            Ok(true) => Ok(()),
+            // Not an error: the agent starts this again.
+            Ok(false) => return ExitCode::from(LEFT),
+            Err(error) => Err(error.into()),
+        },
         Verb::Version { json } => version(json),
         Verb::Doctor(arguments) => return doctor(arguments),
         Verb::Status(state) => inspect::status(&StateDir::at(&state.state_dir)),

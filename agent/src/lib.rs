@@ -16,15 +16,19 @@
 //! | `doctor`, `report` | what is wrong with an agent, and what it says about itself |
 //! | `policy` | what the owner of the machine forbids |
 //! | `state`, `settings`, `facts` | the directory on disk, the configuration, what is known about the machine |
+//! | `objects` | where complete outputs go and downloads may come from |
+//! | `courier` | how a runner asks a service through the agent |
 //! | `os` | the only `unsafe` code |
 //!
 //! Limits: Linux first; a work item and a reply fit one message of 1 MiB; at most 50 runs at a time.
 
 pub mod cli;
+mod courier;
 pub mod daemon;
 mod doctor;
 pub mod facts;
 pub mod journal;
+pub mod objects;
 mod os;
 pub mod policy;
 pub mod report;

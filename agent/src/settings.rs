@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::objects::Objects;
 use crate::runner::Keep;
 
 /// What the owner of a machine can set.
@@ -67,6 +68,12 @@ pub struct Settings {
     pub cgroup: Option<PathBuf>,
     /// The owner's policy; see `policy`.
     pub policy_file: PathBuf,
+    /// Longest download, in bytes; at least 1 MiB.
+    pub download_bytes: u64,
+    /// Where repositories of the source type `GitHub` are.
+    pub github_url: String,
+    /// Where complete outputs go, and where downloads of the source type `S3` come from.
+    pub objects: Objects,
     /// Tags of the node, used when it registers.
     pub tags: BTreeMap<String, String>,
     /// Variables for every script.
@@ -178,6 +185,9 @@ impl Default for Settings {
             tags: BTreeMap::new(),
             environment: BTreeMap::new(),
             limits: Limits::default(),
+            download_bytes: 512 * 1024 * 1024,
+            github_url: "https://github.com".to_owned(),
+            objects: Objects::default(),
         }
     }
 }
@@ -282,6 +292,19 @@ impl Settings {
                 "log",
                 self.log.parse::<tracing_subscriber::filter::Targets>().is_ok(),
                 "a level, or targets with levels",
+            ),
+            ("download_bytes", self.download_bytes >= 1024 * 1024, "at least 1048576"),
+            (
+                "github_url",
+                ["https://", "http://", "file:///"]
+                    .iter()
+                    .any(|start| self.github_url.starts_with(start)),
+                "a URL of https, http or file",
+            ),
+            (
+                "objects.url",
+                self.objects.is_known(),
+                "empty, or start with file:///, http:// or https://",
             ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {

@@ -6,6 +6,9 @@
 //! settings.toml       the last configuration that was good; runners read it
 //! status.json         what the running agent says about itself
 //! notify.sock         where runners say that there is news
+//! courier.sock        where runners ask what only a service can answer
+//! uploads/…           outputs that are still to be stored, one note each
+//! objects/…           the object store, unless another one is configured
 //! journal/…           see `journal`
 //! runs/<run>/…        scripts, outputs and downloads of a run; may be removed as a whole once the run is done
 //! ```
@@ -59,10 +62,7 @@ impl StateDir {
     /// # Errors
     /// What the file system says.
     pub fn prepare(&self) -> io::Result<()> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(self.root.join("runs"))?;
+        make_private_directory(&self.runs())?;
         self.journal.prepare()
     }
 
@@ -108,10 +108,39 @@ impl StateDir {
         self.root.join("runs")
     }
 
+    /// The directory of notes on outputs that are still to be stored. It may not exist.
+    #[must_use]
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
+    /// Those notes.
+    pub(crate) fn pending_uploads(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(self.uploads()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut notes = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "json") {
+                notes.push(path);
+            }
+        }
+        Ok(notes)
+    }
+
     /// Where runners say that there is news.
     #[must_use]
     pub fn notify_socket(&self) -> PathBuf {
         self.root.join("notify.sock")
+    }
+
+    /// Where runners ask what only a service can answer.
+    #[must_use]
+    pub fn courier_socket(&self) -> PathBuf {
+        self.root.join("courier.sock")
     }
 
     /// Who this machine is; made up at the first call.
@@ -201,6 +230,11 @@ impl StateDir {
         fs::rename(&draft, &path)?;
         File::open(&self.root)?.sync_all()
     }
+}
+
+/// Makes a directory and those above it, for the owner only.
+pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(test)]

@@ -10,10 +10,13 @@ use futures::stream::{FuturesUnordered, SelectAll};
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::{HelloResult, PullResult, ReplyResult};
 use muster_wire::subject;
+use tokio::net::UnixStream;
 
 use super::Loaded;
+use super::backoff::UPLOADS;
 use super::bus::{CallError, Link};
 use super::desk::Desk;
+use super::errand::Errand;
 use super::outbox::Outbox;
 use super::queue::Queue;
 use super::reboot::Reboot;
@@ -40,6 +43,8 @@ pub(crate) enum Event {
     Doorbell,
     /// A runner says that there is news of the run it names.
     News(Vec<u8>),
+    /// A runner asks something of a service.
+    Asked(UnixStream),
     /// New runs are in the journal, or could not be written.
     Journaled(Vec<RunId>, io::Result<()>),
     /// A runner process ended, with this exit code if it was our child.
@@ -56,6 +61,8 @@ pub(crate) enum Event {
     Subscribed(Vec<Subscriber>),
     /// The command that boots the machine ended.
     RebootAsked(Result<(), String>),
+    /// The process that stores outputs ended, and whether it left nothing.
+    UploadsEnded(bool),
     /// The disk was looked at.
     UpkeepDone(Option<Box<Findings>>),
     /// The configuration was read again.
@@ -111,6 +118,7 @@ pub(crate) struct Agent {
     pub(super) reboot: Reboot,
     /// Why the last attempt to boot did not help.
     pub(super) reboot_failure: String,
+    pub(super) uploads: Errand,
     /// Side effects on their way.
     pub(crate) tasks: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     /// What is said to this node.
@@ -145,6 +153,7 @@ impl Agent {
             talk: Talk::new(),
             reboot: Reboot::default(),
             reboot_failure: String::new(),
+            uploads: Errand::new(UPLOADS),
             tasks: FuturesUnordered::new(),
             inbox: SelectAll::new(),
             doorbells: SelectAll::new(),
@@ -172,11 +181,15 @@ impl Agent {
             Event::Doorbell => self.talk.doorbell(Instant::now(), rand::random()),
             Event::News(name) => {
                 if let Some(run) = std::str::from_utf8(&name).ok().and_then(|name| name.parse().ok()) {
-                    self.look_at(run);
+                    self.heard_of(run);
                 }
             }
+            Event::Asked(stream) => self.carry(stream),
             Event::Journaled(runs, outcome) => self.journaled(&runs, outcome),
-            Event::RunnerEnded(run, code) => self.runner_ended(run, code),
+            Event::RunnerEnded(run, code) => {
+                self.runner_ended(run, code);
+                self.look_for_new_uploads();
+            }
             Event::RunnerDue(run) => self.find_or_start_runner(run),
             Event::Replied(run, connection, answer) => self.replied(run, connection, answer),
             Event::Greeted(asked, answer) => self.greeted(asked, answer),
@@ -189,6 +202,7 @@ impl Agent {
             }
             Event::Subscribed(doorbells) => self.doorbells.extend(doorbells),
             Event::RebootAsked(outcome) => self.reboot_asked(outcome),
+            Event::UploadsEnded(is_done) => self.uploads_ended(is_done),
             Event::UpkeepDone(findings) => self.disk_looked_at(findings.map(|findings| *findings)),
             Event::Settings(loaded) => self.reconfigure(*loaded),
             Event::Stop => self.stop(),
@@ -208,6 +222,7 @@ impl Agent {
         }
         self.start_what_may();
         self.reboot_if_due(now);
+        self.store_if_due(now);
         if self.is_connected {
             self.talk_if_due(now);
         }
@@ -230,8 +245,9 @@ impl Agent {
             None if self.is_connected => self.own_due().min(self.talk.due()),
             None => self.own_due(),
         };
-        let reboot = self.reboot.due(self.reboot_patience());
-        replies.into_iter().chain(reboot).fold(other, Instant::min)
+        let own = [self.reboot.due(self.reboot_patience()), self.uploads.due()];
+        let own = own.into_iter().flatten().filter(|_| self.stop_by.is_none());
+        replies.into_iter().chain(own).fold(other, Instant::min)
     }
 
     /// Whether the end was asked for.

@@ -16,6 +16,8 @@ pub(crate) const CONNECTION: Backoff = Backoff::new(Duration::from_millis(500), 
 pub(crate) const REPLY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 /// For a runner that cannot be started or dies without a result.
 pub(crate) const RUNNER: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
+/// For outputs that the object store does not take.
+pub(crate) const UPLOADS: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(900));
 
 impl Backoff {
     const fn new(first: Duration, longest: Duration) -> Self {

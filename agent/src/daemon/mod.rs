@@ -10,9 +10,11 @@
 //! | `work` | accepting, cancelling, the journal |
 //! | `runs` | runner processes |
 //! | `replies` | the outbox's requests |
+//! | `carry` | what runners ask the services |
 //! | `talk` | hello, pull, heartbeat, doorbells |
 //! | `reboot` | booting the machine for a script |
 //! | `desk` | what the agent writes down about itself |
+//! | `uploads` | outputs that are still to be stored |
 //! | `upkeep`, `tidying` | when the disk is looked at; what is removed |
 //! | `bus`, `runners`, `nursery` | the connection; processes |
 
@@ -20,6 +22,7 @@ mod admission;
 mod agent;
 mod backoff;
 mod bus;
+mod carry;
 mod desk;
 mod errand;
 mod nursery;
@@ -33,6 +36,7 @@ mod runs;
 mod talk;
 mod tidying;
 mod upkeep;
+mod uploads;
 mod work;
 
 use std::collections::BTreeMap;
@@ -40,7 +44,7 @@ use std::io;
 use std::path::PathBuf;
 
 use futures::StreamExt;
-use tokio::net::UnixDatagram;
+use tokio::net::{UnixDatagram, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::filter::Targets;
@@ -154,6 +158,8 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
     // Runners of a former agent may have lost their socket; they find the new one by its path.
     let _ = std::fs::remove_file(state.notify_socket());
     let notify = UnixDatagram::bind(state.notify_socket()).map_err(refused("a socket"))?;
+    let _ = std::fs::remove_file(state.courier_socket());
+    let courier = UnixListener::bind(state.courier_socket()).map_err(refused("a socket"))?;
 
     let mut identity = state.identity().map_err(unusable)?;
     let node = match &identity.node {
@@ -180,6 +186,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
         Starter::new(nursery, options.runner.clone(), &options.state),
     );
     agent.open_journal().map_err(unusable)?;
+    agent.look_for_uploads(std::time::Duration::ZERO);
     agent.subscribe().await;
 
     let mut datagram = [0; 64];
@@ -196,6 +203,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
             Some(event) = agent.tasks.next(), if !agent.tasks.is_empty() => event,
             Some(message) = agent.inbox.next(), if !agent.inbox.is_empty() => Event::Message(message),
             Some(_) = agent.doorbells.next(), if !agent.doorbells.is_empty() => Event::Doorbell,
+            Ok((stream, _)) = courier.accept() => Event::Asked(stream),
             Ok(length) = notify.recv(&mut datagram) => Event::News(datagram[..length].to_vec()),
             Some(()) = hangup.recv() => Event::Settings(Box::new(load_settings(&state, &options))),
             () = tokio::time::sleep_until(next_due.into()) => Event::Tick,

@@ -78,6 +78,19 @@ impl Starter {
         let process = pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK)?;
         RunnerProcess::hold(process).map(Some)
     }
+
+    /// Starts the process that stores outputs which were left behind.
+    pub(crate) fn start_uploads(&self) -> io::Result<RunnerProcess> {
+        let child = Command::new(&self.command.program)
+            .arg("uploads")
+            .arg(&self.root)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        RunnerProcess::hold(pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK)?)
+    }
 }
 
 /// A live runner process.

@@ -182,6 +182,17 @@ impl Agent {
         }));
     }
 
+    /// There is news of a run; of one that was filed away it is the late fate of its outputs.
+    pub(super) fn heard_of(&mut self, run: RunId) {
+        if self.runs.contains_key(&run) {
+            return self.look_at(run);
+        }
+        let is_late = journal::read(&self.state.journal().open_log(run)).is_ok_and(|history| history.is_finished());
+        if is_late {
+            self.take_up(run);
+        }
+    }
+
     /// Reads what a run's log says by now.
     pub(super) fn look_at(&mut self, run: RunId) {
         if !self.runs.contains_key(&run) {

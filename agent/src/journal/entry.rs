@@ -81,9 +81,6 @@ pub struct Process {
     /// Its process group.
     #[prost(uint32, tag = "1")]
     pub group: u32,
-    /// The directory of its control group; empty if it has none of its own.
-    #[prost(string, tag = "2")]
-    pub cgroup: String,
 }
 
 /// See `Fact::RebootRefused`.

@@ -75,7 +75,10 @@ impl History {
     /// How the run ended.
     #[must_use]
     pub fn result(&self) -> Option<&RunResult> {
-        match self.records.last()?.fact.as_ref()? {
+        let facts = self.records.iter().rev().map(|record| record.fact.as_ref());
+        // Nothing but the fate of outputs follows the end.
+        let last = facts.flatten().find(|fact| !matches!(fact, News::OutputStored(_)))?;
+        match last {
             News::RunResult(result) => Some(result),
             _ => None,
         }

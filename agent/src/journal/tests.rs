@@ -75,10 +75,7 @@ fn what_is_appended_is_read_by_others() {
     }));
     log.add(record(1, started()));
     log.commit().unwrap();
-    log.add(Fact::Process(Process {
-        group: 4,
-        cgroup: String::new(),
-    }));
+    log.add(Fact::Process(Process { group: 4 }));
     log.write().unwrap();
 
     let seen = read(&journal.open_log(run)).unwrap();

@@ -19,7 +19,8 @@ const TAIL: u64 = 1024 * 1024;
 /// One of a step's two output streams.
 #[derive(Debug)]
 pub(crate) struct Capture {
-    path: PathBuf,
+    /// None: nothing is written down.
+    path: Option<PathBuf>,
     file: Option<File>,
     head_cap: u64,
     written: u64,
@@ -33,7 +34,7 @@ impl Capture {
     /// A stream whose file is at most about `cap` bytes long and whose excerpt has at most `limit` characters.
     pub(crate) fn new(path: PathBuf, cap: u64, limit: usize, keep: Keep) -> Self {
         Self {
-            path,
+            path: Some(path),
             file: None,
             head_cap: cap.saturating_sub(TAIL).max(1),
             written: 0,
@@ -41,6 +42,14 @@ impl Capture {
             dropped: 0,
             excerpt: Excerpt::new(limit, keep),
             failure: None,
+        }
+    }
+
+    /// A stream that is not written down; only its excerpt is kept.
+    pub(crate) fn aside(limit: usize, keep: Keep) -> Self {
+        Self {
+            path: None,
+            ..Self::new(PathBuf::new(), u64::MAX, limit, keep)
         }
     }
 
@@ -109,11 +118,12 @@ impl Capture {
     }
 
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
         let file = match &mut self.file {
             Some(file) => file,
             None => self
                 .file
-                .insert(File::options().create(true).append(true).mode(0o600).open(&self.path)?),
+                .insert(File::options().create(true).append(true).mode(0o600).open(path)?),
         };
         file.write_all(bytes)
     }

@@ -21,6 +21,8 @@ const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 const PREFIX: &str = "muster-run-";
 /// How often a dying group is looked at.
 const LOOK: Duration = Duration::from_millis(10);
+/// How long after SIGKILL a group may take to vanish.
+const VANISH: Duration = Duration::from_secs(5);
 
 /// A group of our own.
 #[derive(Debug)]
@@ -67,6 +69,19 @@ pub(crate) fn remove_empty(place: &Path) {
     }
 }
 
+/// Ends everybody in the groups of a run, background children of its earlier scripts included.
+pub(crate) fn end_all(place: &Path, run: &str) {
+    let beginning = format!("{PREFIX}{run}.");
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(&beginning)) {
+            Cgroup {
+                directory: entry.path(),
+            }
+            .end(VANISH);
+        }
+    }
+}
+
 impl Cgroup {
     /// Makes a group, or takes one that is there.
     pub(crate) fn make(place: &Path, name: &str) -> io::Result<Self> {
@@ -75,18 +90,6 @@ impl Cgroup {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(Self { directory }),
         }
-    }
-
-    /// The group at a directory that a journal names.
-    pub(crate) fn at(directory: &str) -> Option<Self> {
-        let directory = PathBuf::from(directory);
-        let is_ours = directory.file_name()?.to_str()?.starts_with(PREFIX);
-        is_ours.then_some(Self { directory })
-    }
-
-    /// Where it is.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
     }
 
     /// The file that a process writes "0" to in order to join.
@@ -116,7 +119,7 @@ impl Cgroup {
     }
 
     /// Kills everybody and waits, at most `patience`, until nobody is left.
-    pub(crate) fn end(&self, patience: Duration) -> bool {
+    fn end(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         while !self.is_empty() && Instant::now() < until {
             self.signal(Signal::KILL);
@@ -154,11 +157,5 @@ mod tests {
         );
         assert_eq!(own_group("0::/\n"), None);
         assert_eq!(own_group("1:cpu:/a\n"), None);
-    }
-
-    #[test]
-    fn only_groups_of_ours_are_taken_from_a_journal() {
-        assert!(Cgroup::at("/sys/fs/cgroup/system.slice").is_none());
-        assert!(Cgroup::at("").is_none());
     }
 }

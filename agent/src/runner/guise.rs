@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit};
 
 use super::account::{self, Account, AccountError};
 use super::cgroup::{self, Cgroup};
+use super::process::Outfit;
 use crate::os::Dress;
 use crate::policy::Policy;
 use crate::settings::{Limits, Settings};
@@ -21,8 +22,8 @@ use crate::settings::{Limits, Settings};
 #[derive(Debug)]
 pub(crate) struct Guise {
     pub(crate) account: Account,
-    pub(crate) dress: Dress,
-    pub(crate) cgroup: Option<Cgroup>,
+    pub(crate) outfit: Outfit,
+    is_other: bool,
 }
 
 impl Guise {
@@ -42,13 +43,17 @@ impl Guise {
             limits: limits(&settings.limits),
             ..Dress::default()
         };
-        Ok(Self { account, dress, cgroup })
+        Ok(Self {
+            account,
+            is_other: dress.identity.is_some(),
+            outfit: Outfit { dress, cgroup },
+        })
     }
 
     /// Where the script goes: to `plain` if it is ours, otherwise to a directory that is its user's, and which that
     /// user can reach.
     pub(crate) fn script_file(&self, plain: PathBuf, state: &Path) -> io::Result<PathBuf> {
-        if self.dress.identity.is_none() {
+        if !self.is_other {
             return Ok(plain);
         }
         let directory = plain.with_extension("d");
@@ -68,17 +73,17 @@ impl Guise {
     /// Lets the script's user read what was downloaded for the run. All of it is ours, so that nobody can put
     /// something else in its place meanwhile; links are left alone.
     pub(crate) fn show(&self, downloads: &Path) -> io::Result<()> {
-        match self.dress.identity {
-            Some(_) if downloads.is_dir() => show(downloads),
-            _ => Ok(()),
+        match self.is_other && downloads.is_dir() {
+            true => show(downloads),
+            false => Ok(()),
         }
     }
 
     /// Makes the written script its user's.
     pub(crate) fn hand_over(&self, script: &Path) -> io::Result<()> {
-        match self.dress.identity {
-            Some(_) => self.account.own(script),
-            None => Ok(()),
+        match self.is_other {
+            true => self.account.own(script),
+            false => Ok(()),
         }
     }
 }

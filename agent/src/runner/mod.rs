@@ -9,11 +9,13 @@
 //! begins, or it could run twice.
 
 mod account;
+mod action;
 mod capture;
 mod cgroup;
 mod environment;
 mod excerpt;
 mod guise;
+mod outputs;
 mod process;
 mod record;
 mod resume;
@@ -32,6 +34,7 @@ use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{RebootRequested, RunStatus, StepResult, StepStarted, StepStatus, WorkItem};
 
 pub use excerpt::{Excerpt, Keep, STDERR_LIMIT, STDOUT_LIMIT, SUMMARY_LIMIT, summary};
+pub use outputs::store_leftovers;
 pub(crate) use record::proto_time;
 
 use crate::facts::{self, System};
@@ -42,6 +45,7 @@ use crate::settings::{OnInterrupt, Settings};
 use crate::state::StateDir;
 use account::Account;
 use environment::About;
+use outputs::Outputs;
 use record::Recorder;
 use resume::Start;
 use step::{Finished, NEVER_RAN, STOPPED, Sign, Workshop};
@@ -255,9 +259,9 @@ impl Job<'_, '_> {
         let system = System::read();
         let directory = self.state.run(self.run);
         let workshop = Workshop {
+            state: self.state,
             settings: self.settings,
             policy: &policy,
-            root: self.state.root(),
             directory: &directory,
             account: Account::current(),
             about: About {
@@ -269,13 +273,18 @@ impl Job<'_, '_> {
             },
             parameters: plan.environment(),
             platform: PLATFORM,
-            may_reboot: true,
+            nesting: 0,
+            prefix: String::new(),
         };
+        let mut outputs = Outputs::of(self.state, self.settings, self.run, work);
         loop {
             let next = plan.next(&ended);
             self.add_jumped_over(&plan, &ended, next);
             let step = match next {
-                Next::End(status) => return self.end(run_status(status), ""),
+                Next::End(status) => {
+                    let unstored = outputs.map(|outputs| outputs.unstored.join("\n"));
+                    return self.end(run_status(status), &unstored.unwrap_or_default());
+                }
                 Next::Step(index) => &plan.steps()[index],
             };
             match stop.reason() {
@@ -287,6 +296,9 @@ impl Job<'_, '_> {
                 _ => {}
             }
             let finished = self.step(step, &workshop, stop)?;
+            if let (Some(outputs), false) = (&mut outputs, finished.is_interrupted) {
+                self.store(step, &workshop, outputs)?;
+            }
             ended.push((step.index(), finished.outcome));
             if finished.outcome == Outcome::SuccessAndReboot {
                 self.recorder.commit_stubbornly()?;
@@ -305,20 +317,17 @@ impl Job<'_, '_> {
         let mut finished = match step.verdict() {
             Verdict::Skip(trace) => Finished::without_running(Outcome::Skipped, trace),
             Verdict::Fail(trace) => Finished::without_running(Outcome::Failed, trace),
-            Verdict::Run(parts) => match step::obstacle(step.action()) {
-                Some(trace) => Finished::without_running(Outcome::Failed, &trace),
-                None => {
+            Verdict::Run(parts) => match action::find(step.action()) {
+                Err(trace) => Finished::without_running(Outcome::Failed, &trace),
+                Ok(perform) => {
                     let (index, name, action) = identity(step);
                     self.recorder
                         .add(News::StepStarted(StepStarted { index, name, action }));
                     self.recorder.commit_quietly()?;
                     let recorder = &mut *self.recorder;
-                    workshop.perform(parts, stop, &mut |sign| match sign {
+                    workshop.perform(perform, parts, stop, &mut |sign| match sign {
                         // Without the note a successor cannot find the process; the step is not worse for it.
-                        Sign::Process(group, cgroup) => {
-                            let cgroup = cgroup.to_owned();
-                            drop(recorder.note(Fact::Process(Process { group, cgroup })));
-                        }
+                        Sign::Process(group) => drop(recorder.note(Fact::Process(Process { group }))),
                         Sign::Lasting => recorder.announce(),
                     })
                 }
@@ -340,6 +349,24 @@ impl Job<'_, '_> {
         self.recorder
             .add(result(step, &finished, started_at, self.recorder.now()));
         Ok(finished)
+    }
+
+    /// Stores what a step has printed. Its result is told first, so that nobody waits for an object store.
+    fn store(&mut self, step: &PlannedStep, workshop: &Workshop<'_>, outputs: &mut Outputs<'_>) -> io::Result<()> {
+        let Verdict::Run(parts) = step.verdict() else {
+            return Ok(());
+        };
+        match outputs.note(step, parts, workshop, self.recorder.now()) {
+            Ok(noted) if noted.is_empty() => {}
+            Ok(noted) => {
+                self.recorder.commit()?;
+                outputs.deliver(noted);
+            }
+            Err(error) => outputs
+                .unstored
+                .push(format!("{}: its outputs are not stored: {error}", step.name())),
+        }
+        Ok(())
     }
 
     /// Steps that a flow word jumped over are skipped ones; after a cancel nothing is said about the rest.
@@ -408,10 +435,13 @@ impl Job<'_, '_> {
 
     /// A dead runner's step may still be going on unwatched; nothing of it may outlive the verdict.
     fn end_leftovers(&self, boot_id: &str) {
+        if let Some(place) = cgroup::place(self.settings) {
+            cgroup::end_all(&place, &self.run.to_string());
+        }
         if let (Some(runner), Some(process)) = (&self.history.runner, &self.history.process)
             && runner.boot_id == boot_id
         {
-            process::kill_leftovers(process.group, runner.pid, &process.cgroup);
+            process::kill_leftovers(process.group, runner.pid);
         }
     }
 }
@@ -435,21 +465,36 @@ fn permitted_plan(work: &WorkItem, policy: &Policy) -> Result<Plan, String> {
     Ok(plan)
 }
 
+/// A document's text.
+pub(crate) struct Text {
+    pub(crate) content: String,
+    pub(crate) format: Format,
+}
+
 /// Reads the document and puts the parameters in; what is wrong becomes the run's trace.
 fn plan(work: &WorkItem) -> Result<Plan, String> {
     let format: Format = work
         .document_format
         .parse()
         .map_err(|_| "the document has an unknown format".to_owned())?;
-    let document = Document::parse(&work.document_content, format, DocumentType::Command)
-        .map_err(|findings| format!("invalid document: {findings}"))?;
     let given: BTreeMap<String, Vec<String>> = work
         .parameters
         .iter()
         .map(|(name, values)| (name.clone(), values.items.clone()))
         .collect();
+    let text = Text {
+        content: work.document_content.clone(),
+        format,
+    };
+    plan_of(&text, &given)
+}
+
+/// As `plan`, for any document and the parameters given for it.
+pub(crate) fn plan_of(text: &Text, given: &BTreeMap<String, Vec<String>>) -> Result<Plan, String> {
+    let document = Document::parse(&text.content, text.format, DocumentType::Command)
+        .map_err(|findings| format!("invalid document: {findings}"))?;
     let parameters =
-        muster_document::check_parameters(&document, &given).map_err(|error| format!("invalid parameters: {error}"))?;
+        muster_document::check_parameters(&document, given).map_err(|error| format!("invalid parameters: {error}"))?;
     let plan = muster_document::plan(&document, &parameters, PLATFORM).map_err(|error| error.to_string())?;
     let references = plan.references();
     if references.is_empty() {

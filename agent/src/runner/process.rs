@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use muster_document::Outcome;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, test_kill_process_group, waitpgid,
@@ -45,9 +46,12 @@ pub(crate) struct Launch {
     /// The whole environment; nothing is inherited.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) directory: PathBuf,
-    /// The user and the limits that it gets.
+}
+
+/// What a process gets besides: a user and limits, a control group. By default it is like ourselves.
+#[derive(Debug, Default)]
+pub(crate) struct Outfit {
     pub(crate) dress: Dress,
-    /// A control group of its own.
     pub(crate) cgroup: Option<Cgroup>,
 }
 
@@ -62,7 +66,7 @@ pub(crate) struct Patience {
     pub(crate) is_for_all: bool,
 }
 
-/// How the main process ended.
+/// How a part ended; mostly how its main process did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// By itself, with this code.
@@ -73,6 +77,8 @@ pub(crate) enum End {
     TimedOut,
     /// We stopped it: somebody asked.
     Stopped(Stop),
+    /// No process ended: the action says itself what became of it and with which code, and has said why.
+    Concluded(Outcome, i32),
 }
 
 /// A started process; `wait` brings it to its end.
@@ -87,7 +93,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts the process in a group of its own, with nothing on its standard input.
-    pub(crate) fn start(mut launch: Launch) -> io::Result<Self> {
+    pub(crate) fn start(launch: &Launch, mut outfit: Outfit) -> io::Result<Self> {
         let mut command = Command::new(&launch.program);
         command
             .args(&launch.arguments)
@@ -97,15 +103,16 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        if launch.dress.identity.is_some() {
-            launch.dress.directory = Some(CString::new(launch.directory.into_os_string().into_encoded_bytes())?);
+        if outfit.dress.identity.is_some() {
+            let directory = launch.directory.clone().into_os_string();
+            outfit.dress.directory = Some(CString::new(directory.into_encoded_bytes())?);
         } else {
             command.current_dir(&launch.directory);
         }
-        if let Some(cgroup) = &launch.cgroup {
-            launch.dress.cgroup = Some(cgroup.door()?);
+        if let Some(cgroup) = &outfit.cgroup {
+            outfit.dress.cgroup = Some(cgroup.door()?);
         }
-        os::dress(&mut command, launch.dress);
+        os::dress(&mut command, outfit.dress);
         let mut child = command.spawn()?;
         let group = Pid::from_child(&child);
         let exit = pidfd_open(group, PidfdFlags::empty())?;
@@ -122,14 +129,8 @@ impl Process {
             exit,
             streams,
             started: Instant::now(),
-            cgroup: launch.cgroup,
+            cgroup: outfit.cgroup,
         })
-    }
-
-    /// The directory of its control group, for whoever has to end it instead of us.
-    pub(crate) fn cgroup(&self) -> String {
-        let directory = self.cgroup.as_ref().and_then(|cgroup| cgroup.directory().to_str());
-        directory.unwrap_or_default().to_owned()
     }
 
     /// The process group's id.
@@ -267,10 +268,7 @@ impl End {
 
 /// Ends whatever is left of a group whose runner died, as far as it still belongs to that runner's session.
 /// Returns whether there was anything.
-pub(crate) fn kill_leftovers(group: u32, session: u32, cgroup: &str) -> bool {
-    if let Some(cgroup) = Cgroup::at(cgroup) {
-        cgroup.end(VANISH);
-    }
+pub(crate) fn kill_leftovers(group: u32, session: u32) -> bool {
     let members = members_of(group, session);
     let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) else {
         return false;

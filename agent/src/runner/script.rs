@@ -6,12 +6,13 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use muster_document::action::Language;
 
 use super::environment::SEARCH_PATH;
+use crate::state::make_private_directory;
 
 /// Why a script cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +53,6 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), ScriptError> {
             .write_all(text.as_bytes())
     };
     write().map_err(ScriptError::Write)
-}
-
-/// Makes a directory and those above it, for the owner only.
-pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Chooses who reads the script. `wanted` is the step's `shell` input and wins over a `#!` line, because somebody
@@ -103,7 +99,7 @@ fn shebang(line: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// An executable by name or by absolute path.
-fn find(name: &str) -> Result<PathBuf, ScriptError> {
+pub(crate) fn find(name: &str) -> Result<PathBuf, ScriptError> {
     let is_program =
         |path: &PathBuf| fs::metadata(path).is_ok_and(|about| about.is_file() && about.mode() & 0o111 != 0);
     let candidates: Vec<PathBuf> = if name.contains('/') {

@@ -3,37 +3,33 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use muster_document::action::{Action, Language};
 use muster_document::{Outcome, PlannedPart, Platform};
-use serde_json::Value;
 
 use super::account::Account;
+use super::action::{Bench, Perform, Trouble};
 use super::capture::Capture;
-use super::environment::{self, About};
+use super::environment::About;
 use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
-use super::guise::{self, Guise};
-use super::process::{End, Launch, Patience, Process};
-use super::script::{self, ScriptError};
+use super::guise;
+use super::process::End;
 use super::stop::{Stop, StopSignal};
 use crate::policy::Policy;
 use crate::settings::Settings;
+use crate::state::StateDir;
 
 /// The exit code of a process that we stopped, whatever signal ended it.
 pub(crate) const STOPPED: i32 = 137;
 /// The exit code of a step that never ran.
 pub(crate) const NEVER_RAN: i32 = -1;
 
-/// The actions this agent can carry out.
-const ACTIONS: [&str; 2] = ["aws:runShellScript", "aws:runPowerShellScript"];
-
 /// What all steps of a run share.
+#[derive(Clone)]
 pub(crate) struct Workshop<'a> {
+    pub(crate) state: &'a StateDir,
     pub(crate) settings: &'a Settings,
     pub(crate) policy: &'a Policy,
-    /// The state directory.
-    pub(crate) root: &'a Path,
     /// The run's directory.
     pub(crate) directory: &'a Path,
     /// The agent's own user.
@@ -42,8 +38,10 @@ pub(crate) struct Workshop<'a> {
     /// Parameters that travel as variables.
     pub(crate) parameters: &'a BTreeMap<String, String>,
     pub(crate) platform: Platform,
-    /// Whether a step may boot the node; not within a document that another document runs.
-    pub(crate) may_reboot: bool,
+    /// How many documents lie around this one: 0 for the one that was sent.
+    pub(crate) nesting: u32,
+    /// What the names of files begin with, so that those of nested documents differ.
+    pub(crate) prefix: String,
 }
 
 /// What became of a step.
@@ -78,22 +76,11 @@ impl Finished {
     }
 }
 
-/// Why this agent cannot carry out an action, if so.
-pub(crate) fn obstacle(action: &Action) -> Option<String> {
-    let name = action.name();
-    (!ACTIONS.contains(&name)).then(|| {
-        format!(
-            "{name} is not supported by this agent yet; it knows {}",
-            ACTIONS.join(", ")
-        )
-    })
-}
-
 /// What is to be told while a step goes on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Sign<'a> {
-    /// It has a process, whose group and control group these are.
-    Process(u32, &'a str),
+pub(crate) enum Sign {
+    /// It has a process, whose group this is.
+    Process(u32),
     /// It takes more than a moment.
     Lasting,
 }
@@ -111,13 +98,14 @@ impl Workshop<'_> {
     /// Runs the parts of a step, and tells what is to be told meanwhile.
     pub(crate) fn perform(
         &self,
+        perform: Perform,
         parts: &[PlannedPart],
         stop: &mut StopSignal,
-        tell: &mut dyn FnMut(Sign<'_>),
+        tell: &mut dyn FnMut(Sign),
     ) -> Finished {
         let mut ends: Vec<PartEnd> = Vec::with_capacity(parts.len());
         for part in parts {
-            let end = self.perform_part(part, stop, tell);
+            let end = self.perform_part(perform, part, stop, tell);
             let is_stopped = end.stop.is_some();
             let is_last = is_stopped || end.outcome == Outcome::SuccessAndReboot;
             ends.push(end);
@@ -159,7 +147,13 @@ impl Workshop<'_> {
         }
     }
 
-    fn perform_part(&self, part: &PlannedPart, stop: &mut StopSignal, tell: &mut dyn FnMut(Sign<'_>)) -> PartEnd {
+    fn perform_part(
+        &self,
+        perform: Perform,
+        part: &PlannedPart,
+        stop: &mut StopSignal,
+        tell: &mut dyn FnMut(Sign),
+    ) -> PartEnd {
         let capture = |name: &str, limit| {
             Capture::new(
                 self.file(part, name),
@@ -169,50 +163,17 @@ impl Workshop<'_> {
             )
         };
         let mut captures = [capture("stdout", STDOUT_LIMIT), capture("stderr", STDERR_LIMIT)];
-        let mut trace = part.notes().to_vec();
-        if self.seconds_for(part) < part.timeout_seconds() {
-            trace.push(format!(
-                "this node lowered the timeout to {} seconds",
-                self.seconds_for(part)
-            ));
-        }
-        let kills_before = out_of_memory_kills();
-        let end = self
-            .launch(part)
-            .map_err(|error| error.to_string())
-            .and_then(|launch| self.run(launch, part, &mut captures, stop, tell));
-        let (outcome, code) = match &end {
-            Ok(End::Exited(code)) => (self.outcome_of_code(*code, &mut trace), *code),
-            Ok(End::Killed(signal)) => (Outcome::Failed, 128 + signal),
-            Ok(End::TimedOut) => (Outcome::TimedOut, STOPPED),
-            Ok(End::Stopped(Stop::Cancelled)) => (Outcome::Cancelled, STOPPED),
-            Ok(End::Stopped(Stop::Shutdown)) => (Outcome::Failed, STOPPED),
-            Err(_) => (Outcome::Failed, NEVER_RAN),
+        let mut trace = Vec::new();
+        let bench = Bench {
+            workshop: self,
+            part,
+            captures: &mut captures,
+            trace: &mut trace,
+            stop,
+            tell,
+            deadline: Instant::now() + Duration::from_secs(self.seconds_for(part)),
         };
-        let stop = match end {
-            Ok(End::Stopped(stop)) => Some(stop),
-            _ => None,
-        };
-        let words = match end {
-            Ok(End::Exited(0)) => None,
-            Ok(End::Exited(_)) if outcome == Outcome::SuccessAndReboot => None,
-            Ok(End::Exited(code)) if outcome == Outcome::Success || outcome == Outcome::SuccessAndExit => {
-                trace.push(format!("exit status {code}: the remaining steps are skipped"));
-                None
-            }
-            Ok(End::Exited(code)) => Some(format!("exit status {code}")),
-            Ok(End::Killed(signal)) => Some(killed_by(signal, out_of_memory_kills() > kills_before)),
-            Ok(End::TimedOut) => Some(format!("timed out after {} seconds", self.seconds_for(part))),
-            Ok(End::Stopped(Stop::Cancelled)) => Some("cancelled".to_owned()),
-            Ok(End::Stopped(Stop::Shutdown)) => Some("interrupted: the runner was asked to end".to_owned()),
-            Err(error) => Some(error),
-        };
-        if let Some(words) = words {
-            captures[1].push_line(&format!("failed to run commands: {words}"));
-            if !words.starts_with("exit status") {
-                trace.push(words);
-            }
-        }
+        let (outcome, code, stop) = self.carry_out(perform, bench);
         for (capture, name) in captures.iter_mut().zip(["stdout", "stderr"]) {
             capture.finish();
             if capture.dropped() > 0 {
@@ -234,119 +195,82 @@ impl Workshop<'_> {
         }
     }
 
+    /// Carries out a part and says in its output and trace how it ended.
+    pub(crate) fn carry_out(&self, perform: Perform, mut bench: Bench<'_, '_>) -> (Outcome, i32, Option<Stop>) {
+        bench.trace.extend_from_slice(bench.part.notes());
+        let seconds = self.seconds_for(bench.part);
+        if seconds < bench.part.timeout_seconds() {
+            bench
+                .trace
+                .push(format!("this node lowered the timeout to {seconds} seconds"));
+        }
+        let kills_before = out_of_memory_kills();
+        let end = match perform(&mut bench) {
+            Err(Trouble::Ended(end)) => Ok(end),
+            end => end,
+        };
+        let trace = bench.trace;
+        let (outcome, code) = match &end {
+            Ok(End::Exited(code)) => (self.outcome_of_code(*code, trace), *code),
+            Ok(End::Killed(signal)) => (Outcome::Failed, 128 + signal),
+            Ok(End::TimedOut) => (Outcome::TimedOut, STOPPED),
+            Ok(End::Stopped(Stop::Cancelled)) => (Outcome::Cancelled, STOPPED),
+            Ok(End::Stopped(Stop::Shutdown)) => (Outcome::Failed, STOPPED),
+            Ok(End::Concluded(outcome, code)) => (*outcome, *code),
+            Err(Trouble::Failed(_)) => (Outcome::Failed, 1),
+            Err(_) => (Outcome::Failed, NEVER_RAN),
+        };
+        let stop = match end {
+            Ok(End::Stopped(stop)) => Some(stop),
+            _ => None,
+        };
+        let words = match end {
+            Ok(End::Exited(0) | End::Concluded(..)) | Err(Trouble::Ended(_)) => None,
+            Ok(End::Exited(_)) if outcome == Outcome::SuccessAndReboot => None,
+            Ok(End::Exited(code)) if outcome == Outcome::Success || outcome == Outcome::SuccessAndExit => {
+                trace.push(format!("exit status {code}: the remaining steps are skipped"));
+                None
+            }
+            Ok(End::Exited(code)) => Some(format!("exit status {code}")),
+            Ok(End::Killed(signal)) => Some(killed_by(signal, out_of_memory_kills() > kills_before)),
+            Ok(End::TimedOut) => Some(format!("timed out after {seconds} seconds")),
+            Ok(End::Stopped(Stop::Cancelled)) => Some("cancelled".to_owned()),
+            Ok(End::Stopped(Stop::Shutdown)) => Some("interrupted: the runner was asked to end".to_owned()),
+            Err(Trouble::NeverRan(words) | Trouble::Failed(words)) => Some(words),
+        };
+        if let Some(words) = words {
+            bench.captures[1].push_line(&format!("failed to run commands: {words}"));
+            if !words.starts_with("exit status") {
+                trace.push(words);
+            }
+        }
+        (outcome, code, stop)
+    }
+
     /// A file of a part. All lie in the run's one directory, because a directory costs as much as several files.
-    fn file(&self, part: &PlannedPart, ending: &str) -> PathBuf {
-        let stem = part.directory().replace('/', ".");
-        self.directory.join(format!("{stem}.{ending}"))
+    pub(crate) fn file(&self, part: &PlannedPart, ending: &str) -> PathBuf {
+        self.directory.join(format!("{}.{ending}", self.stem(part)))
+    }
+
+    /// What the names of a part's files begin with.
+    pub(crate) fn stem(&self, part: &PlannedPart) -> String {
+        format!("{}{}", self.prefix, part.directory().replace('/', "."))
     }
 
     fn outcome_of_code(&self, code: i32, trace: &mut Vec<String>) -> Outcome {
         match Outcome::of_exit_code(code, self.platform) {
-            Outcome::SuccessAndReboot if !self.may_reboot => {
-                trace.push(format!(
-                    "exit status {code}: a document within a document cannot boot the node"
-                ));
+            Outcome::SuccessAndReboot if self.nesting > 0 => {
+                trace.push(format!("exit status {code}: a document that another one started cannot boot the node"));
                 Outcome::Failed
             }
             outcome => outcome,
         }
     }
 
-    /// How many seconds a part may run.
-    fn seconds_for(&self, part: &PlannedPart) -> u64 {
+    /// How many seconds a part may run on this node.
+    pub(crate) fn seconds_for(&self, part: &PlannedPart) -> u64 {
         guise::seconds_for(part, self.settings, self.policy)
     }
-
-    fn launch(&self, part: &PlannedPart) -> Result<Launch, ScriptError> {
-        let language = part.language().unwrap_or(Language::Sh);
-        let text = part.script().unwrap_or_default();
-        let ending = match language {
-            Language::Sh => "sh",
-            Language::PowerShell => "ps1",
-        };
-        let run = self.directory.file_name().unwrap_or_default().to_string_lossy();
-        let group = format!("{run}.{}", part.directory().replace('/', "."));
-        let guise = Guise::of(part, &group, self.settings, self.policy, &self.account)?;
-        let file = guise
-            .script_file(self.file(part, ending), self.root)
-            .map_err(ScriptError::Write)?;
-        script::write(&file, &text)?;
-        guise.hand_over(&file).map_err(ScriptError::Write)?;
-        let wanted = part.text("shell");
-        let interpreter = script::interpreter(language, wanted.as_deref(), &self.settings.default_shell, &text)?;
-        let downloads = self.directory.join("downloads");
-        let working_directory =
-            script::working_directory(part.text("workingDirectory").as_deref(), &downloads, || {
-                guise.account.directory()
-            })?;
-        guise.show(&downloads).map_err(ScriptError::MakeDirectory)?;
-        let parameters: Vec<(String, String)> = self
-            .parameters
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        let mut arguments = interpreter.arguments;
-        arguments.push(file.into_os_string());
-        Ok(Launch {
-            program: interpreter.program,
-            arguments,
-            environment: environment::compose(
-                &guise.account,
-                &self.settings.environment,
-                &variables(part.inputs().get("environment")),
-                &self.about,
-                &parameters,
-            ),
-            directory: working_directory,
-            dress: guise.dress,
-            cgroup: guise.cgroup,
-        })
-    }
-
-    fn run(
-        &self,
-        launch: Launch,
-        part: &PlannedPart,
-        captures: &mut [Capture; 2],
-        stop: &mut StopSignal,
-        tell: &mut dyn FnMut(Sign<'_>),
-    ) -> Result<End, String> {
-        let program = launch.program.clone();
-        let process = Process::start(launch).map_err(|error| format!("cannot start {program:?}: {error}"))?;
-        tell(Sign::Process(process.group(), &process.cgroup()));
-        let patience = Patience {
-            timeout: Duration::from_secs(self.seconds_for(part)),
-            grace: Duration::from_secs(self.settings.grace_seconds),
-            is_for_all: guise::ends_orphans(part, self.settings),
-        };
-        process
-            .wait(patience, captures, stop, &mut || tell(Sign::Lasting))
-            .map_err(|error| format!("lost the process: {error}"))
-    }
-}
-
-/// The `environment` input: a map, or the JSON text of one.
-fn variables(input: Option<&Value>) -> Vec<(String, String)> {
-    let parsed;
-    let map = match input {
-        Some(Value::Object(map)) => map,
-        Some(Value::String(text)) => match serde_json::from_str(text) {
-            Ok(Value::Object(map)) => {
-                parsed = map;
-                &parsed
-            }
-            _ => return Vec::new(),
-        },
-        _ => return Vec::new(),
-    };
-    map.iter()
-        .map(|(name, value)| {
-            (
-                name.clone(),
-                value.as_str().map_or_else(|| value.to_string(), str::to_owned),
-            )
-        })
-        .collect()
 }
 
 fn killed_by(signal: i32, is_out_of_memory: bool) -> String {
@@ -378,19 +302,7 @@ fn out_of_memory_kills() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn variables_come_as_a_map_or_as_its_text() {
-        let expected = vec![("A".to_owned(), "1".to_owned()), ("B".to_owned(), "2".to_owned())];
-        assert_eq!(variables(Some(&json!({"A": "1", "B": 2}))), expected);
-        assert_eq!(variables(Some(&json!("{\"A\": \"1\", \"B\": 2}"))), expected);
-        assert!(variables(Some(&json!(["A"]))).is_empty());
-        assert!(variables(Some(&json!("no map"))).is_empty());
-        assert!(variables(None).is_empty());
-    }
 
     #[test]
     fn signals_have_names() {

@@ -57,6 +57,7 @@ pub(super) fn demo(number: u32) -> (String, [(&'static str, String); 3]) {
 impl Agents {
     pub(super) fn start(count: u32, program: &Path, nats: &str, log: &str, folder: &Folder) -> Result<Self, UpError> {
         let mut agents = Vec::new();
+        let config = folder.agents_config()?;
         for number in 1..=count {
             let (name, tags) = demo(number);
             let home = folder.agent(&name);
@@ -64,6 +65,7 @@ impl Agents {
                 .map(OsString::from)
                 .into();
             arguments.extend(["--state-dir".into(), home.clone().into_os_string()]);
+            arguments.extend(["--config".into(), config.clone().into_os_string()]);
             for (key, value) in tags {
                 arguments.extend(["--tag".into(), format!("{key}={value}").into()]);
             }

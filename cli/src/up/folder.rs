@@ -6,6 +6,8 @@
 //! nats/                settings, ports and the JetStream store of the NATS server
 //! services/<name>.db   the tables of a service
 //! agents/<name>/       the state of a local agent
+//! agents/agents.toml   the configuration of all local agents; made once, yours afterwards
+//! objects/<bucket>/    complete outputs, where commands ask for them
 //! logs/                muster.log (all services) and <agent>.log as JSON lines, nats.log as the server writes it
 //! ```
 
@@ -34,7 +36,7 @@ impl Folder {
             path: root.to_owned(),
             source,
         };
-        for part in ["nats", "services", "agents", "logs"] {
+        for part in ["nats", "services", "agents", "objects", "logs"] {
             // What scripts write and read is the owner's business.
             let made = DirBuilder::new().recursive(true).mode(0o700).create(root.join(part));
             made.map_err(unusable)?;
@@ -97,6 +99,23 @@ impl Folder {
 
     pub(super) fn agent(&self, name: &str) -> PathBuf {
         self.root.join("agents").join(name)
+    }
+
+    /// The configuration of all local agents: it says where complete outputs go. One that is there stays as it is.
+    pub(super) fn agents_config(&self) -> Result<PathBuf, UpError> {
+        let path = self.root.join("agents").join("agents.toml");
+        let text = format!("[objects]\nurl = {:?}\n", self.objects_url());
+        match File::options().create_new(true).write(true).mode(0o600).open(&path) {
+            Ok(mut file) => file.write_all(text.as_bytes()).map(|()| path.clone()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(path.clone()),
+            Err(error) => Err(error),
+        }
+        .map_err(|source| UpError::Folder { path, source })
+    }
+
+    /// Where complete outputs go, as a URL.
+    pub(super) fn objects_url(&self) -> String {
+        format!("file://{}", self.root.join("objects").display())
     }
 
     pub(super) fn logs(&self) -> PathBuf {

@@ -51,10 +51,17 @@ impl Services {
             service!("muster-fleet", muster_fleet, Some(muster_fleet::DATABASE)),
             service!("muster-documents", muster_documents, Some(muster_documents::DATABASE)),
             service!("muster-fan-out", muster_fan_out, Some(muster_fan_out::DATABASE)),
-            service!(
+            start(
                 "muster-run-command",
-                muster_run_command,
-                Some(muster_run_command::DATABASE)
+                muster_run_command::DEFAULTS,
+                Some(muster_run_command::DATABASE),
+                wiring,
+                |mut settings: muster_run_command::Settings, parts| {
+                    if settings.objects_url.is_empty() {
+                        settings.objects_url = wiring.folder.objects_url();
+                    }
+                    muster_run_command::Server::start(settings, parts)
+                },
             ),
             service!("muster-gateway", muster_gateway, None),
         ];

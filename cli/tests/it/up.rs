@@ -126,9 +126,11 @@ async fn what_dies_unasked_is_started_again() {
             panic!("one {program} is expected");
         };
         processes::send(old, Signal::KILL);
-        until("another one runs", async || match processes::daemons(program, &data)[..] {
-            [new] if new != old => Ok(()),
-            ref others => Err(others.to_vec()),
+        until("another one runs", async || {
+            match processes::daemons(program, &data)[..] {
+                [new] if new != old => Ok(()),
+                ref others => Err(others.to_vec()),
+            }
         })
         .await;
         assert!(world.stderr().contains("starting it again"), "{}", world.stderr());

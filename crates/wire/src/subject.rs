@@ -71,6 +71,8 @@ pub const RPC_HELLO: &str = "hello";
 pub const RPC_WORK_PULL: &str = "work.pull";
 /// Records of a run; the coordinator answers once they are committed.
 pub const RPC_REPLY: &str = "reply";
+/// A document's text; documents answers.
+pub const RPC_DOCUMENT: &str = "doc.get";
 
 /// Something a node publishes: `what` is one of the `UP_…` constants.
 #[must_use]

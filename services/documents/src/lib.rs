@@ -3,7 +3,7 @@
 //! - `api`: the operations, from the contract to the domain and back.
 //! - `domain`: names, versions, filters, sharing; pure. What a content means is in `muster-document`.
 //! - `store`: the queries.
-//! - `work`: news of what changed.
+//! - `work`: news of what changed; documents for nodes that ask.
 //!
 //! Built-in documents are brought up to date at each start.
 
@@ -13,6 +13,8 @@ mod domain;
 mod error;
 mod store;
 mod work;
+
+use std::sync::Arc;
 
 use muster_boot::{BoxError, Database, Parts, Running};
 use muster_model::Clock;
@@ -53,11 +55,12 @@ impl Server {
         seed_all(&db, parts.clock.as_ref()).await?;
         let pager = Pager::of(&db).await?;
         let tags = TagsApi::new(db.clone(), settings.account_id.clone());
-        let documents = DocumentsApi::new(settings, &parts, db, pager);
+        let documents = Arc::new(DocumentsApi::new(settings, &parts, db, pager));
+        work::lender::start(&parts, Arc::clone(&documents)).await?;
         let running = parts
             .serve(|mount| {
                 mount
-                    .add(DocumentsServer::new(documents))
+                    .add(DocumentsServer::from_arc(documents))
                     .add(DocumentTagsServer::new(tags))
             })
             .await?;

@@ -10,4 +10,6 @@ pub struct Settings {
     pub retention_days: u32,
     /// Most invocations that one command may have.
     pub max_targets: u32,
+    /// What the URLs of complete outputs begin with; empty: they are not shown.
+    pub objects_url: String,
 }

@@ -18,7 +18,7 @@ use crate::store::row::VersionRow;
 
 impl DocumentsApi {
     /// Asked for every command that is sent.
-    pub(super) async fn get(&self, request: GetDocumentRequest) -> Result<GetDocumentResult, Failure> {
+    pub(crate) async fn get(&self, request: GetDocumentRequest) -> Result<GetDocumentResult, Failure> {
         let wanted = request.document_format();
         let selector = Selector::new(request.document_version.as_deref(), request.version_name);
         let answer = self

@@ -69,12 +69,18 @@ impl Api {
             let whole: String = shown.iter().map(|step| pick(step)).collect();
             output::head(&whole, limit)
         };
+        let location = view::location(&facts, &self.objects_url, &row.invocation.command_id, &node_id);
+        let url = |stream| match shown.as_slice() {
+            [only] => location.url(&only.action, &only.name, stream),
+            _ => String::new(),
+        };
+        let (stdout_url, stderr_url) = (url("stdout"), url("stderr"));
         Ok(GetCommandInvocationResult {
             command_id: Some(id.to_string()),
             instance_id: Some(node_id.clone()),
-            comment: Some(facts.comment.unwrap_or_default()),
-            document_name: facts.document_name,
-            document_version: facts.document_version,
+            comment: Some(facts.comment.clone().unwrap_or_default()),
+            document_name: facts.document_name.clone(),
+            document_version: facts.document_version.clone(),
             plugin_name: Some(shown.first().map(|step| step.name.clone()).unwrap_or_default()),
             response_code: Some(response_code(&shown, invocation)),
             execution_start_date_time: Some(started.map(iso).unwrap_or_default()),
@@ -83,10 +89,10 @@ impl Api {
             status: CommandInvocationStatus::from_word(&status).map(Into::into),
             status_details: Some(details),
             standard_output_content: Some(join(|step| &step.stdout, STDOUT_LIMIT)),
-            standard_output_url: Some(String::new()),
+            standard_output_url: Some(stdout_url),
             standard_error_content: Some(join(|step| &step.stderr, STDERR_LIMIT)),
-            standard_error_url: Some(String::new()),
-            cloud_watch_output_config: facts.cloud_watch_output_config,
+            standard_error_url: Some(stderr_url),
+            cloud_watch_output_config: facts.cloud_watch_output_config.clone(),
         })
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Api {
     acceptor: Acceptor,
     dispatcher: Dispatcher,
     max_targets: u32,
+    /// What the URLs of complete outputs begin with.
+    objects_url: String,
     known: send_command::KnownDocuments,
 }
 
@@ -57,6 +59,7 @@ impl Api {
             acceptor,
             dispatcher,
             max_targets: settings.max_targets,
+            objects_url: settings.objects_url.clone(),
             known: send_command::KnownDocuments::default(),
         }
     }

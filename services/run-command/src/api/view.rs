@@ -8,6 +8,7 @@ use muster_proto::runcommand::v1::{
 };
 use muster_store::StoreError;
 
+use crate::domain::location::Location;
 use crate::store::CommandRow;
 use crate::store::read::{ListedInvocation, PluginRow};
 
@@ -31,10 +32,21 @@ pub(super) fn facts(row: &ListedInvocation) -> Result<Command, StoreError> {
 }
 
 /// An invocation as it stands, with the steps that are to be shown.
-pub(super) fn invocation(row: &ListedInvocation, steps: &[PluginRow]) -> Result<CommandInvocation, StoreError> {
+/// `all` are all steps, of which one alone has outputs that count as the invocation's.
+pub(super) fn invocation(
+    row: &ListedInvocation,
+    steps: &[PluginRow],
+    all: &[PluginRow],
+    objects_url: &str,
+) -> Result<CommandInvocation, StoreError> {
     let facts = facts(row)?;
     let stored = &row.invocation;
     let status = stored.invocation()?.status;
+    let location = location(&facts, objects_url, &stored.command_id, &stored.node_id);
+    let of_only = |stream| match all {
+        [only] => location.url(&only.action, &only.name, stream),
+        _ => String::new(),
+    };
     Ok(CommandInvocation {
         command_id: Some(stored.command_id.clone()),
         instance_id: Some(stored.node_id.clone()),
@@ -46,16 +58,27 @@ pub(super) fn invocation(row: &ListedInvocation, steps: &[PluginRow]) -> Result<
         status: CommandInvocationStatus::from_word(status.status()).map(Into::into),
         status_details: Some(status.details().to_owned()),
         trace_output: Some(stored.trace.clone()),
-        standard_output_url: Some(String::new()),
-        standard_error_url: Some(String::new()),
-        command_plugins: steps.iter().map(|step| plugin(step, &facts)).collect(),
+        standard_output_url: Some(of_only("stdout")),
+        standard_error_url: Some(of_only("stderr")),
+        command_plugins: steps.iter().map(|step| plugin(step, &facts, &location)).collect(),
         service_role: facts.service_role,
         notification_config: facts.notification_config,
         cloud_watch_output_config: facts.cloud_watch_output_config,
     })
 }
 
-fn plugin(row: &PluginRow, facts: &Command) -> CommandPlugin {
+/// Where the complete outputs of an invocation go.
+pub(super) fn location<'a>(facts: &'a Command, url: &'a str, command_id: &'a str, node_id: &'a str) -> Location<'a> {
+    Location {
+        url,
+        bucket: facts.output_s3_bucket_name.as_deref().unwrap_or_default(),
+        key_prefix: facts.output_s3_key_prefix.as_deref().unwrap_or_default(),
+        command_id,
+        node_id,
+    }
+}
+
+fn plugin(row: &PluginRow, facts: &Command, location: &Location<'_>) -> CommandPlugin {
     CommandPlugin {
         name: Some(row.name.clone()),
         status: CommandPluginStatus::from_word(&row.status).map(Into::into),
@@ -64,11 +87,11 @@ fn plugin(row: &PluginRow, facts: &Command) -> CommandPlugin {
         response_start_date_time: row.started_at.map(time),
         response_finish_date_time: row.finished_at.map(time),
         output: Some(row.output.clone()),
-        standard_output_url: Some(String::new()),
-        standard_error_url: Some(String::new()),
+        standard_output_url: Some(location.url(&row.action, &row.name, "stdout")),
+        standard_error_url: Some(location.url(&row.action, &row.name, "stderr")),
         output_s3_region: facts.output_s3_region.clone(),
         output_s3_bucket_name: facts.output_s3_bucket_name.clone(),
-        output_s3_key_prefix: facts.output_s3_key_prefix.clone(),
+        output_s3_key_prefix: Some(location.prefix(&row.action)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use muster_model::{TargetOutcome, Timestamp};
 use muster_proto::agent::v1::record::Fact;
-use muster_proto::agent::v1::{RunResult, StepResult};
+use muster_proto::agent::v1::{OutputStored, RunResult, StepResult};
 use muster_proto::fanout::v1::Transition;
 
 use crate::domain::output;
@@ -49,6 +49,11 @@ impl Invocation {
     /// Applies a piece of news. Repeated and late news change no status (rule 1).
     pub(crate) fn apply(&mut self, news: &Transition) -> Change {
         let mut change = Change::default();
+        for record in &news.records {
+            if let Some(Fact::OutputStored(output)) = &record.fact {
+                self.note_output(output);
+            }
+        }
         let late = self.status.is_final();
         if late && !self.may_be_filled(news) {
             return change;
@@ -110,7 +115,20 @@ impl Invocation {
             self.status,
             InvocationStatus::Ended(TargetOutcome::DeliveryTimedOut | TargetOutcome::Cancelled)
         );
-        given_up && !news.records.is_empty() && !self.trace.contains(LATE)
+        let tells_of_the_run = |fact: &Option<Fact>| !matches!(fact, Some(Fact::OutputStored(_)) | None);
+        given_up && news.records.iter().any(|record| tells_of_the_run(&record.fact)) && !self.trace.contains(LATE)
+    }
+
+    /// What became of an output that was not stored at once; told after the end as a rule, and perhaps again.
+    fn note_output(&mut self, output: &OutputStored) {
+        let fate = match output.trouble.as_str() {
+            "" => "is stored now".to_owned(),
+            trouble => format!("is not stored: {trouble}"),
+        };
+        let line = format!("{}: {} {fate}", output.name, output.stream);
+        if !self.trace.lines().any(|known| known == line) {
+            self.note(&line);
+        }
     }
 
     fn note(&mut self, text: &str) {
@@ -259,6 +277,23 @@ mod tests {
         );
         assert!(invocation.trace.contains(LATE));
         assert_eq!(invocation.apply(&late), Change::default());
+    }
+
+    #[test]
+    fn the_late_fate_of_an_output_is_noted_once() {
+        let mut invocation = pending();
+        invocation.apply(&news(TargetState::Success, vec![result(StepStatus::Success)]));
+        let stored = Fact::OutputStored(OutputStored {
+            name: "one".to_owned(),
+            stream: "stdout".to_owned(),
+            ..OutputStored::default()
+        });
+        let late = news(TargetState::Success, vec![stored]);
+        assert_eq!(invocation.apply(&late), Change::default());
+        assert_eq!(invocation.trace, "one: stdout is stored now");
+        invocation.apply(&late);
+        assert_eq!(invocation.trace, "one: stdout is stored now");
+        assert_eq!(invocation.status, InvocationStatus::Ended(TargetOutcome::Success));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod command;
 pub(crate) mod filter;
 pub(crate) mod invocation;
+pub(crate) mod location;
 pub(crate) mod output;
 pub(crate) mod status;
 pub(crate) mod targets;

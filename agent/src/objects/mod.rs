@@ -1,0 +1,283 @@
+//! The object store as the node's owner configured it (agent.md B5, run-command.md 8.3): a folder, or an S3-compatible
+//! service.
+//!
+//! Nothing here exists until somebody needs an object: an idle agent has no client and no memory of one.
+//! Buckets are folders below the configured one, or buckets of the service in path style.
+//! Keys are taken as they are written; nothing is encoded but what travels in a URL.
+
+mod credentials;
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Key;
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, PutPayload, RetryConfig, WriteMultipart};
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt;
+
+use credentials::{Credentials, CredentialsError};
+
+/// Where objects are, in the agent's configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Objects {
+    /// `file:///path` for a folder with a folder for each bucket; `http://…` or `https://…` for an S3-compatible service.
+    /// Empty: the folder `objects` in the state directory.
+    pub url: String,
+    /// The region of requests that name none. Empty: `us-east-1`.
+    pub region: String,
+    /// A file in the form of `~/.aws/credentials`, profile `default`, readable by its owner only.
+    /// Empty: requests to a service are not signed.
+    pub credentials_file: String,
+}
+
+/// Why the object store cannot be used. Never holds a credential.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ObjectsError {
+    #[error("{0:?} is no name of a bucket")]
+    Bucket(String),
+    #[error("{0:?} is no key of an object")]
+    Key(String),
+    #[error("{0}")]
+    Credentials(#[from] CredentialsError),
+    #[error("{0}")]
+    Store(String),
+    #[error("cannot read {0:?}: {1}")]
+    File(PathBuf, #[source] std::io::Error),
+}
+
+impl From<object_store::Error> for ObjectsError {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error;
+        // The whole text of a service's answer may be a page of XML.
+        Self::Store(match error {
+            Error::NotFound { path, .. } => format!("there is no {path}"),
+            Error::PermissionDenied { .. } => "the object store denies access".to_owned(),
+            Error::Unauthenticated { .. } => "the object store does not know the credentials".to_owned(),
+            error => brief(&error),
+        })
+    }
+}
+
+/// The innermost cause and the outermost words of an error, in one line of bounded length.
+fn brief(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    let code = |text: &str| Some(text.split_once("<Code>")?.1.split_once("</Code>")?.0.to_owned());
+    let text = error.to_string();
+    if let Some(code) = code(&text).or_else(|| code(&innermost.to_string())) {
+        return format!("the object store answers {code}");
+    }
+    let text = if text.contains(&innermost.to_string()) {
+        text
+    } else {
+        format!("{text}: {innermost}")
+    };
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(300).collect()
+}
+
+/// Longest piece of an upload; longer objects are sent in several.
+const PIECE: usize = 8 * 1024 * 1024;
+
+/// A bucket that can be read and written.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl Objects {
+    /// Whether the URL names a place that is understood.
+    pub(crate) fn is_known(&self) -> bool {
+        let starts = ["file:///", "http://", "https://"];
+        let is_place = |start: &str| self.url.len() > start.len() && self.url.starts_with(start);
+        self.url.is_empty() || starts.into_iter().any(is_place)
+    }
+
+    /// Whether objects are in a folder of this machine, and which.
+    pub(crate) fn folder(&self, state: &FilePath) -> Option<PathBuf> {
+        match self.url.strip_prefix("file://") {
+            Some(folder) => Some(folder.into()),
+            None if self.url.is_empty() => Some(state.join("objects")),
+            None => None,
+        }
+    }
+
+    /// Opens a bucket; nothing is asked of a service yet. `state` is the state directory.
+    /// `endpoint` is where the bucket is if it is not where this node's objects are.
+    /// Requests are repeated for at most `patience`.
+    pub(crate) fn bucket(
+        &self,
+        state: &FilePath,
+        name: &str,
+        region: &str,
+        endpoint: Option<&str>,
+        patience: Duration,
+    ) -> Result<Bucket, ObjectsError> {
+        if !is_bucket(name) {
+            return Err(ObjectsError::Bucket(name.to_owned()));
+        }
+        if endpoint.is_none()
+            && let Some(folder) = self.folder(state)
+        {
+            return Bucket::folder(&folder.join(name));
+        }
+        let endpoint = endpoint.unwrap_or(&self.url);
+        let region = [region, &self.region]
+            .into_iter()
+            .find(|region| !region.is_empty())
+            .unwrap_or("us-east-1");
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(name)
+            .with_region(region)
+            .with_endpoint(endpoint)
+            .with_virtual_hosted_style_request(false)
+            .with_client_options(
+                ClientOptions::new()
+                    .with_allow_http(endpoint.starts_with("http://"))
+                    .with_connect_timeout(patience.min(Duration::from_secs(5)))
+                    .with_timeout_disabled(),
+            )
+            .with_retry(RetryConfig {
+                backoff: BackoffConfig {
+                    init_backoff: Duration::from_millis(100),
+                    max_backoff: Duration::from_secs(2),
+                    base: 2.,
+                },
+                max_retries: 10,
+                retry_timeout: patience,
+            });
+        builder = match Credentials::load(&self.credentials_file)? {
+            Some(credentials) => credentials.give_to(builder),
+            None => builder.with_skip_signature(true),
+        };
+        Ok(Bucket {
+            store: Arc::new(builder.build()?),
+        })
+    }
+}
+
+impl Bucket {
+    fn folder(folder: &FilePath) -> Result<Self, ObjectsError> {
+        crate::state::make_private_directory(folder).map_err(|error| ObjectsError::File(folder.to_owned(), error))?;
+        Ok(Self {
+            store: Arc::new(LocalFileSystem::new_with_prefix(folder)?),
+        })
+    }
+
+    /// Stores a file under a key.
+    pub(crate) async fn put_file(&self, key: &str, file: &FilePath) -> Result<(), ObjectsError> {
+        let key = parse_key(key)?;
+        let unreadable = |error| ObjectsError::File(file.to_owned(), error);
+        let mut source = tokio::fs::File::open(file).await.map_err(unreadable)?;
+        let length = source.metadata().await.map_err(unreadable)?.len();
+        if length <= PIECE as u64 {
+            let mut content = Vec::new();
+            source.read_to_end(&mut content).await.map_err(unreadable)?;
+            self.store.put(&key, PutPayload::from(content)).await?;
+            return Ok(());
+        }
+        let mut sink = WriteMultipart::new_with_chunk_size(self.store.put_multipart(&key).await?, PIECE);
+        let mut piece = vec![0; 1024 * 1024];
+        loop {
+            let length = match source.read(&mut piece).await {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) => {
+                    sink.abort().await?;
+                    return Err(unreadable(error));
+                }
+            };
+            // Two pieces on their way bound the memory.
+            sink.wait_for_capacity(2).await?;
+            sink.write(&piece[..length]);
+        }
+        sink.finish().await?;
+        Ok(())
+    }
+
+    /// The store itself, for reading.
+    pub(crate) fn store(&self) -> &dyn ObjectStore {
+        &*self.store
+    }
+}
+
+/// A key as it is written, without a leading or trailing slash.
+pub(crate) fn parse_key(key: &str) -> Result<Key, ObjectsError> {
+    Key::parse(key.trim_matches('/')).map_err(|_| ObjectsError::Key(key.to_owned()))
+}
+
+/// Whether a text can be a bucket's name; what passes is also safe as the name of a folder.
+fn is_bucket(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_inner = |byte: u8| is_plain(byte) || matches!(byte, b'.' | b'-' | b'_');
+    (3..=63).contains(&name.len())
+        && name.bytes().all(is_inner)
+        && name.bytes().next().is_some_and(is_plain)
+        && name.bytes().next_back().is_some_and(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_bucket_is_a_name_and_no_path() {
+        for good in ["logs", "my-bucket.1", "abc"] {
+            assert!(is_bucket(good), "{good}");
+        }
+        for bad in ["", "..", "../x", "a/b", "Upper", "-ab", "ab-", "ab"] {
+            assert!(!is_bucket(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn places_are_urls() {
+        let is_known = |url: &str| {
+            Objects {
+                url: url.into(),
+                ..Objects::default()
+            }
+            .is_known()
+        };
+        for good in [
+            "",
+            "file:///srv/objects",
+            "http://127.0.0.1:9000",
+            "https://s3.example.org",
+        ] {
+            assert!(is_known(good), "{good}");
+        }
+        for bad in ["/srv", "ftp://x", "file://host/x", "https://"] {
+            assert!(!is_known(bad), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_holds_buckets_and_keys_as_they_are_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("stdout");
+        std::fs::write(&file, "hello").unwrap();
+        let bucket = Objects::default()
+            .bucket(dir.path(), "logs", "", None, PATIENCE)
+            .unwrap();
+        bucket.put_file("a b/c~d/stdout", &file).await.unwrap();
+        let stored = std::fs::read_to_string(dir.path().join("objects/logs/a b/c~d/stdout"));
+        assert_eq!(stored.unwrap(), "hello");
+        assert!(matches!(
+            bucket.put_file("a//b", &file).await,
+            Err(ObjectsError::Key(_))
+        ));
+        assert!(matches!(
+            bucket.put_file("../b", &file).await,
+            Err(ObjectsError::Key(_))
+        ));
+    }
+}

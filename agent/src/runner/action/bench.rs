@@ -1,0 +1,224 @@
+//! The bench an action works on: its inputs, its outputs, its time, and the tools that obey a stop.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use muster_document::PlannedPart;
+use prost::Message;
+use tokio::net::UnixStream;
+
+use super::{End, Trouble};
+use crate::courier::{Answer, Question};
+use crate::os;
+use crate::runner::account::Account;
+use crate::runner::capture::Capture;
+use crate::runner::environment;
+use crate::runner::process::{Launch, Outfit, Patience, Process};
+use crate::runner::step::{Sign, Workshop};
+use crate::runner::stop::StopSignal;
+
+/// An action that is over within a moment is told about once, at its end.
+const MOMENT: Duration = Duration::from_millis(500);
+/// How long a service may take to answer, with all repetitions.
+const ANSWER: Duration = Duration::from_secs(120);
+/// Between two questions that were not answered.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Where one part of a step is carried out.
+pub(crate) struct Bench<'a, 'w> {
+    /// What all steps of the run share: settings, the run's directory, the account, the platform.
+    pub(crate) workshop: &'a Workshop<'w>,
+    /// The part, with its inputs final.
+    pub(crate) part: &'a PlannedPart,
+    /// Standard output and standard error of the part.
+    pub(crate) captures: &'a mut [Capture; 2],
+    /// Lines for the trace.
+    pub(crate) trace: &'a mut Vec<String>,
+    pub(crate) stop: &'a mut StopSignal,
+    pub(crate) tell: &'a mut dyn FnMut(Sign),
+    /// When the part must be over.
+    pub(crate) deadline: Instant,
+}
+
+impl Bench<'_, '_> {
+    /// Writes a line to the part's standard output.
+    pub(crate) fn print(&mut self, line: &str) {
+        self.captures[0].push_line(line);
+    }
+
+    /// Writes a line to the part's standard error.
+    pub(crate) fn complain(&mut self, line: &str) {
+        self.captures[1].push_line(line);
+    }
+
+    /// Adds a line to the trace.
+    pub(crate) fn note(&mut self, line: impl Into<String>) {
+        self.trace.push(line.into());
+    }
+
+    /// An input as text; nothing if it is absent, empty, a list or a map.
+    pub(crate) fn text(&self, input: &str) -> Option<String> {
+        self.part.text(input).filter(|text| !text.is_empty())
+    }
+
+    /// A file of the part in the run's directory, named after the step; `ending` without the dot.
+    pub(crate) fn file(&self, ending: &str) -> PathBuf {
+        self.workshop.file(self.part, ending)
+    }
+
+    /// The run's downloads directory, against which relative paths count. It may not exist yet.
+    pub(crate) fn downloads(&self) -> PathBuf {
+        self.workshop.directory.join("downloads")
+    }
+
+    /// The environment that a script of this run gets, with `more` variables of the action's own.
+    pub(crate) fn environment(&self, more: &[(String, String)]) -> Vec<(String, String)> {
+        self.environment_of(&self.workshop.account, more)
+    }
+
+    /// As `environment`, for a script of another user.
+    pub(crate) fn environment_of(&self, account: &Account, more: &[(String, String)]) -> Vec<(String, String)> {
+        let workshop = self.workshop;
+        let parameters: Vec<(String, String)> = workshop
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        environment::compose(
+            account,
+            &workshop.settings.environment,
+            more,
+            &workshop.about,
+            &parameters,
+        )
+    }
+
+    /// How long the part may still take.
+    pub(crate) fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Runs a process to its end; its output becomes the part's. On a timeout or a stop its whole group is ended first.
+    pub(crate) fn run(&mut self, launch: &Launch) -> Result<End, Trouble> {
+        self.run_in(launch, Outfit::default(), false)
+    }
+
+    /// As `run`, as another user or with limits; `is_for_all`: children that are left in the end are ended as well.
+    pub(crate) fn run_in(&mut self, launch: &Launch, outfit: Outfit, is_for_all: bool) -> Result<End, Trouble> {
+        let process = start(launch, outfit)?;
+        (self.tell)(Sign::Process(process.group()));
+        let patience = Patience {
+            is_for_all,
+            ..self.patience()
+        };
+        let tell = &mut *self.tell;
+        process
+            .wait(patience, self.captures, self.stop, &mut || tell(Sign::Lasting))
+            .map_err(|error| Trouble::NeverRan(format!("lost the process: {error}")))
+    }
+
+    /// As `run`, but the output is kept back: standard output and standard error, at most `limit` characters of each.
+    pub(crate) fn run_aside(&mut self, launch: &Launch, limit: usize) -> Result<(End, [String; 2]), Trouble> {
+        let process = start(launch, Outfit::default())?;
+        (self.tell)(Sign::Process(process.group()));
+        let patience = self.patience();
+        let keep = self.workshop.settings.keep;
+        let mut aside = [limit; 2].map(|limit| Capture::aside(limit, keep));
+        let tell = &mut *self.tell;
+        let end = process
+            .wait(patience, &mut aside, self.stop, &mut || tell(Sign::Lasting))
+            .map_err(|error| Trouble::NeverRan(format!("lost the process: {error}")))?;
+        Ok((end, aside.map(|capture| capture.into_excerpt().text())))
+    }
+
+    /// Asks a service, through the agent's connection; `operation` is one of `muster_wire::subject::RPC_…`.
+    /// Asks again while nobody answers, for two minutes at most.
+    pub(crate) fn ask<Given: Message + Default>(
+        &mut self,
+        operation: &str,
+        request: &impl Message,
+    ) -> Result<Given, Trouble> {
+        let question = Question {
+            operation: operation.to_owned(),
+            payload: request.encode_to_vec(),
+        };
+        let socket = self.workshop.state.courier_socket();
+        let given = self
+            .block_on(tokio::time::timeout(ANSWER, ask(&socket, &question)))?
+            .map_err(|_| Trouble::Failed(format!("no service answers {operation}")))?
+            .map_err(Trouble::Failed)?;
+        Given::decode(given.as_slice())
+            .map_err(|_| Trouble::Failed(format!("the answer to {operation} is not understood")))
+    }
+
+    fn patience(&self) -> Patience {
+        Patience {
+            timeout: self.remaining(),
+            grace: Duration::from_secs(self.workshop.settings.grace_seconds),
+            is_for_all: false,
+        }
+    }
+
+    /// Waits for `work` on a runtime of its own. A timeout or a stop drops the work where it stands.
+    pub(crate) fn block_on<Work: Future>(&mut self, work: Work) -> Result<Work::Output, Trouble> {
+        let system = |error: std::io::Error| Trouble::NeverRan(format!("the system refuses a runtime: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(system)?;
+        let outcome = runtime.block_on(self.race(work));
+        // A name look-up that hangs is not waited for.
+        runtime.shutdown_background();
+        outcome
+    }
+
+    async fn race<Work: Future>(&mut self, work: Work) -> Result<Work::Output, Trouble> {
+        let system = |error: std::io::Error| Trouble::NeverRan(format!("cannot watch for a stop: {error}"));
+        let pipe = std::os::fd::AsFd::as_fd(&*self.stop)
+            .try_clone_to_owned()
+            .map_err(system)?;
+        let asked = os::watch_readable(pipe).map_err(system)?;
+        let deadline = self.deadline.into();
+        let moment = (Instant::now() + MOMENT).into();
+        let mut work = std::pin::pin!(work);
+        let mut is_lasting = false;
+        loop {
+            if let Some(reason) = self.stop.reason() {
+                return Err(Trouble::Ended(End::Stopped(reason)));
+            }
+            tokio::select! {
+                biased;
+                output = &mut work => return Ok(output),
+                ready = asked.readable() => ready.map_err(system)?.clear_ready(),
+                () = tokio::time::sleep_until(deadline) => return Err(Trouble::Ended(End::TimedOut)),
+                () = tokio::time::sleep_until(moment), if !is_lasting => {
+                    is_lasting = true;
+                    (self.tell)(Sign::Lasting);
+                }
+            }
+        }
+    }
+}
+
+/// Asks until there is an answer.
+async fn ask(socket: &Path, question: &Question) -> Result<Vec<u8>, String> {
+    loop {
+        let once = async {
+            let mut stream = UnixStream::connect(socket).await?;
+            question.write(&mut stream).await?;
+            Answer::read(&mut stream).await
+        };
+        match once.await {
+            Ok(Answer::Given(payload)) => return Ok(payload),
+            Ok(Answer::Refused(why)) => return Err(why),
+            // The agent may be away for a moment: it is being replaced, or was killed.
+            Ok(Answer::Unanswered) | Err(_) => tokio::time::sleep(AGAIN).await,
+        }
+    }
+}
+
+fn start(launch: &Launch, outfit: Outfit) -> Result<Process, Trouble> {
+    Process::start(launch, outfit)
+        .map_err(|error| Trouble::NeverRan(format!("cannot start {:?}: {error}", launch.program)))
+}

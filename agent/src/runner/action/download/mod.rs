@@ -1,0 +1,121 @@
+//! `aws:downloadContent`: a file or a folder from somewhere else (documents.md 5, agent.md B9).
+//!
+//! | Module | Source types |
+//! |---|---|
+//! | `http` | `HTTP` |
+//! | `git` | `Git`, `GitHub`: by the git program, which must be installed |
+//! | `object` | `S3`: the object store that the node is configured for, or AWS's own |
+//! | `library` | `SSMDocument`: asked of the documents service |
+//! | `place` | where it goes |
+//!
+//! What is written is for the owner only and may be executed, because most of what is downloaded is scripts.
+
+mod git;
+mod http;
+mod library;
+mod object;
+mod place;
+
+use serde_json::{Map, Value};
+
+use super::{Bench, End, Trouble};
+use place::Place;
+
+pub(super) use library::ask_for;
+
+/// Downloads what the inputs name.
+pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
+    let info = Info::read(bench.part.inputs().get("sourceInfo"))?;
+    let downloads = bench.downloads();
+    let place = Place::find(&downloads, bench.text("destinationPath").as_deref()).map_err(Trouble::Failed)?;
+    let limit = bench.workshop.settings.download_bytes;
+    let source = bench.text("sourceType").unwrap_or_default();
+    let said = match source.as_str() {
+        "HTTP" => http::download(bench, &info, &place, limit),
+        "Git" => git::download(bench, &git::Repository::of_git(&info)?, &place, limit),
+        "GitHub" => {
+            let repository = git::Repository::of_github(&info, &bench.workshop.settings.github_url)?;
+            git::download(bench, &repository, &place, limit)
+        }
+        "S3" => object::download(bench, &info, &place, limit),
+        "SSMDocument" => library::download(bench, &info, &place),
+        other => Err(Trouble::NeverRan(format!(
+            "sourceType {other:?} is not known; GitHub, Git, HTTP, S3 and SSMDocument are"
+        ))),
+    }?;
+    bench.print(&said);
+    Ok(End::Exited(0))
+}
+
+/// The `sourceInfo` input: a map, or the JSON text of one. Values may be secret, so there is no way to print it.
+struct Info(Map<String, Value>);
+
+impl Info {
+    fn read(input: Option<&Value>) -> Result<Self, Trouble> {
+        let wrong = || Trouble::NeverRan("sourceInfo is neither a map nor the JSON text of one".to_owned());
+        match input {
+            Some(Value::Object(map)) => Ok(Self(map.clone())),
+            Some(Value::String(text)) => match serde_json::from_str(text) {
+                Ok(Value::Object(map)) => Ok(Self(map)),
+                _ => Err(wrong()),
+            },
+            _ => Err(wrong()),
+        }
+    }
+
+    /// A value as text; nothing if it is absent or empty.
+    fn text(&self, key: &str) -> Option<String> {
+        let text = match self.0.get(key)? {
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => self.0[key].to_string(),
+            _ => return None,
+        };
+        Some(text).filter(|text| !text.is_empty())
+    }
+
+    /// As `text`, for what must be there.
+    fn required(&self, key: &str) -> Result<String, Trouble> {
+        self.text(key)
+            .ok_or_else(|| Trouble::NeverRan(format!("sourceInfo has no {key}")))
+    }
+
+    /// A switch, off unless it says otherwise.
+    fn switch(&self, key: &str) -> Result<bool, Trouble> {
+        match self.text(key).as_deref() {
+            None => Ok(false),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+            Some(_) => Err(Trouble::NeverRan(format!("{key} is neither true nor false"))),
+        }
+    }
+}
+
+/// More than the node allows.
+fn too_large(limit: u64) -> String {
+    format!("the download is larger than the {limit} bytes that this node allows (download_bytes)")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn source_info_is_a_map_or_its_text() {
+        for input in [
+            json!({"url": "x", "insecure": true, "empty": ""}),
+            json!("{\"url\": \"x\", \"insecure\": \"True\", \"empty\": \"\"}"),
+        ] {
+            let info = Info::read(Some(&input)).unwrap();
+            assert_eq!(info.text("url").as_deref(), Some("x"));
+            assert!(info.switch("insecure").unwrap());
+            assert!(!info.switch("absent").unwrap());
+            assert!(info.required("empty").is_err());
+            assert!(info.switch("url").is_err());
+        }
+        assert!(Info::read(Some(&json!("no map"))).is_err());
+        assert!(Info::read(Some(&json!(["x"]))).is_err());
+        assert!(Info::read(None).is_err());
+    }
+}

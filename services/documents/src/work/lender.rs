@@ -1,0 +1,103 @@
+//! Gives documents to nodes: a step that runs or downloads a document asks for its text (agent.md B9).
+//!
+//! Who asks is the subject's token, which the broker enforces. Every node may read what every command could send to it.
+
+use std::sync::Arc;
+
+use async_nats::{Client, Message, Subscriber};
+use futures::StreamExt;
+use muster_boot::{BoxError, Parts};
+use muster_proto::Word;
+use muster_proto::agent::v1::{DocumentRequest, DocumentResult};
+use muster_proto::documents::v1::GetDocumentRequest;
+use muster_wire::{Failure, NatsStatus, Refusal, subject};
+use prost::Message as _;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::api::DocumentsApi;
+
+/// Replicas share the questions.
+const QUEUE: &str = "documents";
+/// Most questions answered at once: a fleet that runs one document asks all at once.
+const AT_ONCE: usize = 64;
+
+/// Starts answering.
+///
+/// # Errors
+/// If the bus does not take the subscription.
+pub(crate) async fn start(parts: &Parts, documents: Arc<DocumentsApi>) -> Result<(), BoxError> {
+    let subject = subject::rpc_of_all(subject::RPC_DOCUMENT);
+    let questions = parts.nats.queue_subscribe(subject, QUEUE.to_owned()).await?;
+    let lender = Lender {
+        documents,
+        nats: parts.nats.clone(),
+    };
+    parts
+        .tasks
+        .spawn("lender", lender.listen(questions, parts.tasks.stopping()));
+    Ok(())
+}
+
+struct Lender {
+    documents: Arc<DocumentsApi>,
+    nats: Client,
+}
+
+impl Lender {
+    async fn listen(self, mut questions: Subscriber, stopping: CancellationToken) -> Result<(), BoxError> {
+        let lender = &self;
+        let until_stopped = questions.by_ref().take_until(stopping.cancelled());
+        until_stopped
+            .for_each_concurrent(AT_ONCE, |question| lender.answer(question))
+            .await;
+        if !stopping.is_cancelled() {
+            return Err("the bus ended the subscription to nodes' questions".into());
+        }
+        // Other replicas hear the rest from now on; what is here already is answered.
+        if questions.unsubscribe().await.is_ok() {
+            questions
+                .for_each_concurrent(AT_ONCE, |question| lender.answer(question))
+                .await;
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, question: Message) {
+        let Some(reply) = question.reply.clone() else { return };
+        let sent = match self.lend(&question).await {
+            Ok(document) => self.nats.publish(reply, document.encode_to_vec().into()).await,
+            Err(failure) => {
+                let (mut headers, error) = NatsStatus::headers(&Status::from(failure));
+                headers.insert("Nats-Service-Error", error.status.as_str());
+                headers.insert("Nats-Service-Error-Code", error.code.to_string());
+                self.nats.publish_with_headers(reply, headers, Vec::new().into()).await
+            }
+        };
+        if let Err(error) = sent {
+            // It is asked for again.
+            tracing::debug!(error = &error as &dyn std::error::Error, "an answer was not sent");
+        }
+    }
+
+    async fn lend(&self, question: &Message) -> Result<DocumentResult, Failure> {
+        subject::node_of(&question.subject).map_err(|error| Refusal::validation(error.to_string()))?;
+        let request = DocumentRequest::decode(question.payload.clone())
+            .map_err(|error| Refusal::validation(format!("the question cannot be read: {error}")))?;
+        let found = self
+            .documents
+            .get(GetDocumentRequest {
+                name: Some(request.name),
+                document_version: Some(request.version).filter(|version| !version.is_empty()),
+                ..GetDocumentRequest::default()
+            })
+            .await?;
+        Ok(DocumentResult {
+            format: found.document_format().word().to_owned(),
+            document_type: found.document_type().word().to_owned(),
+            name: found.name.unwrap_or_default(),
+            version: found.document_version.unwrap_or_default(),
+            content: found.content.unwrap_or_default(),
+        })
+    }
+}
