@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,12 +19,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::daemon::{self, Nursery, Options, RunnerCommand};
+use crate::daemon::{self, Departure, Nursery, Options, RunnerCommand};
 use crate::doctor;
 use crate::facts;
 use crate::journal::RunId;
 use crate::runner;
 use crate::state::StateDir;
+use crate::update::Versions;
 
 /// Bad usage or settings.
 const USAGE: u8 = 64;
@@ -136,7 +138,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand
     {
         return run_runner(Path::new(state), run);
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -148,7 +150,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand
         }
     };
     let outcome = match cli.verb {
-        Verb::Run(arguments) => run_daemon(arguments, runner),
+        Verb::Run(run) => run_daemon(run, runner, arguments.get(1..).unwrap_or_default()),
         Verb::Runner { state, run } => return run_runner(&state, run),
         Verb::Uploads { state } => match runner::store_leftovers(&state) {
             Ok(true) => Ok(()),
@@ -175,7 +177,11 @@ fn run_runner(state: &Path, run: RunId) -> ExitCode {
     ExitCode::from(runner::run_to_exit(state, run))
 }
 
-fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(), Box<dyn Error>> {
+fn run_daemon(
+    arguments: Box<RunArguments>,
+    runner: RunnerCommand,
+    all_arguments: &[OsString],
+) -> Result<(), Box<dyn Error>> {
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -189,6 +195,13 @@ fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(),
     let log = (!is_fixed).then_some(handle);
     std::panic::set_hook(Box::new(|panic| tracing::error!("panic: {panic}")));
     let state = std::path::absolute(&arguments.state.state_dir)?;
+    // An update may be meant to run in our place.
+    let me = std::env::current_exe()?;
+    match Versions::at(&state).hand_over(&me, facts::version()) {
+        Ok(Some(program)) => tracing::error!(error = %become_program(&program, all_arguments), "cannot hand over"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "cannot look for updates of this program"),
+    }
     // Before there is any thread.
     let nursery = Nursery::open(&state)
         .inspect_err(|error| tracing::warn!(%error, "no nursery: runners are started as programs"))
@@ -197,7 +210,7 @@ fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(),
     let tags: BTreeMap<String, String> = arguments.tags.into_iter().collect();
     let options = Options {
         server: arguments.server,
-        state,
+        state: state.clone(),
         config,
         name: arguments.name,
         tags,
@@ -208,7 +221,23 @@ fn run_daemon(arguments: Box<RunArguments>, runner: RunnerCommand) -> Result<(),
     let outcome = runtime.block_on(daemon::run(options, nursery));
     // Threads that wait for the disk are not waited for: everything that was promised is synced.
     runtime.shutdown_background();
-    Ok(outcome?)
+    match outcome? {
+        Departure::Stop => Ok(()),
+        Departure::Restart => begin_anew(&state, &me, all_arguments),
+    }
+}
+
+/// Goes on as the program that is meant to run now, in this very process; if that cannot be, as this one again.
+fn begin_anew(state: &Path, me: &Path, arguments: &[OsString]) -> Result<(), Box<dyn Error>> {
+    let program = Versions::at(state).successor()?.unwrap_or_else(|| me.to_owned());
+    let error = become_program(&program, arguments);
+    tracing::error!(%error, ?program, "cannot begin anew with this program");
+    Err(become_program(me, arguments).into())
+}
+
+/// Replaces this process by another program; comes back only if that cannot be.
+fn become_program(program: &Path, arguments: &[OsString]) -> io::Error {
+    std::process::Command::new(program).args(arguments).exec()
 }
 
 fn version(is_json: bool) -> Result<(), Box<dyn Error>> {
@@ -216,7 +245,7 @@ fn version(is_json: bool) -> Result<(), Box<dyn Error>> {
     if is_json {
         let system = facts::System::read();
         let about = serde_json::json!({
-            "version": facts::VERSION,
+            "version": facts::version(),
             "architecture": std::env::consts::ARCH,
             "platform": system.name,
             "platformVersion": system.version,
@@ -224,7 +253,7 @@ fn version(is_json: bool) -> Result<(), Box<dyn Error>> {
         });
         writeln!(out, "{about:#}")?;
     } else {
-        writeln!(out, "{}", facts::VERSION)?;
+        writeln!(out, "{}", facts::version())?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use muster_proto::agent::v1::NodeFacts;
 use rustix::time::{ClockId, clock_gettime};
@@ -10,8 +11,22 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::journal::Moment;
 use crate::settings::Settings;
 
-/// The agent's version, `x.y.z`.
+/// This release's version, `x.y.z`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+static OWN_VERSION: OnceLock<&'static str> = OnceLock::new();
+
+/// Gives the agent another version than this release's, for programs that contain it and count their own.
+/// To be called before anything else; later calls change nothing.
+pub fn set_version(version: &'static str) {
+    let _ = OWN_VERSION.set(version);
+}
+
+/// The agent's version.
+#[must_use]
+pub fn version() -> &'static str {
+    OWN_VERSION.get().unwrap_or(&VERSION)
+}
 
 /// Abilities beyond the protocol's first version.
 pub const CAPABILITIES: &[&str] = &["interpolation-env-var"];
@@ -59,7 +74,7 @@ impl System {
 pub fn collect(settings: &Settings) -> NodeFacts {
     let system = System::read();
     NodeFacts {
-        agent_version: VERSION.to_owned(),
+        agent_version: version().to_owned(),
         platform_type: PLATFORM_TYPE.to_owned(),
         platform_name: system.name,
         platform_version: system.version,

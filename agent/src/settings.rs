@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::objects::Objects;
+use crate::package::{PublicKey, Trust};
 use crate::runner::Keep;
 
 /// What the owner of a machine can set.
@@ -74,6 +75,12 @@ pub struct Settings {
     pub github_url: String,
     /// Where complete outputs go, and where downloads of the source type `S3` come from.
     pub objects: Objects,
+    /// Where packages come from, and whose are taken.
+    pub packages: Packages,
+    /// How the agent's own updates go.
+    pub update: Update,
+    /// The program for containers.
+    pub docker: Docker,
     /// Tags of the node, used when it registers.
     pub tags: BTreeMap<String, String>,
     /// Variables for every script.
@@ -98,6 +105,59 @@ pub struct Limits {
     pub core_bytes: Option<u64>,
     /// Processor time of a process, in seconds.
     pub cpu_seconds: Option<u64>,
+}
+
+/// Where packages come from, and whose are taken (docs/operate/packages.md).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Packages {
+    /// The package store: `https://…`, `http://…`, `file:///…` or an absolute path. Empty: there is none.
+    pub url: String,
+    /// Public keys that sign packages, 32 bytes in base64 each.
+    pub keys: Vec<String>,
+    /// Whether packages without a signature are taken too; never the agent itself.
+    pub allow_unsigned: bool,
+}
+
+impl Packages {
+    /// Whose packages are taken.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        Trust {
+            keys: self.keys.iter().filter_map(|key| key.parse().ok()).collect(),
+            allows_unsigned: self.allow_unsigned,
+        }
+    }
+}
+
+/// How the agent's own updates go (docs/operate/agent-update.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Update {
+    /// Seconds that a new version may take to reach its service before the previous one comes back, 5 to 3600.
+    pub confirm_seconds: u64,
+}
+
+impl Default for Update {
+    fn default() -> Self {
+        Self { confirm_seconds: 300 }
+    }
+}
+
+/// The program for containers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Docker {
+    /// A name that is looked up in the usual directories, or an absolute path.
+    pub program: String,
+}
+
+impl Default for Docker {
+    fn default() -> Self {
+        Self {
+            program: "docker".to_owned(),
+        }
+    }
 }
 
 /// What happens to a step whose runner died while it ran (agent.md B3).
@@ -188,6 +248,9 @@ impl Default for Settings {
             download_bytes: 512 * 1024 * 1024,
             github_url: "https://github.com".to_owned(),
             objects: Objects::default(),
+            packages: Packages::default(),
+            update: Update::default(),
+            docker: Docker::default(),
         }
     }
 }
@@ -306,12 +369,41 @@ impl Settings {
                 self.objects.is_known(),
                 "empty, or start with file:///, http:// or https://",
             ),
+            (
+                "packages.url",
+                is_store(&self.packages.url),
+                "empty, http://…, https://…, file:///… or an absolute path",
+            ),
+            (
+                "packages.keys",
+                self.packages.keys.iter().all(|key| key.parse::<PublicKey>().is_ok()),
+                "a list of public keys, 32 bytes in base64 each",
+            ),
+            (
+                "update.confirm_seconds",
+                (5..=3600).contains(&self.update.confirm_seconds),
+                "from 5 to 3600",
+            ),
+            (
+                "docker.program",
+                !self.docker.program.is_empty(),
+                "the name or the absolute path of a program",
+            ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((key, _, rule)) => Err(SettingsError::Bounds { key, rule }),
             None => Ok(()),
         }
     }
+}
+
+/// What the package store may be.
+fn is_store(url: &str) -> bool {
+    let prefixes = ["http://", "https://", "file:///", "/"];
+    url.is_empty()
+        || prefixes
+            .iter()
+            .any(|prefix| url.starts_with(prefix) && url.len() > prefix.len())
 }
 
 #[cfg(test)]
@@ -344,6 +436,10 @@ mod tests {
                 processes: Some(9),
                 ..Limits::default()
             },
+            packages: Packages {
+                url: "https://packages.example.org/muster".into(),
+                ..Packages::default()
+            },
             ..Settings::default()
         };
         assert_eq!(load(&settings.to_toml()).unwrap(), settings);
@@ -364,6 +460,9 @@ mod tests {
             ("max_timeout_seconds = 4", "max_timeout_seconds"),
             ("reboot_command = []", "reboot_command"),
             ("log = \"info=loud\"", "log"),
+            ("[packages]\nurl = \"ftp://x\"", "packages.url"),
+            ("[packages]\nkeys = [\"short\"]", "packages.keys"),
+            ("[update]\nconfirm_seconds = 4", "update.confirm_seconds"),
         ] {
             assert!(
                 matches!(load(text), Err(SettingsError::Bounds { key: found, .. }) if found == key),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! node.json           who this machine is
-//! lock                held by the agent that runs on this directory
+//! lock                held by the agent that runs on this directory; holds its process id
 //! settings.toml       the last configuration that was good; runners read it
 //! status.json         what the running agent says about itself
 //! notify.sock         where runners say that there is news
@@ -10,6 +10,9 @@
 //! uploads/…           outputs that are still to be stored, one note each
 //! objects/…           the object store, unless another one is configured
 //! journal/…           see `journal`
+//! packages/…          installed packages, see `package`
+//! versions/…          programs of the agent that came as updates, see `update`
+//! inventory/custom/…  inventory that somebody else on the machine writes
 //! runs/<run>/…        scripts, outputs and downloads of a run; may be removed as a whole once the run is done
 //! ```
 
@@ -45,7 +48,18 @@ pub struct StateDir {
 
 /// Says that an agent runs on the directory, as long as it exists.
 #[derive(Debug)]
-pub struct Occupied(#[expect(dead_code, reason = "held for its lock")] File);
+pub struct Occupied(File);
+
+impl Occupied {
+    /// Writes down which process it is.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn introduce(&self) -> io::Result<()> {
+        self.0.set_len(0)?;
+        (&self.0).write_all(std::process::id().to_string().as_bytes())
+    }
+}
 
 impl StateDir {
     /// The directory at `root`, which need not exist yet.
@@ -82,6 +96,18 @@ impl StateDir {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// The process of the agent that runs on the directory, or ran there last.
+    #[must_use]
+    pub fn agent(&self) -> Option<u32> {
+        fs::read_to_string(self.root.join("lock")).ok()?.trim().parse().ok()
+    }
+
+    /// Where installed packages are.
+    #[must_use]
+    pub fn packages(&self) -> PathBuf {
+        self.root.join("packages")
     }
 
     /// The path itself.

@@ -8,7 +8,7 @@ use muster_proto::runcommand::v1::CommandStatus;
 
 use crate::fan_out::run_on;
 use crate::report::{Report, median, ms, ratio};
-use crate::world::{World, memory, processes};
+use crate::world::{Memory, World, agents};
 
 const AGENTS: usize = 50;
 
@@ -35,25 +35,20 @@ pub(crate) async fn run(report: &mut Report, rounds: usize) -> Result<()> {
         ms(time),
         format!("{:.2} × (goal ≤ 3)", ratio(time, floor)),
     );
-    let mut resident = Vec::new();
-    for pid in processes("muster-agent", world.folder()) {
-        let (rss, pss) = memory(pid)?;
-        resident.push((rss, pss));
+    let mut memories = Vec::new();
+    for agent in agents(world.folder())? {
+        memories.push(Memory::of_all(&agent)?);
     }
-    resident.sort_unstable();
-    if let Some((rss, pss)) = resident.get(resident.len() / 2) {
+    memories.sort_unstable();
+    if let Some(middle) = memories.get(memories.len() / 2) {
         report.row(
-            format!("agent after work, median of {}", resident.len()),
+            format!("agent after work with its nursery, median of {}", memories.len()),
             "",
-            format!("{:.1} MiB resident, {:.1} MiB proportional", mib(*rss), mib(*pss)),
+            middle.to_string(),
             "",
         );
     }
     Ok(())
-}
-
-pub(crate) fn mib(kib: u64) -> f64 {
-    Duration::from_millis(kib).as_secs_f64() * 1_000.0 / 1_024.0
 }
 
 /// The same scripts, two at a time, with their output captured.

@@ -8,7 +8,9 @@ mod echo;
 mod fan_out;
 mod floor;
 mod footprint;
+mod live;
 mod report;
+mod services;
 mod world;
 
 use anyhow::Result;
@@ -28,14 +30,18 @@ struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Name {
-    /// One no-op command to 1,000 and 10,000 simulated nodes, and a window of 50.
+    /// One no-op command to 1,000 and 10,000 simulated nodes, windows of 100 % and of 50.
     FanOut,
     /// A real script on 50 real agents.
     Echo,
     /// Accepting commands over AWS JSON.
     Accept,
-    /// Memory at rest and time to start.
+    /// Output while it is written.
+    Live,
+    /// Memory and processor time at rest, time to start.
     Footprint,
+    /// From the death of a service to work that goes on.
+    Recovery,
 }
 
 #[tokio::main]
@@ -52,8 +58,14 @@ async fn main() -> Result<()> {
     if wanted(Name::Echo) {
         echo::run(&mut report, arguments.rounds).await?;
     }
+    if wanted(Name::Live) {
+        live::run(&mut report, arguments.rounds).await?;
+    }
     if wanted(Name::Accept) {
         accept::run(&mut report).await?;
+    }
+    if wanted(Name::Recovery) {
+        services::recovery(&mut report, arguments.rounds).await?;
     }
     report.print();
     Ok(())

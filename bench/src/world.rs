@@ -1,5 +1,7 @@
 //! `muster up` as a user runs it.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -107,27 +109,72 @@ pub(crate) fn binary(name: &str) -> Result<PathBuf> {
     }
 }
 
-/// Resident and proportional memory of a process, in KiB.
-pub(crate) fn memory(pid: u32) -> Result<(u64, u64)> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let read = |key: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(key)?.trim().strip_suffix("kB")?.trim().parse().ok())
-            .unwrap_or_default()
-    };
-    Ok((read("Rss:"), read("Pss:")))
+/// Resident and proportional memory, in KiB.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Memory {
+    pub(crate) proportional: u64,
+    pub(crate) resident: u64,
 }
 
-/// Processes whose command line starts with this binary and has `folder` in it.
-pub(crate) fn processes(name: &str, folder: &Path) -> Vec<u32> {
-    let folder = folder.display().to_string();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| {
-            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-            let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
-            let program = line.split('\0').next()?;
-            (program.ends_with(name) && line.contains(&folder)).then_some(pid)
+impl Memory {
+    /// Of one process.
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let read = |key: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(key)?.trim().strip_suffix("kB")?.trim().parse().ok())
+                .unwrap_or_default()
+        };
+        Ok(Self {
+            proportional: read("Pss:"),
+            resident: read("Rss:"),
         })
-        .collect()
+    }
+
+    /// Of several processes together.
+    pub(crate) fn of_all(pids: &[u32]) -> Result<Self> {
+        let mut sum = Self::default();
+        for pid in pids {
+            let one = Self::of(*pid)?;
+            sum.proportional += one.proportional;
+            sum.resident += one.resident;
+        }
+        Ok(sum)
+    }
+}
+
+/// The processes of each agent that works below this folder: the daemon and its nursery share a command line.
+pub(crate) fn agents(folder: &Path) -> Result<Vec<Vec<u32>>> {
+    let folder = folder.display().to_string();
+    let mut agents: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let line = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        let is_agent = line
+            .split('\0')
+            .next()
+            .is_some_and(|program| program.ends_with("muster-agent"));
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let (true, true, Some(pid)) = (is_agent, line.contains(&folder), pid) {
+            agents.entry(line).or_default().push(pid);
+        }
+    }
+    Ok(agents.into_values().collect())
+}
+
+/// Time that a process has spent on a processor since its start.
+pub(crate) fn busy(pid: u32) -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        nanoseconds += text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |kib: u64| Duration::from_millis(kib).as_secs_f64() * 1_000.0 / 1_024.0;
+        let (resident, proportional) = (mib(self.resident), mib(self.proportional));
+        write!(f, "{resident:.1} MiB resident, {proportional:.1} MiB proportional")
+    }
 }

@@ -56,6 +56,13 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Print what a command's nodes have written and write, until it is over. Ctrl-C leaves it alone.
+    #[command(after_help = Exit::HELP)]
+    Follow {
+        /// The command's id.
+        #[arg(value_name = "ID")]
+        command: String,
+    },
     /// Ask to stop a command.
     Cancel {
         /// The command's id.
@@ -81,6 +88,7 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
     match arguments.verb.unwrap_or(Verb::List(arguments.list)) {
         Verb::List(wanted) => list(wanted, &server.connect().await?).await,
         Verb::Show { command, output, json } => show(&command, output, json, &server.connect().await?).await,
+        Verb::Follow { command } => crate::run::follow(&command, server).await,
         Verb::Cancel { command, instance_ids } => {
             cancel(&server.connect().await?, &command, instance_ids).await?;
             Ok(Exit::Success)

@@ -5,9 +5,9 @@ use std::io::Read as _;
 use clap::{Subcommand, ValueEnum};
 use muster_proto::Word as _;
 use muster_proto::documents::v1::{
-    CreateDocumentRequest, DeleteDocumentRequest, DocumentDescription, DocumentFormat, DocumentIdentifier,
-    DocumentKeyValuesFilter, DocumentType, GetDocumentRequest, ListDocumentsRequest, ListDocumentsResult,
-    UpdateDocumentDefaultVersionRequest, UpdateDocumentRequest,
+    CreateDocumentRequest, DeleteDocumentRequest, DocumentDescription, DocumentFinding, DocumentFormat,
+    DocumentIdentifier, DocumentKeyValuesFilter, DocumentType, GetDocumentRequest, ListDocumentsRequest,
+    ListDocumentsResult, UpdateDocumentDefaultVersionRequest, UpdateDocumentRequest, ValidateDocumentRequest,
 };
 
 use crate::complaint::Complaint;
@@ -71,6 +71,20 @@ enum Verb {
         #[arg(long)]
         set_default: bool,
     },
+    /// Say what is wrong with a document, and what is odd about it, without storing it.
+    Validate {
+        /// The text; `-` reads the standard input.
+        file: String,
+        /// The text's format; without it, JSON if the text begins with a brace, YAML otherwise.
+        #[arg(long)]
+        format: Option<Format>,
+        /// What kind of document it is.
+        #[arg(long = "type", default_value = "Command", value_parser = document_type)]
+        document_type: DocumentType,
+        /// Print the whole answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Delete a document with all its versions, or one version.
     Delete {
         /// The document's name.
@@ -131,6 +145,12 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             content,
             set_default,
         } => update(name, content, set_default, server).await,
+        Verb::Validate {
+            file,
+            format,
+            document_type,
+            json,
+        } => validate(&file, format, document_type, json, server).await,
         Verb::Delete { name, version } => delete(name, version, &server.connect().await?).await,
     }
 }
@@ -256,6 +276,58 @@ async fn update(
     }
     say_made(&made);
     Ok(Exit::Success)
+}
+
+async fn validate(
+    file: &str,
+    format: Option<Format>,
+    document_type: DocumentType,
+    json: bool,
+    server: &ServerArguments,
+) -> Result<Exit, Complaint> {
+    let text = read(file)?;
+    let request = ValidateDocumentRequest {
+        document_type: Some(document_type as i32),
+        document_format: Some(format.unwrap_or(Format::of(&text)).in_contract()),
+        content: Some(text),
+    };
+    let answer = server.connect().await?.document_validation().validate(request).await;
+    let verdict = answer
+        .map_err(|status| Complaint::answered("DocumentValidation.Validate", status))?
+        .into_inner();
+    if json {
+        let name = "muster.documents.v1.ValidateDocumentResult";
+        print::data(&shape::pretty(&shape::json(name, &verdict)))?;
+    } else {
+        for finding in &verdict.findings {
+            print::data(&finding_line(finding))?;
+        }
+    }
+    match verdict.acceptable() {
+        true => {
+            print::say("the document is acceptable");
+            Ok(Exit::Success)
+        }
+        false => {
+            print::say(&format!("the document would be refused: {}", verdict.error()));
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+/// `error /mainSteps/0/action: …`.
+fn finding_line(finding: &DocumentFinding) -> String {
+    let path = finding.path();
+    let place = if path.is_empty() {
+        String::new()
+    } else {
+        format!(" {path}")
+    };
+    format!(
+        "{}{place}: {}\n",
+        finding.severity().word().to_lowercase(),
+        finding.message()
+    )
 }
 
 fn say_made(made: &DocumentDescription) {

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `up` | everything on this machine: services, a NATS server, local agents |
 //! | `run`, `commands` | one command on many nodes, and what became of it |
+//! | `verify` | what was recorded of a command, held against the laws |
 //! | `nodes`, `documents` | what is there |
 //! | `call` | any operation of the contract, by reflection |
+//! | `package` | packages for a store, and the keys that sign them |
 //! | `completion` | scripts for shells |
 //! | `server`, `ready`, `place` | finding the server |
 //! | `invocation`, `report`, `shape`, `table`, `pair` | what verbs share: queries, texts, what callers write |
@@ -23,6 +25,7 @@ mod documents;
 mod exit;
 mod invocation;
 mod nodes;
+mod package;
 mod pair;
 mod place;
 mod print;
@@ -33,6 +36,7 @@ mod server;
 mod shape;
 mod table;
 mod up;
+mod verify;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -66,10 +70,14 @@ enum Verb {
     Nodes(nodes::Arguments),
     /// List commands; show or cancel one.
     Commands(commands::Arguments),
+    /// Check what was recorded of a command against the laws that must always hold.
+    Verify(verify::Arguments),
     /// List documents; print, make, change and delete them.
     Documents(documents::Arguments),
     /// Call any operation, with the public API's JSON.
     Call(call::Arguments),
+    /// Make packages for machines, and the keys that sign them.
+    Package(package::Arguments),
     /// Print a completion script for a shell.
     Completion(completion::Arguments),
 }
@@ -87,8 +95,10 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => block_on(run::run(*arguments, &cli.server)),
         Verb::Nodes(arguments) => block_on(nodes::run(arguments, &cli.server)),
         Verb::Commands(arguments) => block_on(commands::run(arguments, &cli.server)),
+        Verb::Verify(arguments) => block_on(verify::run(arguments, &cli.server)),
         Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),
         Verb::Call(arguments) => block_on(call::run(arguments, &cli.server)),
+        Verb::Package(arguments) => package::run(&arguments),
         Verb::Completion(arguments) => completion::run::<Cli>(&arguments),
     };
     let exit = outcome.unwrap_or_else(|complaint| {

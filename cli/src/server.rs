@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use async_nats::Client;
+use muster_proto::documents::v1::document_validation_client::DocumentValidationClient;
 use muster_proto::documents::v1::documents_client::DocumentsClient;
 use muster_proto::fleet::v1::fleet_client::FleetClient;
 use muster_proto::fleet::v1::tags_client::TagsClient;
@@ -61,6 +62,10 @@ impl Server {
 
     pub(crate) fn documents(&self) -> DocumentsClient<NatsChannel> {
         DocumentsClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn document_validation(&self) -> DocumentValidationClient<NatsChannel> {
+        DocumentValidationClient::new(self.channel.clone())
     }
 
     pub(crate) fn fleet(&self) -> FleetClient<NatsChannel> {

@@ -80,6 +80,7 @@ async fn survive(kills: &[(&'static str, i32)]) {
         .filter(|each| each.status_details.as_deref() == Some("Failed"))
         .count();
     assert_eq!((invocations.len(), failed), (NODES, usize::try_from(FAILING).unwrap()));
+    cluster.verify(&id);
     fleet.stop().await;
 }
 
@@ -132,6 +133,7 @@ async fn a_real_agent_killed_at_any_moment_runs_nothing_twice() {
     }
     for id in &ids {
         assert_eq!(api.ended(id).await.status(), CommandStatus::Success);
+        cluster.verify(id);
     }
     let text = std::fs::read_to_string(&runs).unwrap();
     let mut lines: Vec<_> = text.lines().collect();

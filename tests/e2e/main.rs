@@ -8,5 +8,9 @@
 mod aws_cli;
 mod bad_input;
 mod chaos;
+mod live_output;
+mod notifications;
+mod rate_control;
 mod run_command;
 mod surfaces;
+mod traces;

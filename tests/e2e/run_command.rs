@@ -152,6 +152,64 @@ async fn a_killed_agent_finds_its_script_again() {
     assert_eq!(std::fs::read_to_string(&runs).unwrap(), "once\n");
 }
 
+/// Item 6.
+#[tokio::test]
+async fn a_cancel_ends_a_running_script_with_its_children() {
+    let (cluster, mut api, node) = one_agent().await;
+    let pid = cluster.folder().join("pid");
+    // It takes a moment to die, so that what is in between can be seen.
+    let line = format!(
+        "trap 'sleep 1; exit 0' TERM; echo $$ > {}; sleep 120 & wait",
+        pid.display()
+    );
+    let id = api.start(Api::script(&[&node], &[&line])).await;
+    let group = until("the script runs", async || {
+        let text = std::fs::read_to_string(&pid).map_err(|error| error.to_string())?;
+        text.trim().parse::<u32>().map_err(|error| error.to_string())
+    })
+    .await;
+    let cancel = muster_proto::runcommand::v1::CancelCommandRequest {
+        command_id: Some(id.clone()),
+        ..Default::default()
+    };
+    api.commands.cancel_command(cancel.clone()).await.unwrap();
+    assert_eq!(api.command(&id).await.unwrap().status(), CommandStatus::Cancelling);
+    let command = api.ended(&id).await;
+    assert_eq!(command.status_details.as_deref(), Some("Cancelled"));
+    assert!(!std::path::Path::new(&format!("/proc/{group}")).exists());
+    // Harmless on what is over.
+    api.commands.cancel_command(cancel).await.unwrap();
+    assert_eq!(api.command(&id).await.unwrap(), command);
+    cluster.verify(&id);
+}
+
+/// Item 8.
+#[tokio::test]
+async fn one_unknown_id_of_fifty_is_named_and_nothing_is_sent_to_the_others() {
+    let cluster = Cluster::start(&[]).await;
+    let fleet = muster_agent_sim::Fleet::start(muster_agent_sim::FleetSettings {
+        nats_url: cluster.nats.url(),
+        nodes: 49,
+        connections: 2,
+        name: "fifty".to_owned(),
+        tags: std::collections::BTreeMap::new(),
+        script: muster_agent_sim::Script::always(muster_agent_sim::Outcome::NOTHING),
+    })
+    .await
+    .unwrap();
+    let mut api = cluster.api().await;
+    let known: Vec<String> = fleet.ids().iter().map(ToString::to_string).collect();
+    let mut nodes: Vec<_> = known.iter().map(String::as_str).collect();
+    nodes.insert(20, "mi-00000000000000bad");
+    let refused = api.send(Api::script(&nodes, &["true"])).await.unwrap_err();
+    assert!(refused.message().contains("mi-00000000000000bad"), "{refused}");
+    // Whoever has done later work would have done earlier work.
+    let id = api.start(Api::script(&nodes[..1], &["true"])).await;
+    api.ended(&id).await;
+    assert_eq!(fleet.executions().len(), 1);
+    fleet.stop().await;
+}
+
 /// Item 7.
 #[tokio::test]
 async fn a_tag_without_nodes_is_a_success_that_says_so() {
@@ -321,4 +379,39 @@ async fn a_result_survives_an_absent_bus() {
     cluster.nats.restart().await;
     let command = api.ended_within(&id, Duration::from_secs(30)).await;
     assert_eq!(command.status(), CommandStatus::Success);
+}
+
+/// A node that is put out takes its pending work along (fleet 5).
+#[tokio::test]
+async fn a_deregistered_node_ends_its_pending_invocations() {
+    let (mut cluster, mut api, node) = one_agent().await;
+    cluster.kill_agent(0);
+    let id = api.start(Api::script(&[&node], &["true"])).await;
+    until("the node is seen to be away", async || {
+        let invocation = api.invocations(&id).await.remove(0);
+        match invocation.status_details.as_deref() {
+            Some("Delayed") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let request = muster_proto::fleet::v1::DeregisterManagedInstanceRequest {
+        instance_id: Some(node.clone()),
+    };
+    api.fleet.deregister_managed_instance(request).await.unwrap();
+    let command = api.ended(&id).await;
+    assert_eq!(command.completed_count, Some(1));
+    let invocation = api.invocations(&id).await.remove(0);
+    assert_eq!(invocation.status_details.as_deref(), Some("Cancelled"));
+    cluster.verify(&id);
+}
+
+/// Groups of resources are not kept by Muster: who asks for one is told so.
+#[tokio::test]
+async fn resource_groups_are_refused_with_their_name() {
+    let (_cluster, mut api, _) = one_agent().await;
+    let mut request = Api::script_for_tag("Role", "web", &["true"]);
+    request.targets[0].key = Some("resource-groups:Name".to_owned());
+    let refused = api.send(request).await.unwrap_err();
+    assert!(refused.message().contains("resource group"), "{refused}");
 }

@@ -24,6 +24,7 @@ async fn a_command_is_published_to_nats_by_a_plain_client() {
     .await;
     assert_eq!(answer["Status"], "Success");
     assert_eq!(answer["Output"], "over nats\n");
+    assert_eq!(answer["Live"], "over nats\n");
 }
 
 #[tokio::test]
@@ -33,6 +34,7 @@ async fn a_client_that_knows_only_reflection_runs_a_command() {
     let answer = script("reflection_client.py", &[&address, "tag:Role", "web", "echo over grpc"]).await;
     assert_eq!(answer["Status"], "Success");
     assert_eq!(answer["Output"], "over grpc\n");
+    assert_eq!(answer["Live"], "over grpc\n");
     assert_eq!(answer["Health"], "SERVING");
 }
 
@@ -77,4 +79,20 @@ async fn the_command_line_shows_output_and_summary_and_exits_by_result() {
     assert_eq!(code, Some(0), "{stderr}");
     let listed: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(listed["Commands"].as_array().unwrap().len(), 1);
+}
+
+/// Item 15 of run-command 11; and what was not given is shown as AWS shows it (run-command 2.4).
+#[tokio::test]
+async fn boto3_s_own_waiter_finds_the_end_of_a_fresh_command() {
+    let cluster = Cluster::start(&[AgentSpec::default()]).await;
+    let node = cluster.nodes().await.remove(0);
+    let answer = script(
+        "boto3_waiter.py",
+        &[&cluster.gateway(), &node, "sleep 1; echo waited for"],
+    )
+    .await;
+    assert_eq!(answer["Status"], "Success");
+    assert_eq!(answer["Output"], "waited for\n");
+    let nothing = serde_json::json!({"NotificationArn": "", "NotificationEvents": [], "NotificationType": ""});
+    assert_eq!(answer["NotificationConfig"], nothing);
 }

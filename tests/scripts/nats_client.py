@@ -1,7 +1,7 @@
 """Runs a command by publishing JSON to NATS subjects, as any NATS client can.
 
 Usage: nats_client.py <nats url> <target key> <target value> <shell line>
-Prints one JSON object with the status and the output of the first node.
+Prints one JSON object with the status, the output of the first node, and what came live.
 """
 
 import asyncio
@@ -32,6 +32,20 @@ async def main(url, key, value, line):
         },
     )
     command = sent["Command"]["CommandId"]
+    output = await client.subscribe("muster.v1.output.pythonclient")
+    offer = {"Follow": {"CommandId": command}, "Listener": "pythonclient"}
+    await client.request(
+        "muster.v1.api.RunCommandOutput.OfferOutput",
+        json.dumps(offer).encode(),
+        timeout=10,
+        headers={"Content-Type": "application/json"},
+    )
+    live = b""
+    while True:
+        message = await output.next_msg(timeout=30)
+        live += message.data
+        if message.headers["Muster-News"] == "command":
+            break
     for _ in range(600):
         listed = await call("ListCommands", {"CommandId": command})
         status = listed["Commands"][0]["Status"]
@@ -40,7 +54,7 @@ async def main(url, key, value, line):
         await asyncio.sleep(0.05)
     invocations = await call("ListCommandInvocations", {"CommandId": command, "Details": True})
     plugin = invocations["CommandInvocations"][0]["CommandPlugins"][0]
-    print(json.dumps({"Status": status, "Output": plugin["Output"]}))
+    print(json.dumps({"Status": status, "Output": plugin["Output"], "Live": live.decode()}))
     await client.close()
 
 

@@ -1,7 +1,7 @@
 """Runs a command over gRPC with nothing known but the address: the types come from server reflection.
 
 Usage: reflection_client.py <host:port> <target key> <target value> <shell line>
-Prints one JSON object with the status, the output of the first node and the service's health.
+Prints one JSON object with the status, the output of the first node, what came live, and the service's health.
 """
 
 import json
@@ -43,6 +43,21 @@ def main(address, key, value, line):
         },
     )
     command = sent["Command"]["CommandId"]
+
+    def follow(service, method, body):
+        descriptor = pool.FindServiceByName(service).FindMethodByName(method)
+        request = message_factory.GetMessageClass(descriptor.input_type)()
+        json_format.ParseDict(body, request, descriptor_pool=pool)
+        news = message_factory.GetMessageClass(descriptor.output_type)
+        invoke = channel.unary_stream(
+            f"/{service}/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=news.FromString,
+        )
+        return invoke(request, timeout=30)
+
+    stream = follow(name + "Output", "FollowOutput", {"CommandId": command})
+    live = b"".join(news.chunk.data for news in stream if news.HasField("chunk")).decode()
     for _ in range(600):
         listed = call(name, "ListCommands", {"CommandId": command})
         status = listed["Commands"][0]["Status"]
@@ -53,7 +68,7 @@ def main(address, key, value, line):
     plugin = invocations["CommandInvocations"][0]["CommandPlugins"][0]
     health = call("grpc.health.v1.Health", "Check", {"service": name})
     words = {"COMMAND_STATUS_SUCCESS": "Success"}
-    print(json.dumps({"Status": words.get(status, status), "Output": plugin["Output"], "Health": health["status"]}))
+    print(json.dumps({"Status": words.get(status, status), "Output": plugin["Output"], "Live": live, "Health": health["status"]}))
 
 
 main(*sys.argv[1:5])

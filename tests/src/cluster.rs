@@ -42,6 +42,8 @@ pub struct Cluster {
     // Dropped in this order: agents before services before the bus before the folder.
     agents: Vec<(AgentSpec, Process)>,
     services: BTreeMap<&'static str, Service>,
+    /// Settings of single services, as variables.
+    settings: Vec<(&'static str, &'static str, String)>,
     /// The bus.
     pub nats: NatsServer,
     folder: Folder,
@@ -51,16 +53,24 @@ pub struct Cluster {
 struct Service {
     process: Process,
     address: String,
+    /// How often a former life had said that it is ready.
+    readies_before: usize,
 }
 
 impl Cluster {
     /// Starts everything; when this returns every agent is online.
     pub async fn start(agents: &[AgentSpec]) -> Self {
+        Self::start_with(agents, &[]).await
+    }
+
+    /// The same with settings of single services: service, variable, value.
+    pub async fn start_with(agents: &[AgentSpec], settings: &[(&'static str, &'static str, String)]) -> Self {
         let mut cluster = Self {
             agents: Vec::new(),
             services: BTreeMap::new(),
             nats: NatsServer::start().await,
             folder: Folder::new("cluster"),
+            settings: settings.to_vec(),
         };
         for name in SERVICES {
             cluster.launch(name, "127.0.0.1:0");
@@ -103,10 +113,35 @@ impl Cluster {
         Aws::new(self.gateway())
     }
 
+    /// Checks what was recorded of a command against the laws, with `muster verify`.
+    ///
+    /// # Panics
+    /// If a law was broken.
+    pub fn verify(&self, command: &str) {
+        let output = Command::new(binary("muster"))
+            .args(["verify", command])
+            .env("MUSTER_SERVER", self.nats.url())
+            .output()
+            .expect("muster starts");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}{complaint}");
+        assert!(said.contains("entries were checked"), "{said}");
+    }
+
     /// The test's folder.
     #[must_use]
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// Ends a service as an operator does, with SIGTERM; when this returns it has ended.
+    pub async fn stop(&mut self, name: &str) {
+        let service = self
+            .services
+            .get_mut(name)
+            .unwrap_or_else(|| panic!("{name} is not running"));
+        service.process.stop().await;
     }
 
     /// What a service logged, over all its lives.
@@ -174,18 +209,46 @@ impl Cluster {
         nodes
     }
 
+    /// Starts another replica of a service, which shares the tables: the database must allow that.
+    /// It is called `name` from now on.
+    pub async fn add_replica(&mut self, name: &'static str, of: &'static str, database: &str) {
+        let mut settings: Vec<_> = self
+            .settings
+            .iter()
+            .filter(|(service, _, _)| *service == of)
+            .cloned()
+            .collect();
+        settings.iter_mut().for_each(|(service, _, _)| *service = name);
+        self.settings.extend(settings);
+        self.settings.push((name, "MUSTER_DATABASE__URL", database.to_owned()));
+        self.settings.push((name, "MUSTER_REPLICA", name.to_owned()));
+        self.launch_as(name, of, "127.0.0.1:0");
+        self.wait_for(name).await;
+    }
+
     fn launch(&mut self, name: &'static str, listen: &str) {
+        self.launch_as(name, name, listen);
+    }
+
+    fn launch_as(&mut self, name: &'static str, program: &str, listen: &str) {
         let database = self.folder.join(format!("{name}.db"));
-        let mut command = Command::new(binary(name));
+        let mut command = Command::new(binary(program));
         command
             .env("MUSTER_NATS__URL", self.nats.url())
             .env("MUSTER_SERVER__LISTEN", listen)
             .env("MUSTER_DATABASE__URL", format!("sqlite:{}", database.display()))
             .env("MUSTER_REPLICA", "one");
+        for (service, variable, value) in &self.settings {
+            if *service == name {
+                command.env(variable, value);
+            }
+        }
+        let readies_before = readies(&self.log(name)).len();
         let process = Process::start(name, self.folder.path(), &mut command);
         let service = Service {
             process,
             address: listen.to_owned(),
+            readies_before,
         };
         // What an earlier life said must not be taken for the word of this one.
         let _ = self.services.insert(name, service);
@@ -197,15 +260,12 @@ impl Cluster {
             .get_mut(name)
             .unwrap_or_else(|| panic!("{name} was not started"));
         let process = &mut service.process;
-        let starts = |log: &str| log.matches("\"message\":\"starting\"").count();
+        let before = service.readies_before;
         service.address = until_within(START_LIMIT, name, async || {
             process.must_live();
             let log = process.log();
-            let readies: Vec<_> = log
-                .lines()
-                .filter(|line| line.contains("\"message\":\"ready\""))
-                .collect();
-            if readies.len() < starts(&log) || readies.is_empty() {
+            let readies = readies(&log);
+            if readies.len() <= before {
                 return Err("not ready");
             }
             let last: serde_json::Value =
@@ -254,4 +314,11 @@ impl Cluster {
         })
         .await;
     }
+}
+
+/// The lines of a log in which a service says that it is ready.
+fn readies(log: &str) -> Vec<&str> {
+    log.lines()
+        .filter(|line| line.contains("\"message\":\"ready\""))
+        .collect()
 }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use muster_harness::until;
+
 /// A binary of this workspace, from the folder in which this test was built.
 ///
 /// # Panics
@@ -74,6 +76,25 @@ impl Process {
             child.kill().expect("a child that was not waited for can be killed");
             child.wait().expect("a child that was killed can be waited for");
         }
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) async fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        assert!(
+            asked.is_ok_and(|status| status.success()),
+            "{} cannot be signalled",
+            self.name
+        );
+        let status = until("it has ended", async || match child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        assert!(status.success(), "{} ended with {status}:\n{}", self.name, self.log());
     }
 
     /// What it said so far.

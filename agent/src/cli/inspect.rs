@@ -33,7 +33,7 @@ pub(super) fn status(state: &StateDir) -> Result<(), Box<dyn Error>> {
             (true, pid) => format!("running (pid {pid}, since {})", report.started_at),
         },
     )?;
-    line("version", facts::VERSION.to_owned())?;
+    line("version", facts::version().to_owned())?;
     line("runs", format!("{open} open, {done} done"))?;
     if !is_running || report.pid == 0 {
         return Ok(());

@@ -17,6 +17,7 @@ use super::backoff::UPLOADS;
 use super::bus::{CallError, Link};
 use super::desk::Desk;
 use super::errand::Errand;
+use super::live::Live;
 use super::outbox::Outbox;
 use super::queue::Queue;
 use super::reboot::Reboot;
@@ -29,6 +30,7 @@ use crate::facts;
 use crate::journal::{Deadline, Moment, RunId};
 use crate::settings::Settings;
 use crate::state::StateDir;
+use crate::update;
 
 /// How long the end waits for news to be delivered.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -119,6 +121,7 @@ pub(crate) struct Agent {
     /// Why the last attempt to boot did not help.
     pub(super) reboot_failure: String,
     pub(super) uploads: Errand,
+    pub(super) live: Live,
     /// Side effects on their way.
     pub(crate) tasks: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     /// What is said to this node.
@@ -131,6 +134,7 @@ pub(crate) struct Agent {
     pub(super) upkeep: Upkeep,
     pub(super) report: Desk,
     stop_by: Option<Instant>,
+    is_restarting: bool,
 }
 
 impl Agent {
@@ -154,6 +158,7 @@ impl Agent {
             reboot: Reboot::default(),
             reboot_failure: String::new(),
             uploads: Errand::new(UPLOADS),
+            live: Live::new(),
             tasks: FuturesUnordered::new(),
             inbox: SelectAll::new(),
             doorbells: SelectAll::new(),
@@ -162,6 +167,7 @@ impl Agent {
             upkeep: Upkeep::new(),
             report: Desk::new(problem),
             stop_by: None,
+            is_restarting: false,
         }
     }
 
@@ -179,6 +185,7 @@ impl Agent {
             Event::Link(link) => self.linked(link),
             Event::Message(message) => self.told(&message),
             Event::Doorbell => self.talk.doorbell(Instant::now(), rand::random()),
+            Event::News(name) if name == update::RESTART => self.restart(),
             Event::News(name) => {
                 if let Some(run) = std::str::from_utf8(&name).ok().and_then(|name| name.parse().ok()) {
                     self.heard_of(run);
@@ -225,6 +232,7 @@ impl Agent {
         self.store_if_due(now);
         if self.is_connected {
             self.talk_if_due(now);
+            self.offer_output(now);
         }
         if self.upkeep.is_due(now) {
             self.look_after_disk();
@@ -242,7 +250,10 @@ impl Agent {
             .filter(|_| self.is_connected && !self.outbox.is_busy());
         let other = match self.stop_by {
             Some(stop_by) => stop_by,
-            None if self.is_connected => self.own_due().min(self.talk.due()),
+            None if self.is_connected => {
+                let talk = self.own_due().min(self.talk.due());
+                self.live.due().map_or(talk, |live| live.min(talk))
+            }
             None => self.own_due(),
         };
         let own = [self.reboot.due(self.reboot_patience()), self.uploads.due()];
@@ -253,6 +264,11 @@ impl Agent {
     /// Whether the end was asked for.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop_by.is_some()
+    }
+
+    /// Whether the program is to begin anew after the end.
+    pub(crate) fn is_restarting(&self) -> bool {
+        self.is_restarting
     }
 
     /// Whether there is nothing left to do before the end, or no time to do it.
@@ -309,6 +325,15 @@ impl Agent {
         self.queue.set_limits(settings.concurrency, settings.queue);
         self.settings = settings;
         self.talk.hello.wish(Instant::now());
+    }
+
+    /// Comes to an end, to begin anew as the version that is meant to run now.
+    fn restart(&mut self) {
+        if !self.is_stopping() {
+            tracing::info!("beginning anew");
+            self.is_restarting = true;
+            self.stop();
+        }
     }
 
     /// Takes no more work; runners go on without us.

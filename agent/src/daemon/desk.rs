@@ -83,7 +83,7 @@ impl Agent {
         }
         let report = Report {
             pid: std::process::id(),
-            version: facts::VERSION.to_owned(),
+            version: facts::version().to_owned(),
             started_at: started_at.to_string(),
             server: self.settings.server.clone(),
             is_connected: self.is_connected,

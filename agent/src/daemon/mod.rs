@@ -11,6 +11,7 @@
 //! | `runs` | runner processes |
 //! | `replies` | the outbox's requests |
 //! | `carry` | what runners ask the services |
+//! | `live` | output for whoever listens |
 //! | `talk` | hello, pull, heartbeat, doorbells |
 //! | `reboot` | booting the machine for a script |
 //! | `desk` | what the agent writes down about itself |
@@ -25,6 +26,7 @@ mod bus;
 mod carry;
 mod desk;
 mod errand;
+mod live;
 mod nursery;
 mod outbox;
 mod queue;
@@ -117,12 +119,21 @@ pub enum StartError {
     },
 }
 
-/// Runs the agent until SIGTERM or SIGINT. Needs a current-thread runtime.
+/// Why an agent has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// It was asked to.
+    Stop,
+    /// Its program was replaced, and the new one is to go on in its place.
+    Restart,
+}
+
+/// Runs the agent until SIGTERM or SIGINT, or until its program was replaced. Needs a current-thread runtime.
 /// A `nursery` makes runners start faster; it must be opened for the same state directory.
 ///
 /// # Errors
 /// Only at the start; afterwards everything is retried for ever.
-pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), StartError> {
+pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure, StartError> {
     // Runners inherit from us, and scripts from them.
     os::close_descriptors_on_exec().map_err(|source| StartError::System {
         what: "a list of descriptors",
@@ -135,10 +146,11 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
     let refused = |what| move |source| StartError::System { what, source };
     let state = StateDir::at(&options.state);
     state.prepare().map_err(unusable)?;
-    let _occupied = state
+    let occupied = state
         .occupy()
         .map_err(unusable)?
         .ok_or_else(|| StartError::Occupied(options.state.clone()))?;
+    occupied.introduce().map_err(unusable)?;
     let loaded = load_settings(&state, &options);
     if loaded.settings.server.is_empty() {
         return Err(StartError::NoServer);
@@ -167,7 +179,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
         None => {
             let node = tokio::select! {
                 node = register::register(servers.clone(), &identity, &state, &loaded.settings) => node?,
-                () = &mut stop_asked => return Ok(()),
+                () = &mut stop_asked => return Ok(Departure::Stop),
             };
             identity.node = Some(node.clone());
             state.set_identity(&identity).map_err(unusable)?;
@@ -177,7 +189,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
 
     let (links, mut link_news) = mpsc::unbounded_channel();
     let client = bus::connect(servers, node.as_str(), links).await?;
-    tracing::info!(node = %node, version = crate::facts::VERSION, "agent started");
+    tracing::info!(node = %node, version = crate::facts::version(), "agent started");
     let mut agent = Agent::new(
         state.clone(),
         loaded,
@@ -212,7 +224,10 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<(), Start
     }
     agent.close().await;
     tracing::info!("agent stopped");
-    Ok(())
+    Ok(match agent.is_restarting() {
+        true => Departure::Restart,
+        false => Departure::Stop,
+    })
 }
 
 /// The configuration that applies, and what is wrong with the one on the disk.

@@ -57,7 +57,7 @@ pub(crate) async fn register(
 fn note(state: &StateDir, settings: &Settings, link: Link, refusal: Option<&str>) {
     let report = Report {
         pid: std::process::id(),
-        version: facts::VERSION.to_owned(),
+        version: facts::version().to_owned(),
         started_at: String::new(),
         server: settings.server.clone(),
         is_connected: link == Link::Up,

@@ -17,6 +17,7 @@ use super::backoff::CONNECTION;
 use super::bus::{self, CallError, REFUSED};
 use super::errand::Errand;
 use crate::facts;
+use crate::update::Versions;
 
 /// Between two pulls when nothing rings.
 const PULL: Duration = Duration::from_secs(60);
@@ -131,7 +132,7 @@ impl Agent {
             self.talk.heartbeat_due = now + self.talk.heartbeat.mul_f64(spread(rand::random()));
             let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
             let heartbeat = Heartbeat {
-                agent_version: facts::VERSION.to_owned(),
+                agent_version: facts::version().to_owned(),
                 running: count(self.queue.running()),
                 queued: count(self.queue.waiting().len()),
                 clock_offset_us: self.talk.offset_us.unwrap_or_default(),
@@ -171,6 +172,7 @@ impl Agent {
                 return;
             }
         };
+        self.confirm_update();
         self.talk
             .hello
             .answered(now, Some(HELLO.mul_f64(spread(rand::random()))));
@@ -192,6 +194,15 @@ impl Agent {
                 .map(|(key, value)| subject::tag(key, value))
                 .collect(),
         );
+    }
+
+    /// A version on trial has shown what it must: it reaches its service.
+    fn confirm_update(&self) {
+        match Versions::at(self.state.root()).confirm(facts::version()) {
+            Ok(true) => tracing::info!(version = facts::version(), "the update is confirmed"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "cannot confirm the update"),
+        }
     }
 
     /// Listens to the doorbells of these tags and no others.

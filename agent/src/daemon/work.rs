@@ -5,7 +5,7 @@ use std::time::Instant;
 use async_nats::Message as BusMessage;
 use muster_model::Clock;
 use muster_proto::agent::v1::record::Fact as News;
-use muster_proto::agent::v1::{Ack, Cancel, Record, RunResult, RunStatus, Verdict, WorkItem};
+use muster_proto::agent::v1::{Ack, Cancel, Listen, Record, RunResult, RunStatus, Verdict, WorkItem};
 use muster_wire::subject;
 use prost::Message;
 
@@ -37,6 +37,10 @@ impl Agent {
             Some("cancel") => match Cancel::decode(message.payload.as_ref()) {
                 Ok(cancel) => self.cancel(&cancel),
                 Err(error) => tracing::warn!(%error, "a cancel that is not understood"),
+            },
+            Some("output") => match Listen::decode(message.payload.as_ref()) {
+                Ok(said) => self.listened(&said),
+                Err(error) => tracing::warn!(%error, "a listener that is not understood"),
             },
             Some("config") => self.talk.hello.wish(Instant::now()),
             Some("ping") => self.talk.heartbeat_due = Instant::now(),

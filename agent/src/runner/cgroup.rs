@@ -73,7 +73,11 @@ pub(crate) fn remove_empty(place: &Path) {
 pub(crate) fn end_all(place: &Path, run: &str) {
     let beginning = format!("{PREFIX}{run}.");
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(&beginning)) {
+        if entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(&beginning))
+        {
             Cgroup {
                 directory: entry.path(),
             }

@@ -14,7 +14,8 @@ use rustix::process::{Resource, Rlimit};
 use super::account::{self, Account, AccountError};
 use super::cgroup::{self, Cgroup};
 use super::process::Outfit;
-use crate::os::Dress;
+use super::script;
+use crate::os::{self, Dress};
 use crate::policy::Policy;
 use crate::settings::{Limits, Settings};
 
@@ -108,6 +109,30 @@ fn show(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a script could be started now by its default shell as its default user, and why not.
+pub(crate) fn try_shell(settings: &Settings) -> Result<(), String> {
+    let policy = Policy::default();
+    let account = account::choose(None, settings, &policy, &Account::current()).map_err(|error| error.to_string())?;
+    let language = muster_document::action::Language::Sh;
+    let interpreter =
+        script::interpreter(language, None, &settings.default_shell, "").map_err(|error| error.to_string())?;
+    let mut command = std::process::Command::new(&interpreter.program);
+    command.arg("/dev/null").env_clear().current_dir("/");
+    let dress = Dress {
+        identity: account.identity(),
+        ..Dress::default()
+    };
+    os::dress(&mut command, dress);
+    match command.stdin(std::process::Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{:?} ended with {status}", interpreter.program)),
+        Err(error) => Err(format!(
+            "cannot start {:?} as {}: {error}",
+            interpreter.program, account.name
+        )),
+    }
 }
 
 /// Whether background children are ended with the script.

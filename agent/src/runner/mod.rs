@@ -16,6 +16,7 @@ mod environment;
 mod excerpt;
 mod guise;
 mod outputs;
+mod planning;
 mod process;
 mod record;
 mod resume;
@@ -23,18 +24,19 @@ mod script;
 mod step;
 mod stop;
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
 use muster_document::flow::MAX_REBOOTS;
-use muster_document::{Document, DocumentType, Format, Next, Outcome, Plan, PlannedStep, Platform, Verdict};
+use muster_document::{Next, Outcome, Plan, PlannedStep, Verdict};
 use muster_model::{Clock, SystemClock, Timestamp};
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{RebootRequested, RunStatus, StepResult, StepStarted, StepStatus, WorkItem};
 
 pub use excerpt::{Excerpt, Keep, STDERR_LIMIT, STDOUT_LIMIT, SUMMARY_LIMIT, summary};
+pub(crate) use guise::try_shell;
 pub use outputs::store_leftovers;
+pub(crate) use planning::{Text, plan_of};
 pub(crate) use record::proto_time;
 
 use crate::facts::{self, System};
@@ -46,6 +48,7 @@ use crate::state::StateDir;
 use account::Account;
 use environment::About;
 use outputs::Outputs;
+use planning::{PLATFORM, permitted_plan, plan};
 use record::Recorder;
 use resume::Start;
 use step::{Finished, NEVER_RAN, STOPPED, Sign, Workshop};
@@ -88,30 +91,6 @@ pub fn run_to_exit(root: &Path, run: RunId) -> u8 {
             let _ = writeln!(io::stderr(), "{line}");
             1
         }
-    }
-}
-
-/// Whether a script could be started now by its default shell as its default user, and why not.
-pub(crate) fn try_shell(settings: &Settings) -> Result<(), String> {
-    let policy = Policy::default();
-    let account = account::choose(None, settings, &policy, &Account::current()).map_err(|error| error.to_string())?;
-    let language = muster_document::action::Language::Sh;
-    let interpreter =
-        script::interpreter(language, None, &settings.default_shell, "").map_err(|error| error.to_string())?;
-    let mut command = std::process::Command::new(&interpreter.program);
-    command.arg("/dev/null").env_clear().current_dir("/");
-    let dress = os::Dress {
-        identity: account.identity(),
-        ..os::Dress::default()
-    };
-    os::dress(&mut command, dress);
-    match command.stdin(std::process::Stdio::null()).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{:?} ended with {status}", interpreter.program)),
-        Err(error) => Err(format!(
-            "cannot start {:?} as {}: {error}",
-            interpreter.program, account.name
-        )),
     }
 }
 
@@ -262,6 +241,7 @@ impl Job<'_, '_> {
             state: self.state,
             settings: self.settings,
             policy: &policy,
+            run: self.run,
             directory: &directory,
             account: Account::current(),
             about: About {
@@ -410,7 +390,11 @@ impl Job<'_, '_> {
         if self.settings.on_interrupt == OnInterrupt::Repeat {
             return true;
         }
-        match plan.steps().get(open.index as usize).map(PlannedStep::verdict) {
+        let step = plan.steps().get(open.index as usize);
+        if step.is_some_and(|step| action::is_repeatable(step.action())) {
+            return true;
+        }
+        match step.map(PlannedStep::verdict) {
             Some(Verdict::Run(parts)) => parts
                 .iter()
                 .all(|part| part.text("rerunOnInterrupt").is_some_and(|text| text == "true")),
@@ -448,64 +432,6 @@ impl Job<'_, '_> {
 
 /// The exit code that asks for a reboot.
 const REBOOT: i32 = 194;
-
-const PLATFORM: Platform = if cfg!(target_os = "macos") {
-    Platform::MacOs
-} else {
-    Platform::Linux
-};
-
-/// What to run, if the owner of the machine permits it.
-fn permitted_plan(work: &WorkItem, policy: &Policy) -> Result<Plan, String> {
-    policy
-        .check_document(&work.document_name, &work.document_content)
-        .map_err(|forbidden| forbidden.to_string())?;
-    let plan = plan(work)?;
-    policy.check_plan(&plan).map_err(|forbidden| forbidden.to_string())?;
-    Ok(plan)
-}
-
-/// A document's text.
-pub(crate) struct Text {
-    pub(crate) content: String,
-    pub(crate) format: Format,
-}
-
-/// Reads the document and puts the parameters in; what is wrong becomes the run's trace.
-fn plan(work: &WorkItem) -> Result<Plan, String> {
-    let format: Format = work
-        .document_format
-        .parse()
-        .map_err(|_| "the document has an unknown format".to_owned())?;
-    let given: BTreeMap<String, Vec<String>> = work
-        .parameters
-        .iter()
-        .map(|(name, values)| (name.clone(), values.items.clone()))
-        .collect();
-    let text = Text {
-        content: work.document_content.clone(),
-        format,
-    };
-    plan_of(&text, &given)
-}
-
-/// As `plan`, for any document and the parameters given for it.
-pub(crate) fn plan_of(text: &Text, given: &BTreeMap<String, Vec<String>>) -> Result<Plan, String> {
-    let document = Document::parse(&text.content, text.format, DocumentType::Command)
-        .map_err(|findings| format!("invalid document: {findings}"))?;
-    let parameters =
-        muster_document::check_parameters(&document, given).map_err(|error| format!("invalid parameters: {error}"))?;
-    let plan = muster_document::plan(&document, &parameters, PLATFORM).map_err(|error| error.to_string())?;
-    let references = plan.references();
-    if references.is_empty() {
-        Ok(plan)
-    } else {
-        Err(format!(
-            "Parameter Store is not there yet; the document refers to {}",
-            references.join(", ")
-        ))
-    }
-}
 
 fn ended_steps(history: &History) -> Vec<(usize, Outcome)> {
     history

@@ -55,6 +55,18 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), ScriptError> {
     write().map_err(ScriptError::Write)
 }
 
+/// Writes a file that only its owner can read.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), ScriptError> {
+    let file = fs::File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(ScriptError::Write)
+}
+
 /// Chooses who reads the script. `wanted` is the step's `shell` input and wins over a `#!` line, because somebody
 /// asked for it; `default` is the node's.
 pub(crate) fn interpreter(

@@ -15,6 +15,7 @@ use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
 use super::guise;
 use super::process::End;
 use super::stop::{Stop, StopSignal};
+use crate::journal::RunId;
 use crate::policy::Policy;
 use crate::settings::Settings;
 use crate::state::StateDir;
@@ -30,6 +31,7 @@ pub(crate) struct Workshop<'a> {
     pub(crate) state: &'a StateDir,
     pub(crate) settings: &'a Settings,
     pub(crate) policy: &'a Policy,
+    pub(crate) run: RunId,
     /// The run's directory.
     pub(crate) directory: &'a Path,
     /// The agent's own user.
@@ -260,7 +262,9 @@ impl Workshop<'_> {
     fn outcome_of_code(&self, code: i32, trace: &mut Vec<String>) -> Outcome {
         match Outcome::of_exit_code(code, self.platform) {
             Outcome::SuccessAndReboot if self.nesting > 0 => {
-                trace.push(format!("exit status {code}: a document that another one started cannot boot the node"));
+                trace.push(format!(
+                    "exit status {code}: a document that another one started cannot boot the node"
+                ));
                 Outcome::Failed
             }
             outcome => outcome,

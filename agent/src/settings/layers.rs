@@ -66,7 +66,9 @@ pub(super) fn override_with(table: &mut Table, environment: impl IntoIterator<It
         let Some(key) = name.strip_prefix(PREFIX) else { continue };
         let mut words: Vec<&str> = key.split("__").collect();
         // Names of variables for scripts and of tags are taken as they are; keys of ours are in lower case.
-        let is_ours = words.len() == 1 || words[0].eq_ignore_ascii_case("limits");
+        let is_ours = !["environment", "tags"]
+            .iter()
+            .any(|map| words[0].eq_ignore_ascii_case(map));
         let last = words.pop().unwrap_or_default();
         let last = if is_ours { last.to_lowercase() } else { last.to_owned() };
         let value = text.parse::<Value>().unwrap_or(Value::String(text));

@@ -156,19 +156,3 @@ async fn what_cannot_run_says_why() {
     assert!(ended.result.trace.contains("invalid parameters: parameter unknown"));
     assert!(!scene.agent.log().contains("a-secret-value"));
 }
-
-#[tokio::test]
-async fn actions_to_come_fail_with_their_name() {
-    let scene = Scene::start().await;
-    let document = json!({"schemaVersion": "2.2", "mainSteps": [
-        {"action": "aws:softwareInventory", "name": "inventory", "inputs": {}},
-    ]});
-    let ended = outcome_of(&scene, document).await;
-    assert_eq!(ended.status(), RunStatus::Failed);
-    assert!(
-        ended
-            .step()
-            .trace
-            .contains("aws:softwareInventory is not supported by this agent yet")
-    );
-}

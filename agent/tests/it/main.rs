@@ -13,11 +13,16 @@ mod crashes;
 mod disk;
 mod documents;
 mod inspection;
+mod inventory;
+mod live;
 mod network;
+mod packages;
 mod policies;
 mod reboots;
 mod refusals;
 mod scripts;
+mod tools;
+mod updates;
 mod users;
 mod work;
 

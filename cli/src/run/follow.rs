@@ -11,6 +11,7 @@ use muster_wire::Failure;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::live::{self, Heard, Live};
 use super::news::{Happened, News};
 use super::progress::Progress;
 use crate::complaint::Complaint;
@@ -67,6 +68,10 @@ pub(super) struct Follower {
     is_complete: bool,
     is_cancelled: bool,
     has_complained: bool,
+    /// What nodes write while they write it, if that is wanted.
+    live: Option<Live>,
+    /// Ctrl-C leaves the command alone.
+    only_watches: bool,
 }
 
 impl Follower {
@@ -89,7 +94,21 @@ impl Follower {
             is_complete: false,
             is_cancelled: false,
             has_complained: false,
+            live: None,
+            only_watches: false,
         }
+    }
+
+    /// The same follower, which never cancels.
+    pub(super) fn only_watching(mut self) -> Self {
+        self.only_watches = true;
+        self
+    }
+
+    /// Shows what nodes write while they write it.
+    pub(super) async fn listen(&mut self) -> Result<(), Complaint> {
+        self.live = Some(Live::start(&self.server, &self.id).await?);
+        Ok(())
     }
 
     /// What became of the nodes, by name.
@@ -113,7 +132,8 @@ impl Follower {
         loop {
             self.ask();
             let has_all = self.is_complete && self.asked.is_empty() && self.waiting.is_empty() && self.later.is_empty();
-            if has_all && report::has_ended(&self.command) {
+            let heard_all = self.live.as_ref().is_none_or(Live::is_over);
+            if has_all && heard_all && report::has_ended(&self.command) {
                 return Ok(Outcome::Ended(Box::new(self.command.clone())));
             }
             tokio::select! {
@@ -124,8 +144,9 @@ impl Follower {
                     self.waiting.extend(self.later.drain(..));
                     self.progress.tick(&self.command);
                 }
+                heard = heard(&mut self.live) => self.print(heard).await?,
                 _ = interrupt.recv() => {
-                    if self.is_cancelled {
+                    if self.is_cancelled || self.only_watches {
                         return Ok(Outcome::Left);
                     }
                     self.cancel();
@@ -258,6 +279,17 @@ impl Follower {
         })
     }
 
+    async fn print(&mut self, heard: Heard) -> Result<(), Complaint> {
+        let Some(live) = &mut self.live else {
+            return Ok(());
+        };
+        for written in live.hear(heard).await? {
+            let name = live.name(&written.node).await;
+            self.progress.aside(|| live::print(&name, &written))?;
+        }
+        Ok(())
+    }
+
     fn cancel(&mut self) {
         self.is_cancelled = true;
         let line = format!(
@@ -269,6 +301,13 @@ impl Follower {
         self.asked.push(Box::pin(
             async move { Answer::Cancelled(super::cancel(&server, &id).await) },
         ));
+    }
+}
+
+async fn heard(live: &mut Option<Live>) -> Heard {
+    match live {
+        Some(live) => live.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! - `request`: from the command line to the request; pure.
 //! - `follow`: waits for the end and shows every node as it ends.
+//! - `live`: what nodes write, while they write it.
 //! - `news`: what the server tells while the command runs; only a doorbell, the truth is asked for.
 //! - `progress`: a bar on a terminal, lines elsewhere.
 
 mod follow;
+mod live;
 mod news;
 mod progress;
 mod request;
@@ -52,6 +54,9 @@ pub(crate) struct Arguments {
     /// A note that stays with the command.
     #[arg(long)]
     comment: Option<String>,
+    /// Print what the nodes write while they write it, line by line, instead of each node's output at its end.
+    #[arg(long, conflicts_with = "json")]
+    follow: bool,
     /// Print the command and all its invocations as one JSON object at the end, instead of the nodes' output.
     #[arg(long)]
     json: bool,
@@ -62,6 +67,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Result<Exit, Complaint> {
     let is_json = arguments.json;
+    let is_live = arguments.follow;
     let nodes = request::nodes_in_words(&arguments);
     let request = request::build(arguments)?;
     let server = server.connect().await?;
@@ -75,7 +81,10 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
         .command
         .unwrap_or_default();
     announce(&command, &nodes);
-    let mut follower = Follower::new(&server, news, &command, !is_json);
+    let mut follower = Follower::new(&server, news, &command, !is_json && !is_live);
+    if is_live {
+        follower.listen().await?;
+    }
     match follower.follow().await? {
         Outcome::Left => {
             let id = command.command_id();
@@ -87,6 +96,24 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             if is_json {
                 print::data(&shape::pretty(&invocation::json(&command, &invocations)))?;
             }
+            conclude(&command, &invocations, started);
+            Ok(report::exit(&command, &invocations))
+        }
+    }
+}
+
+/// `muster commands follow`: a command that somebody sent, as `muster run --follow` shows it. Ctrl-C only leaves.
+pub(crate) async fn follow(id: &str, server: &ServerArguments) -> Result<Exit, Complaint> {
+    let server = server.connect().await?;
+    let news = news::News::subscribe(&server).await?;
+    let started = Instant::now();
+    let command = invocation::command(&server, id).await?;
+    let mut follower = Follower::new(&server, news, &command, false).only_watching();
+    follower.listen().await?;
+    match follower.follow().await? {
+        Outcome::Left => Ok(Exit::Unfinished),
+        Outcome::Ended(command) => {
+            let invocations = follower.into_invocations();
             conclude(&command, &invocations, started);
             Ok(report::exit(&command, &invocations))
         }

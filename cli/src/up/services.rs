@@ -129,9 +129,11 @@ where
     Fut: Future<Output = Result<Running, BoxError>> + Send + 'a,
 {
     Box::pin(async move {
-        // The embedded defaults and the environment; what `muster up` arranges itself cannot be set.
+        // The embedded defaults, the operator's file, and the environment; what `muster up` arranges itself cannot be set.
+        let file = wiring.folder.root().join(format!("{name}.toml"));
+        let file = file.is_file().then_some(file.as_path());
         let (mut common, own) =
-            muster_boot::load::<S>(defaults, None).map_err(|source| UpError::Settings { service: name, source })?;
+            muster_boot::load::<S>(defaults, file).map_err(|source| UpError::Settings { service: name, source })?;
         common.nats.url.clone_from(&wiring.nats);
         common.server.listen = match name {
             GATEWAY => wiring.gateway.to_owned(),

@@ -113,6 +113,70 @@ async fn scripts_get_json_and_commands_can_be_looked_at_afterwards() {
     assert_eq!(called["Commands"][0]["CommandId"], id);
 }
 
+/// Reads a child's output until a line is there.
+async fn read_until(output: &mut (impl tokio::io::AsyncRead + Unpin), text: &mut String, wanted: &str) {
+    use tokio::io::AsyncReadExt as _;
+    let mut buffer = [0; 4096];
+    while !text.contains(wanted) {
+        let read = output.read(&mut buffer);
+        let read = tokio::time::timeout(std::time::Duration::from_secs(20), read).await;
+        let read = read
+            .unwrap_or_else(|_| panic!("{wanted} did not come: {text}"))
+            .unwrap();
+        assert!(read > 0, "the end came before {wanted}: {text}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+}
+
+#[tokio::test]
+async fn followed_output_comes_while_the_script_runs_and_ends_with_the_summary() {
+    let world = World::start(2).await;
+    let gate = world.data().join("gate");
+    let line = format!(
+        "echo begun; while [ ! -e {} ]; do sleep 0.05; done; echo wörld; echo bad >&2; printf open",
+        gate.display()
+    );
+    let mut child = world
+        .verb(&["run", "--targets", "*", "--follow", "--", &line])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut text = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    for name in ["[web-1] begun\n", "[db-1] begun\n"] {
+        read_until(&mut stdout, &mut text, name).await;
+    }
+    let listed = world.muster(&["commands", "--json"]).await.stdout;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let id = listed["Commands"][0]["CommandId"].as_str().unwrap().to_owned();
+    let mut late = world
+        .verb(&["commands", "follow", &id])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut late_text, mut late_stdout) = (String::new(), late.stdout.take().unwrap());
+    read_until(&mut late_stdout, &mut late_text, "[web-1] begun\n").await;
+    std::fs::write(&gate, "").unwrap();
+    for (mut stdout, mut text, child) in [(stdout, text, child), (late_stdout, late_text, late)] {
+        for wanted in ["[web-1] wörld\n", "[web-1] open\n", "[db-1] open\n"] {
+            read_until(&mut stdout, &mut text, wanted).await;
+        }
+        assert_eq!(text.matches("begun").count(), 2, "{text}");
+        let said = Said::of(&child.wait_with_output().await.unwrap());
+        assert_eq!(said.code, 0, "{said:?}");
+        assert!(said.stderr.contains("[web-1] bad\n"), "{}", said.stderr);
+        assert!(said.stderr.contains("2 of 2 nodes succeeded"), "{}", said.stderr);
+    }
+    let after = world.muster(&["commands", "follow", &id]).await;
+    assert_eq!((after.code, after.stdout.matches("begun").count()), (0, 2), "{after:?}");
+    let none = world
+        .muster(&["commands", "follow", "00000000-0000-4000-8000-000000000000"])
+        .await;
+    assert!(none.complaint().starts_with("muster: InvalidCommandId: "), "{none:?}");
+}
+
 #[tokio::test]
 async fn ctrl_c_cancels_the_command_and_says_so() {
     let world = World::start(1).await;
@@ -178,6 +242,25 @@ async fn documents_are_made_changed_run_and_deleted() {
     };
     std::fs::write(&file, text("hello")).unwrap();
     let path = file.to_str().unwrap();
+    let judged = world.muster(&["documents", "validate", path]).await;
+    assert_eq!(
+        (judged.code, judged.stderr.as_str()),
+        (0, "the document is acceptable\n")
+    );
+    let wrong = world.data().join("wrong.yaml");
+    std::fs::write(&wrong, text("x").replace("aws:runShellScript", "aws:runShell")).unwrap();
+    let judged = world.muster(&["documents", "validate", wrong.to_str().unwrap()]).await;
+    assert_eq!(judged.code, 1);
+    assert!(
+        judged.stdout.starts_with("error /mainSteps/0/action: "),
+        "{}",
+        judged.stdout
+    );
+    assert!(
+        judged.complaint().contains("InvalidDocumentContent"),
+        "{}",
+        judged.stderr
+    );
     let made = world.muster(&["documents", "create", "Greet", "--file", path]).await;
     assert_eq!((made.code, made.stderr.as_str()), (0, "Greet version 1\n"));
     let said = run(&world, &["--document", "Greet", "--parameters", "who=world"]).await;

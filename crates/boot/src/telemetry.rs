@@ -69,6 +69,8 @@ where
             .with_resource(Resource::builder().with_service_name(name).build())
             .build();
         opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+        // For spans of others that are told here: what a node reported.
+        opentelemetry::global::set_tracer_provider(provider.clone());
         let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer(name));
         registry.with(spans).try_init()?;
         Some(provider)

@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 use crate::action::Action;
 use crate::automation::{self, Runbook};
 use crate::content::{MAX_BYTES, TooLarge};
+use crate::files::AttachedFile;
 use crate::finding::{Finding, Findings, Kind, Pointer, Report};
 use crate::format::{self, Format};
 use crate::parameter::{Parameter, read_parameters};
 use crate::schema::{DocumentType, Schema};
 use crate::step::{Setting, Step};
-use crate::{runtime_config, session, step};
+use crate::{files, package, runtime_config, session, step};
 
 /// A document: parsed, checked, immutable.
 #[derive(Clone)]
@@ -23,6 +24,7 @@ pub struct Document {
     content: Value,
     parameters: Vec<Parameter>,
     body: Body,
+    files: Vec<AttachedFile>,
     warnings: Vec<Finding>,
 }
 
@@ -32,7 +34,7 @@ enum Body {
     Steps(Vec<Step>),
     /// Automation.
     Runbook(Runbook),
-    /// Session, and everything that is stored without being understood.
+    /// Session, Package, and everything that is stored without being understood.
     Opaque,
 }
 
@@ -104,6 +106,12 @@ impl Document {
         }
     }
 
+    /// The attached files that an Automation or a Package speaks of, in the document's order.
+    #[must_use]
+    pub fn files(&self) -> &[AttachedFile] {
+        &self.files
+    }
+
     /// The whole document as an ordered value.
     #[must_use]
     pub fn content(&self) -> &Value {
@@ -158,14 +166,14 @@ fn read(content: &str, format: Format, document_type: DocumentType, report: &mut
         }
     };
     if document_type.schemas().is_empty() {
-        let (parameters, warnings) = (Vec::new(), Vec::new());
         return Some(Document {
             document_type,
             schema: None,
             content: value,
-            parameters,
+            parameters: Vec::new(),
             body: Body::Opaque,
-            warnings,
+            files: Vec::new(),
+            warnings: Vec::new(),
         });
     }
     if format == Format::Text {
@@ -177,10 +185,23 @@ fn read(content: &str, format: Format, document_type: DocumentType, report: &mut
         return None;
     };
     let schema = read_schema(map, document_type, report)?;
+    if document_type == DocumentType::Package {
+        let files = package::read(map, report);
+        return Some(Document {
+            document_type,
+            schema: Some(schema),
+            content: value,
+            parameters: Vec::new(),
+            body: Body::Opaque,
+            files,
+            warnings: Vec::new(),
+        });
+    }
     check_keys(map, schema, report);
     let parameters = match map.get("parameters") {
+        // A YAML key with nothing behind it is seen in practice.
+        None | Some(Value::Null) => Vec::new(),
         Some(parameters) => read_parameters(parameters, schema, &root.key("parameters"), report),
-        None => Vec::new(),
     };
     let setting = Setting {
         schema,
@@ -195,12 +216,17 @@ fn read(content: &str, format: Format, document_type: DocumentType, report: &mut
             Body::Opaque
         }
     };
+    let files = match schema {
+        Schema::V0_3 => files::read(map.get("files"), &root.key("files"), report),
+        _ => Vec::new(),
+    };
     Some(Document {
         document_type,
         schema: Some(schema),
         content: value,
         parameters,
         body,
+        files,
         warnings: Vec::new(),
     })
 }

@@ -12,22 +12,25 @@
 //! | [`action`] | the actions a step may name: platforms, inputs |
 //! | [`step`], [`precondition`] | the body of Command and Policy documents |
 //! | [`automation`] | the body of Automation documents, checked but not run here |
+//! | [`AttachedFile`] | the attached files of Automation and Package documents |
 //! | [`interpolate`] | `{{ name }}` in inputs |
 //! | [`mod@plan`], [`flow`] | what a node runs, and what comes after a step |
 //!
 //! The way of a command: [`Document::parse`] → [`check_parameters`] → [`plan()`] → [`Plan::next`] until it says [`Next::End`].
 //!
 //! Limits: a document has at most 65,536 bytes and 64 levels; a document that is stored without being understood
-//! (a package, a calendar) is held to its format and its size only.
+//! (a calendar, a configuration) is held to its format and its size only.
 
 pub mod action;
 pub mod automation;
 mod content;
 mod document;
+mod files;
 pub mod finding;
 pub mod flow;
 pub mod format;
 pub mod interpolate;
+mod package;
 pub mod parameter;
 pub mod plan;
 mod platform;
@@ -42,6 +45,7 @@ pub mod timeout;
 pub use action::{Action, Language};
 pub use content::{MAX_BYTES, TooLarge, check_size, content_identity, hash, same_content};
 pub use document::{CAPABILITY_ENV_VAR, Document};
+pub use files::AttachedFile;
 pub use finding::{Finding, Findings, Kind, Severity};
 pub use flow::{Next, Outcome, RunStatus};
 pub use format::{Format, FormatError, convert, parse, render};

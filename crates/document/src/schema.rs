@@ -75,6 +75,7 @@ impl DocumentType {
             Self::Policy => &[Schema::V2_0, Schema::V2_2],
             Self::Automation => &[Schema::V0_3],
             Self::Session => &[Schema::V1_0],
+            Self::Package => &[Schema::V2_0],
             _ => &[],
         }
     }

@@ -33,6 +33,9 @@ const CONCURRENT_CALLS: usize = 1024;
 /// Longest time for a call that came by NATS; gRPC calls have their own deadline.
 const LONGEST_CALL: Duration = Duration::from_secs(60);
 
+/// Headers of NATS that reach a service as gRPC metadata.
+const PASSED_ON: [&str; 3] = ["traceparent", "tracestate", "muster-client-token"];
+
 /// Why services could not be put on their surfaces.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
@@ -60,6 +63,7 @@ pub struct Mount {
     observe: ObserveLayer,
     routes: RoutesBuilder,
     services: Vec<(&'static str, Served)>,
+    stop: CancellationToken,
 }
 
 impl Mount {
@@ -71,7 +75,14 @@ impl Mount {
             observe: ObserveLayer(metrics),
             routes: RoutesBuilder::default(),
             services: Vec::new(),
+            stop: CancellationToken::new(),
         }
+    }
+
+    /// Cancelled when calls are no longer taken: streams without an end of their own must end then.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
     }
 
     /// Adds a generated server; its calls are observed and checked on every surface.
@@ -100,7 +111,7 @@ impl Mount {
     /// # Errors
     /// If the bus refuses, or the contract's descriptors are broken.
     pub async fn start(mut self, listener: TcpListener, extra: axum::Router) -> Result<Mounted, MountError> {
-        let stop = CancellationToken::new();
+        let stop = self.stop.clone();
         let tasks = TaskTracker::new();
         let mut micro = Vec::new();
         for (name, served) in &self.services {
@@ -303,7 +314,7 @@ async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> R
         http::HeaderValue::from_static("application/grpc"),
     );
     grpc.insert(http::header::TE, http::HeaderValue::from_static("trailers"));
-    for name in ["traceparent", "tracestate"] {
+    for name in PASSED_ON {
         if let Some(value) = headers.and_then(|headers| headers.get(name))
             && let Ok(value) = http::HeaderValue::from_str(value.as_str())
         {

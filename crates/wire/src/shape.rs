@@ -41,6 +41,8 @@ pub(crate) struct Member {
     /// A list or map that must be present and may be empty: only JSON can tell that from absent.
     pub(crate) must_appear: bool,
     pub(crate) emit_empty: bool,
+    /// An enum set to its zero value is shown as an empty text.
+    pub(crate) empty_word: bool,
     pub(crate) node: Node,
     /// The limit checker has something to do here.
     pub(crate) checked: bool,
@@ -238,6 +240,7 @@ impl Reader {
             required: facts.required && !may_be_empty,
             must_appear: facts.required && may_be_empty,
             emit_empty: facts.emit_empty,
+            empty_word: facts.empty_word,
             checked: false,
             name,
             node,

@@ -36,6 +36,12 @@ pub fn config(node: &NodeId) -> String {
     format!("muster.v1.dn.{node}.config")
 }
 
+/// Tells a node that somebody listens to a run's output.
+#[must_use]
+pub fn output(node: &NodeId) -> String {
+    format!("muster.v1.dn.{node}.output")
+}
+
 /// Everything that goes to a node.
 #[must_use]
 pub fn everything_for(node: &NodeId) -> String {
@@ -90,6 +96,30 @@ pub fn up_of_all(what: &str) -> String {
 pub const UP_HEARTBEAT: &str = "hb";
 /// A work item is in the journal, or refused.
 pub const UP_ACK: &str = "ack";
+
+/// Where a node offers output to a listener.
+#[must_use]
+pub fn up_output(node: &NodeId, listener: &str) -> String {
+    format!("muster.v1.up.{node}.output.{listener}")
+}
+
+/// Where all nodes offer output to a listener.
+#[must_use]
+pub fn up_output_of_all(listener: &str) -> String {
+    format!("muster.v1.up.*.output.{listener}")
+}
+
+/// Where run-command passes a command's output on to a listener on NATS.
+#[must_use]
+pub fn output_for(listener: &str) -> String {
+    format!("muster.v1.output.{listener}")
+}
+
+/// Where a listener on NATS says how much has arrived.
+#[must_use]
+pub fn output_seen(listener: &str) -> String {
+    format!("muster.v1.output-seen.{listener}")
+}
 
 /// Where news is published: `muster.v1.event.<domain>.<resource>.<what>`.
 #[must_use]

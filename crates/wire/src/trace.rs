@@ -1,9 +1,12 @@
 //! Trace context in headers: HTTP's and NATS's.
 
+use std::time::SystemTime;
+
 use async_nats::HeaderMap as NatsHeaders;
 use http::HeaderMap as HttpHeaders;
-use opentelemetry::global;
 use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{KeyValue, global};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -73,4 +76,43 @@ pub fn continue_from_text(span: &Span, traceparent: &str) {
     let mut headers = NatsHeaders::new();
     headers.insert("traceparent", traceparent);
     continue_from_nats(span, &headers);
+}
+
+/// Something that somebody did who sends no spans himself: a node's agent reports its steps to a service, and the service
+/// tells the collector.
+#[derive(Debug, Clone)]
+pub struct ReportedSpan {
+    /// What was done, "aws:runShellScript".
+    pub name: String,
+    /// By the clock of whoever did it.
+    pub started: SystemTime,
+    /// By the same clock.
+    pub ended: SystemTime,
+    /// Never an output or a parameter.
+    pub attributes: Vec<(&'static str, String)>,
+    /// Whether it came to a bad end.
+    pub failed: bool,
+}
+
+impl ReportedSpan {
+    /// Tells the collector, as a child of the span that the headers name. Costs nothing where no collector is set.
+    pub fn tell(self, parent: &NatsHeaders) {
+        let context = global::get_text_map_propagator(|propagator| propagator.extract(&Nats(parent)));
+        if !context.span().span_context().is_valid() {
+            return;
+        }
+        let attributes = self
+            .attributes
+            .into_iter()
+            .map(|(key, value)| KeyValue::new(key, value));
+        let span = SpanBuilder::from_name(self.name)
+            .with_kind(SpanKind::Internal)
+            .with_start_time(self.started)
+            .with_attributes(attributes);
+        let mut span = global::tracer("muster").build_with_context(span, &context);
+        if self.failed {
+            span.set_status(Status::error(""));
+        }
+        span.end_with_timestamp(self.ended);
+    }
 }

@@ -60,6 +60,10 @@ pub(crate) enum DocumentError {
     TooManyShares { limit: u32 },
     #[error("{limit} documents are shared with everybody already, which is the limit")]
     TooManyPublic { limit: u32 },
+    #[error("attachments: {0}")]
+    Attachment(String),
+    #[error("{0}")]
+    Review(String),
     #[error("the tag key {key} is reserved: keys that begin with aws: are")]
     ReservedTagKey { key: String },
     #[error("a document can have {limit} tags")]
@@ -79,6 +83,7 @@ impl DocumentError {
             Self::ReservedName { .. }
             | Self::NoConversion { .. }
             | Self::Filter(_)
+            | Self::Attachment(_)
             | Self::ReservedTagKey { .. }
             | Self::TooManyTagsAtCreation { .. } => Reason::ValidationException,
             Self::AlreadyExists { .. } => Reason::DocumentAlreadyExists,
@@ -91,9 +96,11 @@ impl DocumentError {
             Self::TooManyVersions { .. } => Reason::DocumentVersionLimitExceeded,
             Self::DuplicateContent { .. } => Reason::DuplicateDocumentContent,
             Self::DuplicateVersionName { .. } => Reason::DuplicateDocumentVersionName,
-            Self::BuiltIn { .. } | Self::DefaultVersion { .. } | Self::StillShared | Self::NeedsForce { .. } => {
-                Reason::InvalidDocumentOperation
-            }
+            Self::BuiltIn { .. }
+            | Self::DefaultVersion { .. }
+            | Self::StillShared
+            | Self::NeedsForce { .. }
+            | Self::Review(_) => Reason::InvalidDocumentOperation,
             Self::FilterKey(_) => Reason::InvalidFilterKey,
             Self::NextToken => Reason::InvalidNextToken,
             Self::PermissionType => Reason::InvalidPermissionType,

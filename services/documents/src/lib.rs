@@ -19,13 +19,14 @@ use std::sync::Arc;
 use muster_boot::{BoxError, Database, Parts, Running};
 use muster_model::Clock;
 use muster_proto::documents::v1::document_tags_server::DocumentTagsServer;
+use muster_proto::documents::v1::document_validation_server::DocumentValidationServer;
 use muster_proto::documents::v1::documents_server::DocumentsServer;
 use muster_store::sqlx::migrate::Migrator;
 use muster_store::{Db, Pager};
 
 pub use config::{AccountId, AccountIdError, Settings};
 
-use crate::api::{DocumentsApi, TagsApi};
+use crate::api::{DocumentsApi, TagsApi, ValidationApi};
 use crate::domain::builtin;
 use crate::store::write::{NewVersion, seed};
 
@@ -62,6 +63,7 @@ impl Server {
                 mount
                     .add(DocumentsServer::from_arc(documents))
                     .add(DocumentTagsServer::new(tags))
+                    .add(DocumentValidationServer::new(ValidationApi))
             })
             .await?;
         Ok(running)
@@ -74,7 +76,7 @@ async fn seed_all(db: &Db, clock: &dyn Clock) -> Result<(), BoxError> {
             draft: document.draft()?,
             version_name: None,
             display_name: None,
-            target_type: None,
+            target_type: document.target_type().map(str::to_owned),
             created_at: clock.now().as_microsecond(),
         };
         if !seed(db, document.name, document.document_type, &new).await? {

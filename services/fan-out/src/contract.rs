@@ -6,11 +6,14 @@ use bytes::Bytes;
 use muster_model::{MaxConcurrency, MaxErrors, NodeId, RolloutId, TargetOutcome, Timestamp};
 use muster_proto::agent::v1::record::Fact;
 use muster_proto::agent::v1::{Record, RunStatus, WorkItem};
-use muster_proto::fanout::v1::{StartRolloutRequest, TagSelector, TargetState as WireState};
+use muster_proto::fanout::v1::{
+    Happening as WireHappening, HistoryPage, StartRolloutRequest, TagSelector, TargetState as WireState,
+};
 use muster_store::StoreError;
 use muster_wire::Refusal;
 use prost::Message;
 
+use crate::domain::history::{Entry, Happening, Page};
 use crate::domain::{Plan, Planned, Report, TargetState};
 
 /// What a rollout may ask for at most.
@@ -189,6 +192,75 @@ pub(crate) fn state(state: TargetState) -> WireState {
     }
 }
 
+/// The outcome that a state of the contract stands for, if it is one.
+fn outcome(state: WireState) -> Option<TargetOutcome> {
+    TargetOutcome::ALL
+        .into_iter()
+        .find(|outcome| self::state(TargetState::Ended(*outcome)) == state)
+}
+
+/// A page of a rollout's history in the contract's words.
+pub(crate) fn history_page(page: &Page, sequence: u64) -> HistoryPage {
+    let mut wire = HistoryPage {
+        sequence,
+        at: Some(wire_time(page.at)),
+        ..HistoryPage::default()
+    };
+    for entry in &page.entries {
+        let (what, detail) = match entry.what {
+            Happening::TakenUp => (WireHappening::TakenUp, entry.detail),
+            Happening::Sent => (WireHappening::Sent, entry.detail),
+            Happening::Accepted => (WireHappening::Accepted, entry.detail),
+            Happening::Parked => (WireHappening::Parked, entry.detail),
+            Happening::Reported => (WireHappening::Reported, entry.detail),
+            Happening::Ended(outcome) => {
+                let state = state(TargetState::Ended(outcome)) as i32;
+                (WireHappening::Ended, u64::try_from(state).unwrap_or_default())
+            }
+            Happening::Cancelled => (WireHappening::Cancelled, entry.detail),
+            Happening::TargetCancelled => (WireHappening::TargetCancelled, entry.detail),
+            Happening::CancelSent => (WireHappening::CancelSent, entry.detail),
+            Happening::Breached => (WireHappening::Breached, entry.detail),
+            Happening::Cut => (WireHappening::Cut, entry.detail),
+        };
+        wire.what.push(what.into());
+        wire.target.push(entry.target);
+        wire.detail.push(detail);
+    }
+    wire
+}
+
+/// Reads a page of a rollout's history; `None` if it is none.
+#[must_use]
+pub fn read_history_page(wire: &HistoryPage) -> Option<Page> {
+    let at = timestamp(wire.at?)?;
+    let mut entries = Vec::with_capacity(wire.what.len());
+    for (index, what) in wire.what().enumerate() {
+        let detail = *wire.detail.get(index)?;
+        let what = match what {
+            WireHappening::Unset => return None,
+            WireHappening::TakenUp => Happening::TakenUp,
+            WireHappening::Sent => Happening::Sent,
+            WireHappening::Accepted => Happening::Accepted,
+            WireHappening::Parked => Happening::Parked,
+            WireHappening::Reported => Happening::Reported,
+            WireHappening::Ended => {
+                let state = WireState::try_from(i32::try_from(detail).ok()?).ok()?;
+                Happening::Ended(outcome(state)?)
+            }
+            WireHappening::Cancelled => Happening::Cancelled,
+            WireHappening::TargetCancelled => Happening::TargetCancelled,
+            WireHappening::CancelSent => Happening::CancelSent,
+            WireHappening::Breached => Happening::Breached,
+            WireHappening::Cut => Happening::Cut,
+        };
+        let target = *wire.target.get(index)?;
+        let detail = if matches!(what, Happening::Ended(_)) { 0 } else { detail };
+        entries.push(Entry { what, target, detail });
+    }
+    Some(Page { at, entries })
+}
+
 /// A time from the contract.
 fn timestamp(time: prost_types::Timestamp) -> Option<Timestamp> {
     Timestamp::new(time.seconds, time.nanos).ok()
@@ -278,6 +350,37 @@ mod tests {
         assert_eq!(item.node_id, "mi-0123456789abcdef1");
         assert_eq!((item.time_to_live_ms, item.attempt), (70_000, 2));
         assert_eq!(item.document_content, "{}");
+    }
+
+    #[test]
+    fn a_history_survives_its_own_form() {
+        let plain = [
+            Happening::TakenUp,
+            Happening::Sent,
+            Happening::Accepted,
+            Happening::Parked,
+            Happening::Reported,
+            Happening::Cancelled,
+            Happening::TargetCancelled,
+            Happening::CancelSent,
+            Happening::Breached,
+            Happening::Cut,
+        ];
+        let plain = plain.into_iter().map(|what| Entry {
+            what,
+            target: 3,
+            detail: 7,
+        });
+        let ends = TargetOutcome::ALL.into_iter().map(|outcome| Entry {
+            what: Happening::Ended(outcome),
+            target: 4,
+            detail: 0,
+        });
+        let page = Page {
+            at: Timestamp::UNIX_EPOCH,
+            entries: plain.chain(ends).collect(),
+        };
+        assert_eq!(read_history_page(&history_page(&page, 1)), Some(page));
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod error;
 mod store;
 mod work;
 
+pub use contract::read_history_page;
+
 use muster_boot::{BoxError, Database, Parts, Running};
 use muster_proto::fanout::v1::fan_out_server::FanOutServer;
 use muster_store::sqlx::migrate::Migrator;

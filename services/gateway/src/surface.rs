@@ -84,9 +84,12 @@ async fn nothing_here() -> Response<Body> {
 async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> Response<Body> {
     let started = Instant::now();
     let id = Uuid::new_v4();
+    // A span's name is final once it has begun.
+    let operation = Operation::of(request.headers());
+    let name = operation.as_ref().map_or("unknown operation", Operation::name);
     let span = info_span!(
         "request",
-        otel.name = "gateway",
+        otel.name = name,
         otel.kind = "server",
         request_id = %id,
         operation = field::Empty,
@@ -98,7 +101,7 @@ async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> 
         let (head, body) = request.into_parts();
         let content_type = target::content_type(&head.headers);
         let outcome = match &content_type {
-            Ok(_) => surface.serve(&head, body, &mut seen).await,
+            Ok(_) => surface.serve(operation, &head, body, &mut seen).await,
             Err(_) => Err(target::unknown()),
         };
         let answer = outcome.unwrap_or_else(|failure| Answer::failure(&failure));
@@ -127,10 +130,15 @@ impl Surface {
         }
     }
 
-    async fn serve(self: &Arc<Self>, head: &request::Parts, body: Body, seen: &mut Seen) -> Result<Answer, Failure> {
-        let operation = Operation::of(&head.headers)?;
+    async fn serve(
+        self: &Arc<Self>,
+        operation: Result<Operation, Failure>,
+        head: &request::Parts,
+        body: Body,
+        seen: &mut Seen,
+    ) -> Result<Answer, Failure> {
+        let operation = operation?;
         seen.operation = Some(operation.name().to_owned());
-        Span::current().record("otel.name", operation.name());
         let access_key = credentials::access_key(&head.headers, head.uri.query())?;
         seen.access_key = Some(access_key.clone());
         let method = match operation {

@@ -17,6 +17,7 @@ mod work;
 use std::sync::Arc;
 
 use muster_boot::{BoxError, Database, Parts, Running};
+use muster_proto::runcommand::v1::run_command_output_server::RunCommandOutputServer;
 use muster_proto::runcommand::v1::run_command_rollouts_server::RunCommandRolloutsServer;
 use muster_proto::runcommand::v1::run_command_server::RunCommandServer;
 use muster_store::Pager;
@@ -25,7 +26,7 @@ use muster_store::sqlx::migrate::Migrator;
 pub use config::Settings;
 
 use crate::api::Api;
-use crate::work::{Acceptor, Dispatcher, News};
+use crate::work::{Acceptor, Dispatcher, Followers, News, Notifier};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -52,13 +53,36 @@ impl Server {
         let db = parts.database();
         let pager = Pager::of(&db).await?;
         let dispatcher = Dispatcher::start(&parts, db.clone());
-        let acceptor = Acceptor::start(&parts, db.clone(), dispatcher.clone());
+        let news = News::start(&parts, db.clone());
+        let notifier = Notifier::start(&parts, db.clone(), settings.sinks()?);
+        let acceptor = Acceptor::start(&parts, db.clone(), dispatcher.clone(), news.clone(), notifier.clone());
+        work::departures::start(&parts, db.clone(), dispatcher.clone()).await?;
         work::sweeper::start(&parts, db.clone(), settings.retention_days);
-        let api = Arc::new(Api::new(&settings, &parts, db.clone(), pager, acceptor, dispatcher));
-        let rollouts = api::Rollouts::new(db, News::new(parts.nats.clone()), Arc::clone(&parts.clock));
+        let api = Arc::new(Api::new(
+            &settings,
+            &parts,
+            db.clone(),
+            pager,
+            acceptor,
+            dispatcher,
+            news.clone(),
+        ));
+        let followers = Followers {
+            db: db.clone(),
+            nats: parts.nats.clone(),
+            clock: Arc::clone(&parts.clock),
+            tasks: parts.tasks.clone(),
+            stopping: parts.tasks.stopping(),
+        };
+        let rollouts = api::Rollouts::new(db, news, notifier);
         let running = parts
             .serve(|mount| {
+                let followers = Followers {
+                    stopping: mount.stopping(),
+                    ..followers
+                };
                 mount
+                    .add(RunCommandOutputServer::new(api::Output::new(followers)))
                     .add(RunCommandServer::from_arc(api))
                     .add(RunCommandRolloutsServer::new(rollouts))
             })

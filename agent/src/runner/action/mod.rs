@@ -7,9 +7,15 @@
 //! An action that must wait for the network does so in [`Bench::block_on`]: a runtime exists only as long as that call.
 
 mod bench;
+mod configure_package;
 mod document;
 mod download;
+mod run_docker;
 mod script;
+mod software_inventory;
+mod store;
+mod unavailable;
+mod update_agent;
 
 use muster_document::action::Action;
 
@@ -22,11 +28,25 @@ pub(crate) type Perform = fn(&mut Bench<'_, '_>) -> Result<End, Trouble>;
 
 /// The actions this agent can carry out, in the order of their names.
 const ACTIONS: &[(&str, Perform)] = &[
+    ("aws:configureDocker", unavailable::configure_docker),
+    ("aws:configurePackage", configure_package::perform),
     ("aws:downloadContent", download::perform),
+    ("aws:refreshAssociation", unavailable::refresh_association),
+    ("aws:runDockerAction", run_docker::perform),
     ("aws:runDocument", document::perform),
     ("aws:runPowerShellScript", script::perform),
     ("aws:runShellScript", script::perform),
+    ("aws:softwareInventory", software_inventory::perform),
+    ("aws:updateSsmAgent", update_agent::perform),
 ];
+
+/// The actions that find out themselves how far they have come, so that an interrupted step simply goes on.
+const REPEATABLE: &[&str] = &["aws:configurePackage", "aws:softwareInventory", "aws:updateSsmAgent"];
+
+/// Whether a step of this action runs again when its runner died, without the document having to ask for it.
+pub(crate) fn is_repeatable(action: &Action) -> bool {
+    REPEATABLE.contains(&action.name())
+}
 
 /// Why an action did not come to an end of its own.
 #[derive(Debug)]

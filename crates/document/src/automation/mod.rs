@@ -125,9 +125,6 @@ fn check_top_level(document: &Map<String, Value>, report: &mut Report) {
         Some(Value::Array(list)) if list.iter().all(Value::is_string) => {}
         Some(_) => report.error(&root.key("outputs"), "outputs must be a list of texts"),
     }
-    if document.get("files").is_some_and(|files| !files.is_object()) {
-        report.error(&root.key("files"), "files must be a map");
-    }
     let at = root.key("variables");
     match document.get("variables") {
         None => {}

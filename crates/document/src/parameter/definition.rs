@@ -245,6 +245,10 @@ fn typed(written: &Value, kind: &ParameterType) -> Option<Value> {
             all(list, Value::is_string).then(|| written.clone())
         }
         (ParameterType::StringList | ParameterType::AwsList(_), Value::String(text)) => {
+            // The parameter store holds the list; what it is, the node learns when it runs.
+            if is_deferred(text) {
+                return Some(Value::from(vec![text.as_str()]));
+            }
             serde_json::from_str::<Vec<String>>(text).ok().map(Value::from)
         }
         (ParameterType::Boolean, Value::Bool(_)) => Some(written.clone()),
@@ -252,6 +256,12 @@ fn typed(written: &Value, kind: &ParameterType) -> Option<Value> {
         (ParameterType::Integer, Value::Number(number)) => number.as_i64().map(Value::from),
         (ParameterType::Integer, Value::String(text)) => super::given::integer(text).map(Value::from),
         (ParameterType::StringMap, Value::Object(_)) => Some(written.clone()),
+        (ParameterType::StringMap, Value::String(text)) => {
+            serde_json::from_str::<Map<String, Value>>(text).ok().map(Value::Object)
+        }
+        (ParameterType::MapList, Value::String(text)) => serde_json::from_str::<Vec<Map<String, Value>>>(text)
+            .ok()
+            .map(|list| list.into_iter().map(Value::Object).collect()),
         (ParameterType::MapList, Value::Array(list)) => all(list, Value::is_object).then(|| written.clone()),
         _ => None,
     }

@@ -341,8 +341,15 @@ fn the_top_level_is_checked() {
         &["error /outputs: outputs must be a list of texts"],
     );
     check_document(
-        &with_key("files", json!({"x.zip": {"checksums": {"sha256": "00"}}})),
+        &with_key(
+            "files",
+            json!({"x.zip": {"checksums": {"sha256": "0a".repeat(32)}, "size": 7}}),
+        ),
         &[],
+    );
+    check_document(
+        &with_key("files", json!({"x.zip": {"checksums": {"sha256": "00"}}})),
+        &["error /files/x.zip/checksums/sha256: a SHA-256 has 64"],
     );
     check_document(&with_key("files", json!([])), &["error /files: files must be a map"]);
     check_document(

@@ -105,16 +105,10 @@ fn what_is_not_understood_is_held_to_its_format_and_size() {
             DocumentType::ChangeCalendar,
             None,
         ),
-        (
-            r#"{"schemaVersion":"2.0","version":"1","packages":{}}"#,
-            Format::Json,
-            DocumentType::Package,
-            None,
-        ),
         ("[1, 2]", Format::Json, DocumentType::ApplicationConfiguration, None),
         ("a: 1", Format::Yaml, DocumentType::CloudFormation, None),
         ("a: 1", Format::Json, DocumentType::CloudFormation, Some(Kind::Content)),
-        ("{", Format::Json, DocumentType::Package, Some(Kind::Content)),
+        ("{", Format::Json, DocumentType::QuickSetup, Some(Kind::Content)),
     ] {
         assert_eq!(
             kind(content, format, document_type),
@@ -122,14 +116,14 @@ fn what_is_not_understood_is_held_to_its_format_and_size() {
             "{document_type} {content}"
         );
     }
-    let package = Document::parse(
+    let template = Document::parse(
         r#"{"schemaVersion":"2.0","description":"d"}"#,
         Format::Json,
-        DocumentType::Package,
+        DocumentType::CloudFormation,
     )
     .unwrap();
     assert_eq!(
-        (package.schema(), package.schema_version(), package.description()),
+        (template.schema(), template.schema_version(), template.description()),
         (None, Some("2.0"), Some("d"))
     );
 }
@@ -245,4 +239,59 @@ fn a_warning_never_blocks_and_a_value_is_never_shown() {
     .unwrap();
     assert_eq!(document.warnings().len(), 1);
     assert!(!format!("{document:?}").contains("hunter2") && !format!("{document:?}").contains("echo"));
+}
+
+#[test]
+fn a_package_names_a_file_for_each_system() {
+    let manifest = |packages: serde_json::Value, files: serde_json::Value| json!({"schemaVersion": "2.0", "version": "1.0", "publisher": "us", "packages": packages, "files": files});
+    let good =
+        json!({"linux": {"_any": {"x86_64": {"file": "a.zip"}}}, "windows": {"10": {"_any": {"file": "b.zip"}}}});
+    let sum = json!({"checksums": {"sha256": "AB".repeat(32)}, "size": 12});
+    let files = json!({"a.zip": sum, "b.zip": {"checksums": {"sha256": "cd".repeat(32)}}});
+    let check = |content: &serde_json::Value, expected: &[&str]| super::check(content, DocumentType::Package, expected);
+    check(&manifest(good.clone(), files.clone()), &[]);
+    let read = super::read(&manifest(good.clone(), files), DocumentType::Package).unwrap();
+    let shown: Vec<_> = read.files().iter().map(|f| (f.name(), f.sha256(), f.size())).collect();
+    let (ab, cd) = ("ab".repeat(32), "cd".repeat(32));
+    assert_eq!(
+        shown,
+        [
+            ("a.zip", Some(ab.as_str()), Some(12)),
+            ("b.zip", Some(cd.as_str()), None)
+        ]
+    );
+    check(
+        &manifest(good, json!({"a.zip": sum})),
+        &["error /packages/windows/10/_any/file: files has no file of this name"],
+    );
+    check(
+        &manifest(json!({"linux": {"_any": {"x86_64": {}}}}), json!({})),
+        &["error /packages/linux/_any/x86_64: the package names no file"],
+    );
+    check(
+        &manifest(json!({}), json!({})),
+        &["error /packages: there must be at least one platform"],
+    );
+    check(
+        &manifest(json!({"linux": []}), json!([])),
+        &[
+            "error /files: files must be a map",
+            "error /packages/linux: must be a map of versions",
+        ],
+    );
+    check(
+        &json!({"schemaVersion": "2.2"}),
+        &["error /schemaVersion: a Package document has schemaVersion 2.0"],
+    );
+    check(
+        &json!({"schemaVersion": "2.0"}),
+        &["error /packages: packages is missing"],
+    );
+}
+
+#[test]
+fn a_parameters_key_with_nothing_behind_it_declares_none() {
+    let empty = "schemaVersion: '2.2'\nparameters:\nmainSteps:\n- action: aws:runShellScript\n  name: a\n  inputs: {runCommand: ['true']}\n";
+    let document = Document::parse(empty, Format::Yaml, DocumentType::Command).unwrap();
+    assert!(document.parameters().is_empty() && document.warnings().is_empty());
 }

@@ -88,6 +88,7 @@ fn parameter_definitions_are_checked() {
         ),
         (json!({"type": "StringList", "default": ["a", "b"]}), &[]),
         (json!({"type": "StringList", "default": "[\"a\", \"b\"]"}), &[]),
+        (json!({"type": "StringList", "default": "{{ ssm:lines }}"}), &[]),
         (
             json!({"type": "StringList", "default": "a"}),
             &["error /parameters/p/default: "],
@@ -109,11 +110,17 @@ fn parameter_definitions_are_checked() {
             &["error /parameters/p/default: "],
         ),
         (json!({"type": "StringMap", "default": {"a": {"b": 1}}}), &[]),
+        (json!({"type": "StringMap", "default": "{}"}), &[]),
+        (
+            json!({"type": "StringMap", "default": "[]"}),
+            &["error /parameters/p/default: "],
+        ),
         (
             json!({"type": "StringMap", "default": []}),
             &["error /parameters/p/default: "],
         ),
         (json!({"type": "MapList", "default": [{"a": 1}]}), &[]),
+        (json!({"type": "MapList", "default": "[{\"a\": 1}]"}), &[]),
         (
             json!({"type": "MapList", "default": ["a"]}),
             &["error /parameters/p/default: "],

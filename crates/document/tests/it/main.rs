@@ -12,6 +12,7 @@ mod interpolation;
 mod parameters;
 mod planning;
 mod platforms;
+mod practice;
 mod samples;
 mod scripts;
 mod timeouts;

@@ -83,8 +83,8 @@ fn documents_without_node_steps_are_for_all() {
     )
     .unwrap();
     assert_eq!(platform_types(&session), [Windows, Linux, MacOs]);
-    let package = read(&json!({}), DocumentType::Package).unwrap();
-    assert_eq!(platform_types(&package), [Windows, Linux, MacOs]);
+    let configuration = read(&json!({}), DocumentType::ApplicationConfiguration).unwrap();
+    assert_eq!(platform_types(&configuration), [Windows, Linux, MacOs]);
 }
 
 #[test]

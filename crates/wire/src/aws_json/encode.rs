@@ -33,7 +33,8 @@ fn write_message(out: &mut Vec<u8>, shape: &Shape, message: &DynamicMessage) {
             continue;
         }
         let value = message.get_field(&member.field);
-        if present && !is_said(&member.node, &value) {
+        let is_empty_word = member.empty_word && *value == Value::EnumNumber(0);
+        if present && !is_said(&member.node, &value) && !is_empty_word {
             continue;
         }
         list.next(out);

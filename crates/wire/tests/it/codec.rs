@@ -227,6 +227,14 @@ fn lists_that_must_show_are_there_when_empty() {
 }
 
 #[test]
+fn a_notification_type_that_was_not_given_is_an_empty_text() {
+    let mut config = DynamicMessage::new(message("muster.aws.v1.NotificationConfig"));
+    assert_eq!(encode(&config), br#"{"NotificationEvents":[]}"#);
+    config.set_field_by_name("notification_type", prost_reflect::Value::EnumNumber(0));
+    assert_eq!(encode(&config), br#"{"NotificationEvents":[],"NotificationType":""}"#);
+}
+
+#[test]
 fn words_that_the_contract_does_not_know_are_not_said() {
     let mut plugin = DynamicMessage::new(message("muster.runcommand.v1.CommandPlugin"));
     for number in [0, 999] {

@@ -1,20 +1,21 @@
 //! `CreateDocument`, `UpdateDocument`, `UpdateDocumentDefaultVersion`, `DeleteDocument` (documents 7 to 9).
 
-use muster_document::{DocumentType, Format};
+use muster_document::{AttachedFile, DocumentType, Format};
 use muster_proto::Word;
 use muster_proto::documents::v1::{
-    AttachmentsSource, CreateDocumentRequest, CreateDocumentResult, DeleteDocumentRequest, DeleteDocumentResult,
+    CreateDocumentRequest, CreateDocumentResult, DeleteDocumentRequest, DeleteDocumentResult,
     DocumentDefaultVersionDescription, DocumentFormat, DocumentRequires, DocumentStatus,
     UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult, UpdateDocumentRequest,
     UpdateDocumentResult,
 };
-use muster_wire::{Failure, Reason, Refusal};
+use muster_wire::Failure;
 
 use super::{DocumentsApi, settle, view};
+use crate::domain::attachment::{Attachment, Source};
 use crate::domain::draft::{Draft, Requirement};
 use crate::domain::history::Removal;
 use crate::domain::version::{Selector, Which};
-use crate::domain::{name, tag};
+use crate::domain::{attachment, name, tag};
 use crate::error::{DocumentError, from_store};
 use crate::store::read;
 use crate::store::write::{self, NewVersion};
@@ -23,12 +24,12 @@ impl DocumentsApi {
     pub(super) async fn create(&self, request: CreateDocumentRequest) -> Result<CreateDocumentResult, Failure> {
         let asked = request.name.clone().unwrap_or_default();
         name::check_new(&asked)?;
-        refuse_attachments(&request.attachments)?;
+        let sources = attachment::sources(&request.attachments)?;
         let document_type = match request.document_type() {
             muster_proto::documents::v1::DocumentType::Unset => DocumentType::Command,
             given => parse_type(given.word())?,
         };
-        let format = format(request.document_format.map(|_| request.document_format()))?;
+        let format = parse_format(request.document_format.map(|_| request.document_format()));
         let whole = Selector::new(None, None);
         if read::pointer(&self.db, &asked, &whole)
             .await
@@ -43,6 +44,7 @@ impl DocumentsApi {
         }
         let mut draft = Draft::read(request.content.unwrap_or_default(), format, document_type)?;
         draft.facts.requires = request.requires.iter().map(requirement).collect();
+        draft.facts.attachments = self.attach(sources, &draft.files).await?;
         let new = NewVersion {
             draft,
             version_name: request.version_name,
@@ -63,7 +65,7 @@ impl DocumentsApi {
     pub(super) async fn update(&self, request: UpdateDocumentRequest) -> Result<UpdateDocumentResult, Failure> {
         let given = request.name.clone().unwrap_or_default();
         let asked = name::asked(&given, &self.settings.account_id)?.to_owned();
-        refuse_attachments(&request.attachments)?;
+        let sources = attachment::sources(&request.attachments)?;
         let latest = Selector {
             which: Some(Which::Latest),
             name: None,
@@ -75,10 +77,11 @@ impl DocumentsApi {
         let facts = present.facts().map_err(from_store)?;
         // Both: a document of the old schema has one version, and a newer one cannot turn into it.
         Draft::check_updatable(facts.schema_version.as_deref())?;
-        let format = format(request.document_format.map(|_| request.document_format()))?;
+        let format = parse_format(request.document_format.map(|_| request.document_format()));
         let content = request.content.unwrap_or_default();
-        let draft = Draft::read(content, format, parse_type(&present.document_type)?)?;
+        let mut draft = Draft::read(content, format, parse_type(&present.document_type)?)?;
         Draft::check_updatable(draft.facts.schema_version.as_deref())?;
+        draft.facts.attachments = self.attach(sources, &draft.files).await?;
         let new = NewVersion {
             draft,
             version_name: request.version_name,
@@ -130,28 +133,43 @@ impl DocumentsApi {
         self.news.tell("deleted", asked, version, self.now()).await;
         Ok(DeleteDocumentResult {})
     }
-}
 
-/// Attachments are fetched from places that this version does not reach.
-fn refuse_attachments(attachments: &[AttachmentsSource]) -> Result<(), Refusal> {
-    match attachments.is_empty() {
-        true => Ok(()),
-        false => Err(Refusal::new(
-            Reason::ValidationException,
-            "Attachments are not supported yet: put the content into the document",
-        )),
+    /// The files of a new version, whose content speaks of `files`.
+    async fn attach(&self, sources: Vec<Source>, files: &[AttachedFile]) -> Result<Vec<Attachment>, Failure> {
+        let mut attachments = Vec::new();
+        for source in sources {
+            match source {
+                Source::Folder(url) => attachments.extend(attachment::in_folder(&url, files)?),
+                Source::File { name, url } => attachments.push(attachment::stated(&name, url, files)),
+                Source::Reference { name, other } => {
+                    let row = self.find(&other.document, &other.version).await?;
+                    let present = row.facts().map_err(from_store)?.attachments;
+                    let found = present.into_iter().find(|attachment| attachment.name == other.file);
+                    let mut found = found.ok_or_else(|| {
+                        let message = format!("{} has no file {} in that version", row.name, other.file);
+                        DocumentError::Attachment(message)
+                    })?;
+                    found.name = name.unwrap_or(found.name);
+                    attachments.push(found);
+                }
+            }
+        }
+        attachment::check_names(&attachments)?;
+        Ok(attachments)
     }
 }
 
-fn format(given: Option<DocumentFormat>) -> Result<Format, Failure> {
+/// The format that a request names.
+pub(super) fn parse_format(given: Option<DocumentFormat>) -> Format {
     match given {
-        None | Some(DocumentFormat::Unset | DocumentFormat::Json) => Ok(Format::Json),
-        Some(DocumentFormat::Yaml) => Ok(Format::Yaml),
-        Some(DocumentFormat::Text) => Ok(Format::Text),
+        None | Some(DocumentFormat::Unset | DocumentFormat::Json) => Format::Json,
+        Some(DocumentFormat::Yaml) => Format::Yaml,
+        Some(DocumentFormat::Text) => Format::Text,
     }
 }
 
-fn parse_type(word: &str) -> Result<DocumentType, Failure> {
+/// The document type of a word of the contract.
+pub(super) fn parse_type(word: &str) -> Result<DocumentType, Failure> {
     word.parse()
         .map_err(|_| Failure::internal(format!("{word} is no document type")))
 }

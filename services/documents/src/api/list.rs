@@ -58,9 +58,17 @@ impl DocumentsApi {
             .await
             .map_err(from_store)?;
         let next_token = self.cut(&question, &mut rows, size, |last| last.version.to_string());
-        let versions = rows.iter().map(view::version).collect::<Result<_, _>>();
+        let mut versions: Vec<_> = rows
+            .iter()
+            .map(view::version)
+            .collect::<Result<_, _>>()
+            .map_err(from_store)?;
+        let reviews = self.reviews(&document.document_id).await?;
+        for (row, shown) in rows.iter().zip(&mut versions) {
+            shown.review_status = reviews.get(&row.version).map(|status| (*status).into());
+        }
         Ok(ListDocumentVersionsResult {
-            document_versions: versions.map_err(from_store)?,
+            document_versions: versions,
             next_token,
         })
     }

@@ -4,8 +4,10 @@ mod change;
 mod contents;
 mod list;
 mod permission;
+mod review;
 mod show;
 mod tags;
+mod validation;
 mod view;
 
 use std::sync::Arc;
@@ -16,16 +18,18 @@ use muster_proto::documents::v1::documents_server::Documents;
 use muster_proto::documents::v1::{
     CreateDocumentRequest, CreateDocumentResult, DeleteDocumentRequest, DeleteDocumentResult,
     DescribeDocumentPermissionRequest, DescribeDocumentPermissionResponse, DescribeDocumentRequest,
-    DescribeDocumentResult, GetDocumentRequest, GetDocumentResult, ListDocumentVersionsRequest,
-    ListDocumentVersionsResult, ListDocumentsRequest, ListDocumentsResult, ModifyDocumentPermissionRequest,
-    ModifyDocumentPermissionResponse, UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult,
-    UpdateDocumentRequest, UpdateDocumentResult,
+    DescribeDocumentResult, GetDocumentRequest, GetDocumentResult, ListDocumentMetadataHistoryRequest,
+    ListDocumentMetadataHistoryResponse, ListDocumentVersionsRequest, ListDocumentVersionsResult, ListDocumentsRequest,
+    ListDocumentsResult, ModifyDocumentPermissionRequest, ModifyDocumentPermissionResponse,
+    UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult, UpdateDocumentMetadataRequest,
+    UpdateDocumentMetadataResponse, UpdateDocumentRequest, UpdateDocumentResult,
 };
 use muster_store::{Db, Pager, StoreError};
 use muster_wire::Failure;
 use tonic::{Request, Response, Status};
 
 pub(crate) use tags::TagsApi;
+pub(crate) use validation::ValidationApi;
 
 use self::contents::Contents;
 use crate::Settings;
@@ -168,5 +172,19 @@ impl Documents for DocumentsApi {
         request: Request<ModifyDocumentPermissionRequest>,
     ) -> Result<Response<ModifyDocumentPermissionResponse>, Status> {
         Ok(Response::new(self.modify_permission(request.into_inner()).await?))
+    }
+
+    async fn update_document_metadata(
+        &self,
+        request: Request<UpdateDocumentMetadataRequest>,
+    ) -> Result<Response<UpdateDocumentMetadataResponse>, Status> {
+        Ok(Response::new(self.update_metadata(request.into_inner()).await?))
+    }
+
+    async fn list_document_metadata_history(
+        &self,
+        request: Request<ListDocumentMetadataHistoryRequest>,
+    ) -> Result<Response<ListDocumentMetadataHistoryResponse>, Status> {
+        Ok(Response::new(self.metadata_history(request.into_inner()).await?))
     }
 }

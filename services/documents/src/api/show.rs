@@ -36,7 +36,8 @@ impl DocumentsApi {
             .find(request.name.as_deref().unwrap_or_default(), &selector)
             .await?;
         let tags = read::tags(&self.db, &row.document_id).await.map_err(from_store)?;
-        let document = view::description(&row, tags, &self.settings.account_id).map_err(from_store)?;
+        let mut document = view::description(&row, tags, &self.settings.account_id).map_err(from_store)?;
+        self.add_reviews(&row, &mut document).await?;
         Ok(DescribeDocumentResult {
             document: Some(document),
         })

@@ -6,8 +6,9 @@ use muster_model::Timestamp;
 use muster_proto::Word;
 use muster_proto::aws::v1::{DocumentHashType, PlatformType, Tag};
 use muster_proto::documents::v1::{
-    DocumentDescription, DocumentFormat, DocumentIdentifier, DocumentParameter, DocumentParameterType,
-    DocumentRequires, DocumentStatus, DocumentType, DocumentVersionInfo, GetDocumentResult,
+    AttachmentContent, AttachmentHashType, AttachmentInformation, DocumentDescription, DocumentFormat,
+    DocumentIdentifier, DocumentParameter, DocumentParameterType, DocumentRequires, DocumentStatus, DocumentType,
+    DocumentVersionInfo, GetDocumentResult,
 };
 use muster_store::StoreError;
 
@@ -43,6 +44,7 @@ pub(super) fn description(
         document_format: DocumentFormat::from_word(&row.format).map(Into::into),
         target_type: row.target_type.clone(),
         tags: tags(shown_tags),
+        attachments_information: attachment_names(&facts),
         requires: requires(&facts),
         ..DocumentDescription::default()
     })
@@ -88,6 +90,7 @@ pub(super) fn content(row: &VersionRow, content: String) -> Result<GetDocumentRe
         document_type: DocumentType::from_word(&row.document_type).map(Into::into),
         document_format: DocumentFormat::from_word(&row.format).map(Into::into),
         requires: requires(&facts),
+        attachments_content: attachments(&facts),
         ..GetDocumentResult::default()
     })
 }
@@ -119,8 +122,27 @@ fn requires(facts: &Facts) -> Vec<DocumentRequires> {
     requires.collect()
 }
 
+fn attachment_names(facts: &Facts) -> Vec<AttachmentInformation> {
+    let names = facts.attachments.iter().map(|attachment| AttachmentInformation {
+        name: Some(attachment.name.clone()),
+    });
+    names.collect()
+}
+
+/// The files of a version, with where they are and what they must be.
+fn attachments(facts: &Facts) -> Vec<AttachmentContent> {
+    let attachments = facts.attachments.iter().map(|attachment| AttachmentContent {
+        name: Some(attachment.name.clone()),
+        size: attachment.size,
+        hash: attachment.sha256.clone(),
+        hash_type: attachment.sha256.as_ref().map(|_| AttachmentHashType::Sha256.into()),
+        url: Some(attachment.url.clone()),
+    });
+    attachments.collect()
+}
+
 /// Microseconds since 1970 as the contract's time.
-fn time(micros: i64) -> prost_types::Timestamp {
+pub(super) fn time(micros: i64) -> prost_types::Timestamp {
     let time = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
     prost_types::Timestamp {
         seconds: time.as_second(),
@@ -157,7 +179,8 @@ fn platforms(row: &VersionRow) -> Vec<i32> {
     words.map(Into::into).collect()
 }
 
-fn parameters(facts: &Facts) -> Vec<DocumentParameter> {
+/// What a content declares, in its order.
+pub(super) fn parameters(facts: &Facts) -> Vec<DocumentParameter> {
     let parameters = facts.parameters.iter().map(|parameter| DocumentParameter {
         name: Some(parameter.name.clone()),
         // Types of automations, which the public list does not hold, are texts or lists of texts.

@@ -1,8 +1,11 @@
 //! A content that was read and found acceptable, and what is known from it.
 
-use muster_document::{Document, DocumentType, Format, MAX_BYTES, Schema, content_identity, hash, platform_types};
+use muster_document::{
+    AttachedFile, Document, DocumentType, Format, MAX_BYTES, Schema, content_identity, hash, platform_types,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::attachment::Attachment;
 use crate::error::{DocumentError, in_one};
 
 /// An acceptable content on its way to become a version.
@@ -16,6 +19,8 @@ pub(crate) struct Draft {
     /// The words of `PlatformTypes`, separated by commas.
     pub(crate) platforms: String,
     pub(crate) facts: Facts,
+    /// The attached files that the content speaks of.
+    pub(crate) files: Vec<AttachedFile>,
 }
 
 impl std::fmt::Debug for Draft {
@@ -38,6 +43,9 @@ pub(crate) struct Facts {
     pub(crate) remarks: Option<String>,
     /// From the request.
     pub(crate) requires: Vec<Requirement>,
+    /// From the request.
+    #[serde(default)]
+    pub(crate) attachments: Vec<Attachment>,
 }
 
 /// A parameter as `DescribeDocument` shows it.
@@ -76,6 +84,7 @@ impl Draft {
             identity: content_identity(&content),
             platforms: platforms.join(","),
             facts: Facts::of(&document),
+            files: document.files().to_vec(),
             format,
             content,
         })
@@ -101,7 +110,8 @@ impl Draft {
 }
 
 impl Facts {
-    fn of(document: &Document) -> Self {
+    /// What a content says about itself.
+    pub(crate) fn of(document: &Document) -> Self {
         let parameters = document.parameters().iter().map(|parameter| Declared {
             name: parameter.name().to_owned(),
             kind: parameter.kind().as_str().to_owned(),
@@ -121,6 +131,7 @@ impl Facts {
                 )
             }),
             requires: Vec::new(),
+            attachments: Vec::new(),
         }
     }
 }

@@ -116,6 +116,22 @@ impl History {
         })
     }
 
+    /// The version that a step of a review is about.
+    pub(crate) fn reviewed(&self, selector: &Selector) -> Result<i64, DocumentError> {
+        self.refuse_built_in()?;
+        let default = Selector {
+            which: Some(Which::Default),
+            name: None,
+        };
+        let selector = if selector.is_empty() { &default } else { selector };
+        self.find(selector)
+            .map(|key| key.version)
+            .ok_or_else(|| DocumentError::MissingVersion {
+                name: self.head.name.clone(),
+                version: selector.to_string(),
+            })
+    }
+
     /// What a deletion takes away.
     pub(crate) fn remove(&self, selector: &Selector, is_shared: bool, force: bool) -> Result<Removal, DocumentError> {
         let head = &self.head;

@@ -2,6 +2,7 @@
 
 pub(crate) mod list;
 pub(crate) mod read;
+pub(crate) mod review;
 pub(crate) mod row;
 pub(crate) mod tag;
 pub(crate) mod write;

@@ -1,22 +1,57 @@
 //! The documents that come with Muster, as users see them (documents.md 10).
 
-use muster_document::{Document, DocumentType, Format};
+use std::collections::BTreeMap;
+
+use muster_document::{Document, DocumentType, Format, Platform, Verdict};
+use muster_proto::Word;
 use muster_proto::documents::v1::{
-    DocumentDescription, DocumentIdentifier, DocumentKeyValuesFilter, ListDocumentVersionsRequest, ListDocumentsRequest,
+    DocumentDescription, DocumentIdentifier, DocumentKeyValuesFilter, DocumentStatus, ListDocumentVersionsRequest,
+    ListDocumentsRequest, ValidateDocumentRequest,
 };
 
 use crate::service::{Service, describe, get};
 
+/// All built-in documents, page by page.
 async fn amazon(service: &Service) -> Vec<DocumentIdentifier> {
-    let request = ListDocumentsRequest {
+    let mut request = ListDocumentsRequest {
         filters: vec![DocumentKeyValuesFilter {
             key: Some("Owner".to_owned()),
             values: vec!["Amazon".to_owned()],
         }],
+        max_results: Some(20),
         ..ListDocumentsRequest::default()
     };
-    let answer = service.by_nats().list_documents(request).await.unwrap();
-    answer.into_inner().document_identifiers
+    let mut all = Vec::new();
+    loop {
+        let answer = service
+            .by_nats()
+            .list_documents(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
+        all.extend(answer.document_identifiers);
+        request.next_token = answer.next_token;
+        if request.next_token.is_none() {
+            return all;
+        }
+    }
+}
+
+/// What callers know of a document that AWS has, too (documents.md 10).
+#[derive(Debug, serde::Deserialize)]
+struct Facts {
+    name: String,
+    #[serde(rename = "type")]
+    document_type: String,
+    schema: String,
+    platforms: Vec<String>,
+    target: Option<String>,
+    /// Name, type, default.
+    parameters: Vec<(String, String, Option<String>)>,
+}
+
+fn facts() -> Vec<Facts> {
+    serde_json::from_str(include_str!("../built_in_facts.json")).unwrap()
 }
 
 #[tokio::test]
@@ -24,9 +59,14 @@ async fn built_in_documents_are_there_once_in_version_1_however_often_the_servic
     let mut service = Service::start().await;
     for _ in 0..2 {
         let documents = amazon(&service).await;
-        assert_eq!(documents.len(), 10);
-        for document in documents {
-            let name = document.name.unwrap();
+        let names: Vec<_> = documents.iter().map(DocumentIdentifier::name).collect();
+        let own = names.iter().filter(|name| name.starts_with("Muster-")).count();
+        let known: Vec<_> = facts().into_iter().map(|facts| facts.name).collect();
+        let others: Vec<_> = names.iter().filter(|name| !name.starts_with("Muster-")).collect();
+        assert_eq!(others, known.iter().collect::<Vec<_>>());
+        assert_eq!((own, documents.len()), (5, known.len() + 5));
+        for document in &documents {
+            let name = document.name().to_owned();
             assert_eq!(
                 (document.owner.as_deref(), document.document_version.as_deref()),
                 (Some("Amazon"), Some("1"))
@@ -46,8 +86,10 @@ async fn built_in_documents_are_there_once_in_version_1_however_often_the_servic
 #[tokio::test]
 async fn no_built_in_document_has_anything_odd_about_it() {
     let service = Service::start().await;
+    let mut validation = service.validation();
     for document in amazon(&service).await {
-        let name = document.name.unwrap();
+        let name = document.name().to_owned();
+        let document_type: DocumentType = document.document_type().word().parse().unwrap();
         let stored = service
             .by_nats()
             .get_document(get(&name, ""))
@@ -55,7 +97,18 @@ async fn no_built_in_document_has_anything_odd_about_it() {
             .unwrap()
             .into_inner();
         assert_eq!(stored.status_information, None, "{name}");
-        let content = Document::parse(&stored.content.unwrap(), Format::Json, DocumentType::Command).unwrap();
+        let request = ValidateDocumentRequest {
+            content: stored.content.clone(),
+            document_type: document.document_type,
+            document_format: stored.document_format,
+        };
+        let verdict = validation.validate(request).await.unwrap().into_inner();
+        assert_eq!(
+            (verdict.acceptable(), verdict.findings.as_slice()),
+            (true, &[][..]),
+            "{name}"
+        );
+        let content = Document::parse(stored.content(), Format::Json, document_type).unwrap();
         assert!(content.description().is_some_and(|text| text.ends_with('.')), "{name}");
         for parameter in content.parameters() {
             assert!(parameter.description().is_some(), "{name}: {}", parameter.name());
@@ -65,61 +118,179 @@ async fn no_built_in_document_has_anything_odd_about_it() {
 }
 
 /// Name, type and default of each parameter, in order.
-fn parameters(document: &DocumentDescription) -> Vec<(&str, &'static str, Option<&str>)> {
-    use muster_proto::Word;
+fn parameters(document: &DocumentDescription) -> Vec<(String, String, Option<String>)> {
     let shown = document.parameters.iter().map(|p| {
         (
-            p.name.as_deref().unwrap_or_default(),
-            p.r#type().word(),
-            p.default_value.as_deref(),
+            p.name().to_owned(),
+            p.r#type().word().to_owned(),
+            p.default_value.clone(),
         )
     });
     shown.collect()
 }
 
 #[tokio::test]
-async fn names_schemas_and_parameters_are_those_that_callers_know() {
+async fn names_types_schemas_parameters_and_platforms_are_those_that_callers_know() {
     let service = Service::start().await;
-    let described = async |name: &str| {
-        let answer = service.by_nats().describe_document(describe(name, "")).await.unwrap();
-        answer.into_inner().document.unwrap()
-    };
-    let run = [
-        ("commands", "StringList", None),
-        ("workingDirectory", "String", Some("")),
-        ("executionTimeout", "String", Some("3600")),
-    ];
-    let check = async |name: &str, schema: &str, expected: &[(&str, &str, Option<&str>)]| {
-        let document = described(name).await;
-        assert_eq!(document.schema_version.as_deref(), Some(schema), "{name}");
-        assert_eq!(parameters(&document), expected, "{name}");
-    };
-    check("AWS-RunShellScript", "1.2", &run).await;
-    check("AWS-RunPowerShellScript", "1.2", &run).await;
-    check(
-        "AWS-RunAnsiblePlaybook",
-        "2.0",
-        &[
-            ("playbook", "String", Some("")),
-            ("playbookurl", "String", Some("")),
-            ("extravars", "String", Some("SSM=True")),
-            ("check", "String", Some("False")),
-        ],
-    )
-    .await;
-    check(
-        "AWS-RunSaltState",
-        "2.0",
-        &[
-            ("state", "String", Some("")),
-            ("stateurl", "String", Some("")),
-            ("pillars", "String", Some(r#"{"SSM":"True"}"#)),
-            ("test", "String", Some("False")),
-        ],
-    )
-    .await;
-    check("AWS-Noop", "2.2", &[]).await;
+    for facts in facts() {
+        let answer = service
+            .by_nats()
+            .describe_document(describe(&facts.name, ""))
+            .await
+            .unwrap();
+        let document = answer.into_inner().document.unwrap();
+        let name = &facts.name;
+        assert_eq!(document.document_type().word(), facts.document_type, "{name}");
+        assert_eq!(document.schema_version(), facts.schema, "{name}");
+        assert_eq!(parameters(&document), facts.parameters, "{name}");
+        let platforms: Vec<_> = document
+            .platform_types()
+            .map(|platform| platform.word().to_owned())
+            .collect();
+        assert_eq!(platforms, facts.platforms, "{name}");
+        assert_eq!(document.target_type, facts.target, "{name}");
+        assert_eq!(document.status(), DocumentStatus::Active, "{name}");
+    }
     service.stop().await;
+}
+
+/// A built-in document as it is in the tree.
+fn built_in(name: &str, document_type: DocumentType) -> Document {
+    let file = format!("{}/builtin/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    Document::parse(&std::fs::read_to_string(file).unwrap(), Format::Json, document_type).unwrap()
+}
+
+#[test]
+fn the_longer_automations_have_the_steps_that_are_known_of_them() {
+    let steps = |name| {
+        let document = built_in(name, DocumentType::Automation);
+        let steps = document
+            .runbook()
+            .unwrap()
+            .steps()
+            .iter()
+            .map(|step| step.name().to_owned());
+        steps.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        steps("AWS-UpdateLinuxAmi"),
+        [
+            "launchInstance",
+            "verifySsmInstall",
+            "updateOSSoftware",
+            "stopInstance",
+            "createImage",
+            "terminateInstance"
+        ]
+    );
+    assert_eq!(steps("AWS-UpdateWindowsAmi").len(), 14);
+    assert_eq!(steps("AWS-PatchInstanceWithRollback").len(), 11);
+    assert_eq!(steps("AWS-StopEC2Instance").len(), 2);
+    assert_eq!(steps("AWS-StartEC2InstanceWithApproval")[0], "approve");
+}
+
+#[test]
+fn each_command_has_a_plan_on_each_of_its_platforms() {
+    for facts in facts() {
+        let Ok(document_type @ (DocumentType::Command | DocumentType::Policy)) = facts.document_type.parse() else {
+            continue;
+        };
+        let document = built_in(&facts.name, document_type);
+        let given: BTreeMap<String, Vec<String>> = REQUIRED
+            .iter()
+            .filter(|(document, _, _)| *document == facts.name)
+            .map(|(_, name, value)| ((*name).to_owned(), vec![(*value).to_owned()]))
+            .collect();
+        let values = muster_document::check_parameters(&document, &given)
+            .unwrap_or_else(|error| panic!("{}: {error}", facts.name));
+        for platform in Platform::ALL {
+            let plan = muster_document::plan(&document, &values, platform).unwrap();
+            let runs = plan
+                .steps()
+                .iter()
+                .any(|step| matches!(step.verdict(), Verdict::Run(_)));
+            let expected = facts.platforms.iter().any(|word| word == platform.as_str());
+            assert_eq!(runs, expected, "{} on {platform}", facts.name);
+        }
+    }
+}
+
+/// What the parameters without a default may be.
+const REQUIRED: &[(&str, &str, &str)] = &[
+    (
+        "AWS-ApplyDSCMofs",
+        "MofsToApply",
+        "C:\\site.mof,https://example.com/web.mof",
+    ),
+    ("AWS-ApplyPatchBaseline", "Operation", "Scan"),
+    ("AWS-ConfigureAWSPackage", "action", "Install"),
+    (
+        "AWS-ConfigureAWSPackage",
+        "name",
+        "arn:aws:ssm:eu-west-1:123456789012:package/Tool",
+    ),
+    ("AWS-ConfigureDocker", "action", "Install"),
+    ("AWS-ConfigureWindowsUpdate", "updateLevel", "NeverCheckForUpdates"),
+    ("AWS-InstallApplication", "source", "C:\\packages\\tool.msi"),
+    (
+        "AWS-InstallPowerShellModule",
+        "source",
+        "https://example.com/module.zip",
+    ),
+    (
+        "AWS-InstallSpecificWindowsUpdates",
+        "KbArticleIds",
+        "KB5005565, 5005566",
+    ),
+    ("AWS-JoinDirectoryServiceDomain", "directoryId", "d-1234567890"),
+    ("AWS-JoinDirectoryServiceDomain", "directoryName", "corp.example.com"),
+    ("AWS-RunDockerAction", "action", "Ps"),
+    ("AWS-RunDocument", "sourceType", "SSMDocument"),
+    ("AWS-RunInspecChecks", "sourceType", "S3"),
+    ("AWS-RunPatchBaseline", "Operation", "Install"),
+    ("AWS-RunPatchBaselineAssociation", "Operation", "Scan"),
+    ("AWS-RunPatchBaselineWithHooks", "Operation", "Install"),
+    ("AWS-RunPowerShellScript", "commands", "Get-Date"),
+    ("AWS-RunRemoteScript", "sourceType", "GitHub"),
+    ("AWS-RunShellScript", "commands", "date"),
+];
+
+#[test]
+fn bad_values_are_refused_before_they_reach_a_script() {
+    for (name, parameter, value) in [
+        ("AWS-InstallApplication", "source", "https://example.com/tool.exe"),
+        (
+            "AWS-InstallApplication",
+            "source",
+            "https://example.com/'; Stop-Computer; '.msi",
+        ),
+        ("AWS-InstallSpecificWindowsUpdates", "KbArticleIds", ""),
+        ("AWS-InstallSpecificWindowsUpdates", "KbArticleIds", "KB1'; exit"),
+        ("AWS-FindWindowsUpdates", "UpdateLevel", "Some"),
+        ("AWS-InstallWindowsUpdates", "PublishedDateAfter", "2026-01-31"),
+        ("AWS-InstallWindowsUpdates", "PublishedDateAfter", "13/01/2026"),
+        ("AWS-InstallWindowsUpdates", "SeverityLevels", "Critical,Grave"),
+        ("AWS-ConfigureWindowsUpdate", "scheduledInstallTime", "24:00"),
+        ("AWS-JoinDirectoryServiceDomain", "dnsIpAddresses", "10.0.0.256"),
+        ("AWS-RunDockerAction", "cmd", "ls; rm -r /"),
+        ("AWS-RunDockerAction", "memory", "1GB"),
+        ("AWS-RunPatchBaseline", "SnapshotId", "latest"),
+        ("AWS-RunPatchBaseline", "InstallOverrideList", "http://example.com/list"),
+        ("AWS-RunRemoteScript", "sourceType", "HTTP"),
+        ("AWS-RunRemoteScript", "executionTimeout", "28801"),
+        ("AWS-ConfigureAWSPackage", "name", "two words"),
+        ("AWS-UpdateSSMAgent", "version", "newest"),
+    ] {
+        let document = built_in(name, DocumentType::Command);
+        let mut given: BTreeMap<String, Vec<String>> = REQUIRED
+            .iter()
+            .filter(|(document, _, _)| *document == name)
+            .map(|(_, name, value)| ((*name).to_owned(), vec![(*value).to_owned()]))
+            .collect();
+        given.insert(parameter.to_owned(), vec![value.to_owned()]);
+        let error = muster_document::check_parameters(&document, &given).unwrap_err();
+        assert_eq!(error.name, parameter, "{name}: {error}");
+    }
 }
 
 #[tokio::test]
@@ -133,8 +304,6 @@ async fn a_built_in_document_is_found_by_its_arn() {
 
 #[test]
 fn the_execution_timeout_is_a_number_from_1_to_172800() {
-    use std::collections::BTreeMap;
-
     for name in ["AWS-RunShellScript", "AWS-RunPowerShellScript"] {
         let file = format!("{}/builtin/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let content = std::fs::read_to_string(file).unwrap();

@@ -1,10 +1,7 @@
 //! What a content may be, and how it is shown.
 
 use muster_proto::aws::v1::{PlatformType, Reason, Tag};
-use muster_proto::documents::v1::{
-    AttachmentsSource, CreateDocumentRequest, DocumentFormat, DocumentParameterType, DocumentType,
-};
-use muster_wire::Failure;
+use muster_proto::documents::v1::{CreateDocumentRequest, DocumentFormat, DocumentParameterType, DocumentType};
 
 use crate::service::{Service, describe, get, get_as, new, on_each_surface, reason, refusal, saying};
 
@@ -154,22 +151,4 @@ async fn all_mistakes_are_named_in_one_answer_that_every_surface_can_carry() {
         assert_eq!(reason, Reason::InvalidDocumentContent);
         assert!(message.len() < 2_200, "{}", message.len());
     });
-}
-
-#[tokio::test]
-async fn attachments_are_refused_as_long_as_nobody_keeps_them() {
-    let service = Service::start().await;
-    let request = CreateDocumentRequest {
-        attachments: vec![AttachmentsSource {
-            values: vec!["https://example.com/x".to_owned()],
-            ..AttachmentsSource::default()
-        }],
-        ..new("Mine", saying("x"))
-    };
-    let status = service.by_nats().create_document(request).await.unwrap_err();
-    match Failure::from_status(&status) {
-        Failure::Refused(refusal) => assert!(refusal.message.contains("Attachments"), "{refusal}"),
-        other => panic!("{other:?}"),
-    }
-    service.stop().await;
 }

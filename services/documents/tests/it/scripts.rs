@@ -37,11 +37,8 @@ fn scripts(plan: &Plan) -> Vec<(String, String)> {
     let mut scripts = Vec::new();
     for step in plan.steps() {
         if let Verdict::Run(parts) = step.verdict() {
-            scripts.extend(
-                parts
-                    .iter()
-                    .map(|part| (step.name().to_owned(), part.script().unwrap())),
-            );
+            let own = parts.iter().filter_map(|part| part.script());
+            scripts.extend(own.map(|script| (step.name().to_owned(), script)));
         }
     }
     scripts
@@ -83,8 +80,16 @@ const SAYS: &str = r#"echo "$(basename "$0") $*""#;
 
 #[test]
 fn every_script_is_one_for_the_shell() {
-    let samples: [(&str, &[(&str, &str)]); 8] = [
+    let samples: [(&str, &[(&str, &str)]); 13] = [
         ("AWS-Noop", &[]),
+        ("AWS-RunInspecChecks", &[("sourceType", "S3")]),
+        ("AWS-RunPatchBaseline", &[("Operation", "Scan")]),
+        ("AWS-RunPatchBaselineAssociation", &[("Operation", "Scan")]),
+        (
+            "AWS-RunRemoteScript",
+            &[("sourceType", "S3"), ("commandLine", "run.sh")],
+        ),
+        ("AWS-RunShellScript", &[("commands", "true")]),
         ("AWS-RunAnsiblePlaybook", &[("playbook", "- hosts: all")]),
         ("AWS-RunSaltState", &[("state", "x: []")]),
         ("Muster-CheckDiskSpace", &[]),
@@ -261,3 +266,134 @@ fn a_state_reaches_salt_as_it_was_given() {
 
 /// A stand-in for `curl -fsSL -o FILE URL`.
 const CURL: &str = r#"echo "fetched $4" > "$3""#;
+
+#[test]
+fn a_remote_script_runs_beside_what_was_fetched() {
+    let told = run(
+        "AWS-RunRemoteScript",
+        &[("sourceType", "GitHub"), ("commandLine", "fetched.sh one; exit 4")],
+        &[("fetched.sh", SAYS)],
+    );
+    assert_eq!(told, "runShellScript 4: fetched.sh one\n");
+    let told = run(
+        "AWS-RunRemoteScript",
+        &[
+            ("sourceType", "GitHub"),
+            ("commandLine", "pwd"),
+            ("workingDirectory", "/usr; echo \"$(id)\""),
+        ],
+        &[],
+    );
+    assert!(
+        told.starts_with("runShellScript 1: ") && !told.contains("uid="),
+        "{told}"
+    );
+    let elsewhere = [
+        ("sourceType", "GitHub"),
+        ("commandLine", "pwd"),
+        ("workingDirectory", "/usr"),
+    ];
+    assert_eq!(run("AWS-RunRemoteScript", &elsewhere, &[]), "runShellScript 0: /usr\n");
+}
+
+#[test]
+fn patching_names_what_it_lacks() {
+    for name in ["AWS-RunPatchBaseline", "AWS-RunPatchBaselineAssociation"] {
+        let told = run(name, &[("Operation", "Install")], &[]);
+        assert!(
+            told.starts_with("PatchLinux 1: ") && told.contains("Patch Manager"),
+            "{told}"
+        );
+    }
+    let hooks = planned("AWS-RunPatchBaselineWithHooks", &[("Operation", "Install")]);
+    let actions: Vec<_> = hooks.steps().iter().map(|step| step.action().name()).collect();
+    assert_eq!(actions, ["aws:runDocument"; 4]);
+    assert!(hooks.steps()[3].is_finally());
+    let Verdict::Run(parts) = hooks.steps()[1].verdict() else {
+        panic!("the patching does not run");
+    };
+    assert_eq!(parts[0].inputs()["documentParameters"]["Operation"], "Install");
+    assert_eq!(
+        parts[0].inputs()["documentParameters"]["RebootOption"],
+        "RebootIfNeeded"
+    );
+}
+
+#[test]
+fn inspec_is_asked_if_it_is_there() {
+    let source = [("sourceType", "S3")];
+    let told = run("AWS-RunInspecChecks", &source, &[]);
+    assert_eq!(told, "runInspecLinux 1: inspec is not installed on this node\n");
+    let told = run("AWS-RunInspecChecks", &source, &[("inspec", SAYS)]);
+    assert_eq!(told, "runInspecLinux 0: inspec exec . --no-color\n");
+}
+
+/// The lines that a step of AWS-UpdateLinuxAmi sends to its instance, with values for the tokens.
+fn update_of_an_image(values: &[(&str, &str)]) -> String {
+    let file = format!("{}/builtin/AWS-UpdateLinuxAmi.json", env!("CARGO_MANIFEST_DIR"));
+    let document: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let commands = document["mainSteps"][2]["inputs"]["Parameters"]["commands"]
+        .as_array()
+        .unwrap();
+    let mut script: String = commands
+        .iter()
+        .map(|line| format!("{}\n", line.as_str().unwrap()))
+        .collect();
+    for (name, value) in values {
+        script = script.replace(&format!("{{{{ {name} }}}}"), value);
+    }
+    assert!(!script.contains("{{"), "{script}");
+    script
+}
+
+#[test]
+fn an_image_is_updated_with_what_the_system_has() {
+    let update = |values: &[(&str, &str)], commands: &[&str]| {
+        let folder = Folder::new("scripts");
+        for command in commands {
+            let file = folder.join(command);
+            std::fs::write(&file, format!("#!/bin/sh\n{SAYS}\n")).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        for tool in ["tr", "basename", "mktemp", "sh"] {
+            let found = ["/usr/bin", "/bin"].map(|place| std::path::Path::new(place).join(tool));
+            let found = found.into_iter().find(|path| path.exists()).unwrap();
+            std::os::unix::fs::symlink(found, folder.join(tool)).unwrap();
+        }
+        let output = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(update_of_an_image(values))
+            .env("PATH", folder.path())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{errors}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let nothing = ("PreUpdateScript", "none");
+    let values = |include, exclude| {
+        [
+            nothing,
+            ("PostUpdateScript", "none"),
+            ("IncludePackages", include),
+            ("ExcludePackages", exclude),
+        ]
+    };
+    assert_eq!(
+        update(&values("all", "none"), &["apt-get", "apt-mark"]),
+        "apt-get update\napt-get -y upgrade\n"
+    );
+    assert_eq!(
+        update(&values("curl,git", "kernel"), &["apt-get", "apt-mark"]),
+        "apt-get update\napt-mark hold kernel\napt-get -y install --only-upgrade curl git\napt-mark unhold kernel\n"
+    );
+    assert_eq!(
+        update(&values("curl,git", "kernel"), &["dnf"]),
+        "dnf -y update --exclude=kernel curl git\n"
+    );
+    assert_eq!(update(&values("all", "none"), &["yum"]), "yum -y update\n");
+    assert_eq!(
+        update(&values("all", "kernel"), &["zypper"]),
+        "zypper --non-interactive addlock kernel\nzypper --non-interactive update\nzypper --non-interactive removelock kernel\n"
+    );
+}

@@ -7,6 +7,7 @@ use muster_documents::{DATABASE, DEFAULTS, Server, Settings};
 use muster_harness::{Folder, NatsServer};
 use muster_proto::aws::v1::Reason;
 use muster_proto::documents::v1::document_tags_client::DocumentTagsClient;
+use muster_proto::documents::v1::document_validation_client::DocumentValidationClient;
 use muster_proto::documents::v1::documents_client::DocumentsClient;
 use muster_proto::documents::v1::{
     CreateDocumentRequest, DescribeDocumentRequest, DocumentFormat, GetDocumentRequest, UpdateDocumentRequest,
@@ -80,6 +81,15 @@ impl Service {
 
     pub(crate) async fn by_grpc(&self) -> DocumentsClient<Channel> {
         by_grpc(&self.running).await
+    }
+
+    /// Where it answers gRPC.
+    pub(crate) fn address(&self) -> String {
+        format!("http://{}", self.running.address())
+    }
+
+    pub(crate) fn validation(&self) -> DocumentValidationClient<NatsChannel> {
+        DocumentValidationClient::new(NatsChannel::new(self.nats.clone()))
     }
 
     pub(crate) fn tags(&self) -> DocumentTagsClient<NatsChannel> {

@@ -1,14 +1,15 @@
 //! The service `FanOut`, for the owners of work.
 
 mod cancel_rollout;
+mod get_history;
 mod get_rollout;
 mod start_rollout;
 
 use muster_boot::Parts;
 use muster_proto::fanout::v1::fan_out_server::FanOut;
 use muster_proto::fanout::v1::{
-    CancelRolloutRequest, CancelRolloutResult, GetRolloutRequest, GetRolloutResult, StartRolloutRequest,
-    StartRolloutResult,
+    CancelRolloutRequest, CancelRolloutResult, GetHistoryRequest, GetHistoryResult, GetRolloutRequest,
+    GetRolloutResult, StartRolloutRequest, StartRolloutResult,
 };
 use muster_store::Db;
 use muster_wire::Failure;
@@ -67,5 +68,9 @@ impl FanOut for Api {
 
     async fn get_rollout(&self, request: Request<GetRolloutRequest>) -> Result<Response<GetRolloutResult>, Status> {
         Ok(Response::new(self.get(&request.into_inner()).await?))
+    }
+
+    async fn get_history(&self, request: Request<GetHistoryRequest>) -> Result<Response<GetHistoryResult>, Status> {
+        Ok(Response::new(self.history(&request.into_inner()).await?))
     }
 }

@@ -11,16 +11,19 @@
 //! | `rollout` | the whole: limits, targets, counters and queues that follow from them |
 //! | `event` | what can happen, and what can follow |
 //! | `step` | the rules |
+//! | `history`, `verify` | what happened, and whether it obeys the laws |
 //! | `laws` | what must always hold, as predicates for tests and debug assertions |
 //!
 //! Limits: an event costs `O(log n)` for `n` targets, except those that concern every target at once
 //! (start, cancel of all, too many errors, deadline); each of these happens once, or once per take-over.
 
 mod event;
+pub mod history;
 pub mod laws;
 mod rollout;
 mod step;
 mod target;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;

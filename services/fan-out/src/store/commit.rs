@@ -17,6 +17,8 @@ pub(crate) struct Writes {
     pub(crate) targets: Vec<(RolloutId, u32, Progress)>,
     /// News for owners.
     pub(crate) outbox: Vec<OutboxRow>,
+    /// What happened.
+    pub(crate) history: Vec<HistoryRow>,
     /// News that owners have taken.
     pub(crate) heard: Vec<(RolloutId, i64)>,
 }
@@ -61,6 +63,15 @@ pub(crate) struct OutboxRow {
     pub(crate) sequence: i64,
     pub(crate) transitions: u32,
     /// `RecordRequest`, encoded.
+    pub(crate) payload: Vec<u8>,
+}
+
+/// What happened to a rollout in this batch.
+#[derive(Debug)]
+pub(crate) struct HistoryRow {
+    pub(crate) rollout: RolloutId,
+    pub(crate) sequence: i64,
+    /// `HistoryPage`, encoded.
     pub(crate) payload: Vec<u8>,
 }
 
@@ -128,6 +139,15 @@ const TELL_COLUMNS: [Column; 4] = [
     Column::Text("payload"),
 ];
 
+const HISTORY: &str = "
+    insert into rollout_history (rollout_id, sequence, payload)
+    select r.rollout_id, r.sequence, r.payload from {rows} as r";
+const HISTORY_COLUMNS: [Column; 3] = [
+    Column::Text("rollout_id"),
+    Column::BigInt("sequence"),
+    Column::Text("payload"),
+];
+
 const HEARD: &str = "
     delete from outbox where (rollout_id, sequence) in (select r.rollout_id, r.sequence from {rows} as r)";
 const HEARD_COLUMNS: [Column; 2] = [Column::Text("rollout_id"), Column::BigInt("sequence")];
@@ -145,6 +165,7 @@ impl Writes {
     pub(crate) async fn commit(&self, db: &Db) -> Result<(), StoreError> {
         let (accepted, rollouts) = (self.accepted_rows(), self.rollout_rows());
         let (targets, outbox, heard) = (self.target_rows(), self.outbox_rows(), self.heard_rows());
+        let history = self.history_rows();
         transact!(db, tx => {
             if !self.accepted.is_empty() {
                 sqlx::query(db.with_rows(ACCEPT, &ACCEPT_COLUMNS)).bind(accepted).execute(&mut *tx).await?;
@@ -161,6 +182,9 @@ impl Writes {
             }
             if !self.outbox.is_empty() {
                 sqlx::query(db.with_rows(TELL, &TELL_COLUMNS)).bind(outbox).execute(&mut *tx).await?;
+            }
+            if !self.history.is_empty() {
+                sqlx::query(db.with_rows(HISTORY, &HISTORY_COLUMNS)).bind(history).execute(&mut *tx).await?;
             }
             if !self.heard.is_empty() {
                 sqlx::query(db.with_rows(HEARD, &HEARD_COLUMNS)).bind(heard).execute(&mut *tx).await?;
@@ -221,6 +245,11 @@ impl Writes {
     fn outbox_rows(&self) -> String {
         let row = |row: &OutboxRow| (row.rollout, row.sequence, row.transitions, encode(&row.payload));
         json(&self.outbox.iter().map(row).collect::<Vec<_>>())
+    }
+
+    fn history_rows(&self) -> String {
+        let row = |row: &HistoryRow| (row.rollout, row.sequence, encode(&row.payload));
+        json(&self.history.iter().map(row).collect::<Vec<_>>())
     }
 
     fn heard_rows(&self) -> String {

@@ -140,3 +140,22 @@ pub(crate) async fn untold(db: &Db, id: RolloutId) -> Result<Vec<Untold>, StoreE
         })
         .collect()
 }
+
+/// Sequence of the last page of a rollout's history, 0 if there is none.
+pub(crate) async fn history_end(db: &Db, id: RolloutId) -> Result<i64, StoreError> {
+    let sql = "select coalesce(max(sequence), 0) from rollout_history where rollout_id = $1";
+    Ok(read!(db, pool => sqlx::query_scalar(sql).bind(id.to_string()).fetch_one(pool).await)?)
+}
+
+/// Pages of a rollout's history after a sequence, in order: sequence and `HistoryPage`, encoded.
+pub(crate) async fn history(db: &Db, id: RolloutId, after: i64, limit: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    let sql = "
+        select sequence, payload from rollout_history where rollout_id = $1 and sequence > $2
+        order by sequence limit $3";
+    let rows: Vec<(i64, String)> = read!(db, pool => {
+        sqlx::query_as(sql).bind(id.to_string()).bind(after).bind(limit).fetch_all(pool).await
+    })?;
+    rows.into_iter()
+        .map(|(sequence, payload)| Ok((sequence, decode(&payload)?)))
+        .collect()
+}

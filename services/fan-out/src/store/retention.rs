@@ -7,6 +7,7 @@ use super::row::micros;
 
 const OLD: &str = "select rollout_id from rollout where settled_at < $1 order by settled_at limit $2";
 const TARGETS: &str = "delete from rollout_target where rollout_id in (select r.rollout_id from {rows} as r)";
+const HISTORY: &str = "delete from rollout_history where rollout_id in (select r.rollout_id from {rows} as r)";
 // A late report may have opened one again since it was found.
 const ROLLOUTS: &str = "
     delete from rollout where settled_at is not null and rollout_id in (select r.rollout_id from {rows} as r)";
@@ -33,6 +34,7 @@ pub(crate) async fn forget(db: &Db, before: Timestamp, limit: u32) -> Result<u32
         let gone = sqlx::query(db.with_rows(ROLLOUTS, &ID)).bind(&ids).execute(&mut *tx).await?.rows_affected();
         if gone == u64::from(found) {
             sqlx::query(db.with_rows(TARGETS, &ID)).bind(&ids).execute(&mut *tx).await?;
+            sqlx::query(db.with_rows(HISTORY, &ID)).bind(&ids).execute(&mut *tx).await?;
             Ok(())
         } else {
             // One was opened again: leave them all to the next round, which will not find it.

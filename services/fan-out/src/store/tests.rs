@@ -4,7 +4,7 @@ use muster_harness::{Folder, Postgres};
 use muster_model::{CommandId, RolloutId, SignedDuration, TargetOutcome, Timestamp};
 use muster_store::{Db, StoreError};
 
-use super::commit::{AcceptedRow, Lease, OutboxRow, RolloutRow, Writes};
+use super::commit::{AcceptedRow, HistoryRow, Lease, OutboxRow, RolloutRow, Writes};
 use super::{lease, load, retention};
 use crate::DATABASE;
 use crate::domain::{Phase, Progress, Saved};
@@ -104,9 +104,18 @@ async fn what_a_batch_wrote_is_loaded_again() {
                 transitions: 2,
                 payload: vec![9, 8],
             }],
+            history: vec![HistoryRow {
+                rollout: id,
+                sequence: 1,
+                payload: vec![7],
+            }],
             heard: Vec::new(),
         };
         writes.commit(db).await.unwrap();
+        assert_eq!(load::history(db, id, 0, 9).await.unwrap(), [(1, vec![7])]);
+        assert!(load::history(db, id, 1, 9).await.unwrap().is_empty());
+        assert_eq!(load::history_end(db, id).await.unwrap(), 1);
+        assert_eq!(load::history_end(db, new_id()).await.unwrap(), 0);
 
         let stored = load::rollout(db, id).await.unwrap().unwrap();
         assert_eq!(stored.request, [0, 1, 2, 255]);

@@ -11,8 +11,9 @@ use prost::Message;
 use super::held::{Act, Held, Holdings};
 use super::input::Answer;
 use super::teller::{CALL_BYTES, CALL_TRANSITIONS};
+use crate::contract::history_page;
 use crate::domain::{Phase, Progress};
-use crate::store::commit::{AcceptedRow, OutboxRow, RolloutRow, Writes};
+use crate::store::commit::{AcceptedRow, HistoryRow, OutboxRow, RolloutRow, Writes};
 
 /// Most acceptances that are written at once: what is urgent must not wait long for what is not.
 const LATE_ROWS: usize = 2_000;
@@ -95,6 +96,13 @@ pub(crate) fn gather(held: &mut Held, late: bool, now: Timestamp, writes: &mut W
             sequence: held.told,
             transitions: u32::try_from(transitions.len()).unwrap_or(u32::MAX),
             payload: RecordRequest { transitions }.encode_to_vec(),
+        });
+    }
+    if let Some((sequence, page)) = held.diary.take() {
+        writes.history.push(HistoryRow {
+            rollout: id,
+            sequence,
+            payload: history_page(&page, 0).encode_to_vec(),
         });
     }
     writes.rollouts.push(RolloutRow {

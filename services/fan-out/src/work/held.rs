@@ -10,7 +10,9 @@ use super::delivery::Parcel;
 use super::metrics::Metrics;
 use super::teller::Tenure;
 use crate::contract::{Order, state, wire_time};
+use crate::domain::history::Before;
 use crate::domain::{Effect, Effects, Event, Note, Rollout, step};
+use crate::work::diary::Diary;
 
 /// A rollout with what belongs to it, and what follows from events since the last commit.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(crate) struct Held {
     pub(crate) transitions: Vec<Transition>,
     /// What is to go out after the commit, in this order.
     pub(crate) acts: Vec<Act>,
+    /// What happened since the last commit.
+    pub(crate) diary: Diary,
     /// The wake-up time that is noted for it.
     wake: Option<Timestamp>,
 }
@@ -48,8 +52,10 @@ impl Held {
     pub(crate) fn new(order: Order, traceparent: &str, fence: i64, rollout: impl FnOnce(Order) -> Rollout) -> Self {
         let (owner, tags) = (order.owner.clone(), order.tags.clone());
         let parcel = Parcel::new(order.work.clone(), traceparent);
+        let rollout = rollout(order);
         Self {
-            rollout: rollout(order),
+            diary: Diary::new(rollout.len()),
+            rollout,
             owner,
             tags,
             parcel,
@@ -69,7 +75,12 @@ impl Held {
     pub(crate) fn apply(&mut self, event: &Event, records: Vec<Record>, now: Timestamp, metrics: &Metrics) {
         let mut records = records;
         let mut effects = Effects::default();
+        let before = Before::of(&self.rollout, event);
         step(&mut self.rollout, event, now, &mut effects);
+        let fence = u64::try_from(self.fence).unwrap_or_default();
+        self.diary.write(now, |entries| {
+            before.tell(event, now, fence, &self.rollout, &effects.acts, entries);
+        });
         self.changed.append(&mut effects.changed);
         for effect in effects.acts {
             metrics.count(&effect);

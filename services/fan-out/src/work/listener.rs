@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::delivery::Delivery;
 use super::input::{Door, Input, Inputs, NodeReply};
-use super::peers;
+use super::{peers, spans};
 use crate::contract::report;
 
 /// Of the replicas in this group one answers each request of a node.
@@ -159,7 +159,12 @@ fn pull(message: Message) -> Option<Input> {
 
 fn node_reply(message: Message) -> Option<Input> {
     let node = subject::node_of(&message.subject).ok()?;
-    reply(node, false, message)
+    let headers = message.headers.clone();
+    let input = reply(node, false, message)?;
+    if let (Some(headers), Input::Reply(reply)) = (headers, &input) {
+        spans::tell(&headers, reply);
+    }
+    Some(input)
 }
 
 /// Reads a node's report, from itself or passed on by another replica.

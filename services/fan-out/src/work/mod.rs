@@ -13,11 +13,13 @@
 mod batch;
 mod coordinator;
 mod delivery;
+mod diary;
 mod held;
 mod input;
 mod listener;
 mod metrics;
 mod peers;
+mod spans;
 pub(crate) mod sweeper;
 mod teller;
 mod tenure;

@@ -140,6 +140,7 @@ impl Coordinator {
         let rollout = |order: Order| Rollout::restore(order.plan, &stored.saved);
         let mut held = Held::new(order, &stored.traceparent, fence, rollout);
         held.told = stored.told;
+        held.diary.sequence = load::history_end(&self.db, id).await?;
         for untold in load::untold(&self.db, id).await? {
             held.untold.insert(untold.sequence);
             let entry = Entry {

@@ -35,8 +35,12 @@ impl Api {
             return Err(Refusal::new(Reason::InvalidInstanceId, message).into());
         }
         let traceparent = trace::current().unwrap_or_default();
-        match store::cancel::cancel(&self.db, id, &request.instance_ids, &traceparent).await {
-            Ok(Some(entry)) => self.dispatcher.tell(vec![entry]),
+        let now = self.now().as_microsecond();
+        match store::cancel::cancel(&self.db, id, &request.instance_ids, &traceparent, now).await {
+            Ok(Some((entry, told))) => {
+                self.dispatcher.tell(vec![entry]);
+                self.news.tell(told.news);
+            }
             Ok(None) => {}
             Err(StoreError::Missing) => return Err(unknown().into()),
             Err(error) => return Err(from_store(error)),

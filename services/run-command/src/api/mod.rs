@@ -4,6 +4,7 @@ mod cancel_command;
 mod get_command_invocation;
 mod list_command_invocations;
 mod list_commands;
+mod output;
 mod record;
 mod send_command;
 mod view;
@@ -23,9 +24,12 @@ use muster_store::{Db, Pager};
 use tonic::{Request, Response, Status};
 
 use crate::Settings;
-use crate::work::{Acceptor, Dispatcher};
+use crate::domain::client_token::ClientToken;
+use crate::work::{Acceptor, Dispatcher, News};
 
+pub(crate) use output::Output;
 pub(crate) use record::Rollouts;
+pub(crate) use view::command as shown;
 
 /// The operations of Run Command.
 #[derive(Debug)]
@@ -36,6 +40,9 @@ pub(crate) struct Api {
     pager: Pager,
     acceptor: Acceptor,
     dispatcher: Dispatcher,
+    news: News,
+    /// ARNs of the configured sinks.
+    sinks: Vec<String>,
     max_targets: u32,
     /// What the URLs of complete outputs begin with.
     objects_url: String,
@@ -50,6 +57,7 @@ impl Api {
         pager: Pager,
         acceptor: Acceptor,
         dispatcher: Dispatcher,
+        news: News,
     ) -> Self {
         Self {
             db,
@@ -58,6 +66,12 @@ impl Api {
             pager,
             acceptor,
             dispatcher,
+            news,
+            sinks: settings
+                .notification_sinks
+                .iter()
+                .map(|sink| sink.arn.clone())
+                .collect(),
             max_targets: settings.max_targets,
             objects_url: settings.objects_url.clone(),
             known: send_command::KnownDocuments::default(),
@@ -72,7 +86,12 @@ impl Api {
 #[tonic::async_trait]
 impl RunCommand for Api {
     async fn send_command(&self, request: Request<SendCommandRequest>) -> Result<Response<SendCommandResult>, Status> {
-        Ok(Response::new(self.send(request.into_inner()).await?))
+        let token = request.metadata().get(ClientToken::HEADER).map(|value| {
+            let text = value.to_str().unwrap_or_default();
+            ClientToken::read(text)
+        });
+        let token = token.transpose().map_err(Status::from)?;
+        Ok(Response::new(self.send(request.into_inner(), token).await?))
     }
 
     async fn list_commands(

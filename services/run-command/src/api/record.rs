@@ -1,8 +1,5 @@
 //! `RunCommandRollouts.Record`: the coordinator tells what happened to targets.
 
-use std::sync::Arc;
-
-use muster_model::Clock;
 use muster_proto::fanout::v1::{RecordRequest, RecordResult};
 use muster_proto::runcommand::v1::run_command_rollouts_server::RunCommandRollouts;
 use muster_store::Db;
@@ -10,19 +7,19 @@ use tonic::{Request, Response, Status};
 
 use crate::error::from_store;
 use crate::store::record::record;
-use crate::work::News;
+use crate::work::{News, Notifier};
 
 /// Hears the coordinator.
 #[derive(Debug)]
 pub(crate) struct Rollouts {
     db: Db,
     news: News,
-    clock: Arc<dyn Clock>,
+    notifier: Notifier,
 }
 
 impl Rollouts {
-    pub(crate) fn new(db: Db, news: News, clock: Arc<dyn Clock>) -> Self {
-        Self { db, news, clock }
+    pub(crate) fn new(db: Db, news: News, notifier: Notifier) -> Self {
+        Self { db, news, notifier }
     }
 }
 
@@ -30,10 +27,13 @@ impl Rollouts {
 impl RunCommandRollouts for Rollouts {
     async fn record(&self, request: Request<RecordRequest>) -> Result<Response<RecordResult>, Status> {
         let request = request.into_inner();
-        let recorded = record(&self.db, &request.transitions)
+        let told = record(&self.db, &request.transitions)
             .await
             .map_err(|error| Status::from(from_store(error)))?;
-        self.news.tell(&recorded, self.clock.now()).await;
+        if told.notifies() {
+            self.notifier.wake();
+        }
+        self.news.tell(told.news);
         Ok(Response::new(RecordResult {}))
     }
 }

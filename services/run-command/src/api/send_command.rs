@@ -17,9 +17,14 @@ use muster_proto::runcommand::v1::{Command, CommandStatus, SendCommandRequest, S
 use muster_wire::{Failure, NatsChannel, Refusal, trace};
 
 use crate::api::{Api, view};
+use crate::domain::client_token::ClientToken;
 use crate::domain::command::Progress;
+use crate::domain::invocation::micros;
+use crate::domain::notification;
 use crate::domain::targets::Audience;
+use crate::error::from_store;
 use crate::store::accept::{NewCommand, NewInvocation};
+use crate::store::{self, CommandRow};
 
 /// The name under which the coordinator knows this service.
 const OWNER: &str = "RunCommand";
@@ -48,12 +53,26 @@ impl KnownDocuments {
 }
 
 impl Api {
-    pub(super) async fn send(&self, request: SendCommandRequest) -> Result<SendCommandResult, Failure> {
+    /// Sends a command. With a client token it is sent at most once, however often it is asked for.
+    pub(super) async fn send(
+        &self,
+        request: SendCommandRequest,
+        token: Option<ClientToken>,
+    ) -> Result<SendCommandResult, Failure> {
+        if let Some(token) = &token
+            && let Some(row) = store::read::command(&self.db, token.command())
+                .await
+                .map_err(from_store)?
+        {
+            return self.same_as_before(&request, &row);
+        }
         let audience = Audience::of(&request)?;
         let max_concurrency = rate(request.max_concurrency.as_deref(), MaxConcurrency::DEFAULT)?;
         let max_errors = rate(request.max_errors.as_deref(), MaxErrors::DEFAULT)?;
 
-        let stored = self.document(&request).await?;
+        // Asked at once, because each is a journey over the bus; judged in the order of the specification.
+        let (stored, resolved) = futures::join!(self.document(&request), self.resolve(&audience));
+        let stored = stored?;
         let content = stored.content.clone().unwrap_or_default();
         check_hash(&request, &content)?;
         audience.refuse_duplicates()?;
@@ -68,10 +87,9 @@ impl Api {
         })?;
         check_size(&content, &given)
             .map_err(|error| Refusal::new(Reason::MaxDocumentSizeExceeded, error.to_string()))?;
-        let resolved = self.resolve(&audience).await?;
-        let nodes = self.addressed(&audience, &document, resolved)?;
+        let nodes = self.addressed(&audience, &document, resolved?)?;
         check_output(&request)?;
-        check_notifications(&request)?;
+        notification::check(&request, |arn| self.sinks.iter().any(|sink| sink == arn))?;
 
         let now = self.now();
         let delivery = i64::from(request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT));
@@ -81,7 +99,7 @@ impl Api {
             .checked_add(total)
             .map_err(|_| Refusal::validation("TimeoutSeconds lies beyond the end of time"))?;
 
-        let id = CommandId::random();
+        let id = token.as_ref().map_or_else(CommandId::random, ClientToken::command);
         let targets = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         let facts = facts(&request, id, now.as_microsecond(), expires.as_microsecond());
         let rollout = (!nodes.is_empty()).then(|| StartRolloutRequest {
@@ -118,6 +136,12 @@ impl Api {
             traceparent: trace::current().unwrap_or_default(),
         };
         self.acceptor.accept(command).await?;
+        if token.is_some() {
+            // Two with the same token may have come at the same time: what is stored is what counts.
+            let row = store::read::command(&self.db, id).await.map_err(from_store)?;
+            let row = row.ok_or_else(|| Failure::internal("an accepted command is not there"))?;
+            return self.same_as_before(&request, &row);
+        }
         let count = i32::try_from(targets).unwrap_or(i32::MAX);
         Ok(SendCommandResult {
             command: Some(Command {
@@ -130,6 +154,20 @@ impl Api {
                 ..facts
             }),
         })
+    }
+
+    /// The command that a client token stands for already, if the request is the same.
+    fn same_as_before(&self, request: &SendCommandRequest, row: &CommandRow) -> Result<SendCommandResult, Failure> {
+        let stored = row.facts().map_err(from_store)?;
+        let id: CommandId = row.command_id.parse().map_err(Failure::internal)?;
+        let expires = stored.expires_after.as_ref().map_or(0, micros);
+        let again = facts(request, id, row.requested_at, expires);
+        if again != stored {
+            let message = "the client token was used for another request before";
+            return Err(Refusal::validation(message).into());
+        }
+        let command = view::command(row).map_err(from_store)?;
+        Ok(SendCommandResult { command: Some(command) })
     }
 
     /// Check 2: the document exists, is active and is of a kind that commands can run.
@@ -250,6 +288,10 @@ impl Api {
             name: String::new(),
             refused: TargetState::Undeliverable,
         }));
+        if !explicit {
+            // The order of dispatch (schedules-and-rate-control 7.2).
+            nodes.sort_by(|one, other| one.id.cmp(&other.id));
+        }
         if nodes.len() > self.max_targets as usize {
             let message = format!(
                 "the targets match {} nodes; at most {} are allowed",
@@ -318,18 +360,6 @@ fn check_output(request: &SendCommandRequest) -> Result<(), Refusal> {
     Err(Refusal::new(Reason::InvalidOutputFolder, message))
 }
 
-/// Notifications are not sent yet: whoever asks for them must not believe they are.
-fn check_notifications(request: &SendCommandRequest) -> Result<(), Refusal> {
-    let config = request.notification_config.as_ref();
-    match config.and_then(|config| config.notification_arn.as_deref()) {
-        None | Some("") => Ok(()),
-        Some(arn) => Err(Refusal::new(
-            Reason::InvalidNotificationConfig,
-            format!("no notification sink is known as {arn}: notifications are not supported yet"),
-        )),
-    }
-}
-
 /// The command as the caller gave it.
 fn facts(request: &SendCommandRequest, id: CommandId, requested_at: i64, expires_at: i64) -> Command {
     let text = |value: &Option<String>| Some(value.clone().unwrap_or_default());
@@ -349,13 +379,8 @@ fn facts(request: &SendCommandRequest, id: CommandId, requested_at: i64, expires
         max_concurrency: Some(given_or(&request.max_concurrency, &MaxConcurrency::DEFAULT)),
         max_errors: Some(given_or(&request.max_errors, &MaxErrors::DEFAULT)),
         service_role: text(&request.service_role_arn),
-        notification_config: Some(
-            request
-                .notification_config
-                .clone()
-                .unwrap_or_else(view::no_notifications),
-        ),
-        cloud_watch_output_config: Some(request.cloud_watch_output_config.clone().unwrap_or_else(view::no_log)),
+        notification_config: Some(view::notifications(request.notification_config.as_ref())),
+        cloud_watch_output_config: Some(view::log(request.cloud_watch_output_config.as_ref())),
         timeout_seconds: Some(request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT)),
         alarm_configuration: Some(request.alarm_configuration.clone().unwrap_or_else(view::no_alarms)),
         ..Command::default()

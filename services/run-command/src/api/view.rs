@@ -2,7 +2,7 @@
 
 use muster_model::Timestamp;
 use muster_proto::Word;
-use muster_proto::aws::v1::{AlarmConfiguration, CloudWatchOutputConfig, NotificationConfig};
+use muster_proto::aws::v1::{AlarmConfiguration, CloudWatchOutputConfig, NotificationConfig, NotificationType};
 use muster_proto::runcommand::v1::{
     Command, CommandInvocation, CommandInvocationStatus, CommandPlugin, CommandPluginStatus, CommandStatus,
 };
@@ -13,7 +13,7 @@ use crate::store::CommandRow;
 use crate::store::read::{ListedInvocation, PluginRow};
 
 /// A command as it stands.
-pub(super) fn command(row: &CommandRow) -> Result<Command, StoreError> {
+pub(crate) fn command(row: &CommandRow) -> Result<Command, StoreError> {
     let mut command = row.facts()?;
     let progress = row.progress();
     let count = |value: u32| Some(i32::try_from(value).unwrap_or(i32::MAX));
@@ -105,15 +105,45 @@ pub(super) fn time(micros: i64) -> prost_types::Timestamp {
 }
 
 /// A notification config that says nothing, as AWS shows it.
-pub(super) fn no_notifications() -> NotificationConfig {
+fn no_notifications() -> NotificationConfig {
     NotificationConfig {
         notification_arn: Some(String::new()),
-        ..NotificationConfig::default()
+        notification_events: Vec::new(),
+        // Set to nothing: shown as an empty text.
+        notification_type: Some(NotificationType::Unset.into()),
+    }
+}
+
+/// A notification config as it was given, with empty texts for what was not.
+pub(super) fn notifications(given: Option<&NotificationConfig>) -> NotificationConfig {
+    let nothing = no_notifications();
+    let Some(given) = given else {
+        return nothing;
+    };
+    NotificationConfig {
+        notification_arn: given.notification_arn.clone().or(nothing.notification_arn),
+        notification_events: given.notification_events.clone(),
+        notification_type: given.notification_type.or(nothing.notification_type),
+    }
+}
+
+/// A log config as it was given, with what AWS shows for what was not.
+pub(super) fn log(given: Option<&CloudWatchOutputConfig>) -> CloudWatchOutputConfig {
+    let nothing = no_log();
+    let Some(given) = given else {
+        return nothing;
+    };
+    CloudWatchOutputConfig {
+        cloud_watch_log_group_name: given
+            .cloud_watch_log_group_name
+            .clone()
+            .or(nothing.cloud_watch_log_group_name),
+        cloud_watch_output_enabled: given.cloud_watch_output_enabled.or(nothing.cloud_watch_output_enabled),
     }
 }
 
 /// A log config that says nothing, as AWS shows it.
-pub(super) fn no_log() -> CloudWatchOutputConfig {
+fn no_log() -> CloudWatchOutputConfig {
     CloudWatchOutputConfig {
         cloud_watch_log_group_name: Some(String::new()),
         cloud_watch_output_enabled: Some(false),

@@ -2,6 +2,7 @@
 
 use muster_model::{CommandOutcome, Tally, TargetOutcome};
 
+use crate::domain::event::Event;
 use crate::domain::status::InvocationStatus;
 
 /// What is counted over the invocations of a command, and what its status depends on besides.
@@ -28,6 +29,19 @@ pub(crate) struct CommandStatus {
     pub(crate) details: &'static str,
     /// Nothing changes it any more.
     pub(crate) finished: bool,
+}
+
+impl CommandStatus {
+    /// That the command has this status now.
+    pub(crate) fn event(self, command_id: &str, at: i64) -> Event {
+        Event {
+            command_id: command_id.to_owned(),
+            node_id: None,
+            status: self.status.to_owned(),
+            details: self.details.to_owned(),
+            at,
+        }
+    }
 }
 
 impl Progress {

@@ -2,7 +2,7 @@
 
 use muster_model::{TargetOutcome, Timestamp};
 use muster_proto::agent::v1::record::Fact;
-use muster_proto::agent::v1::{OutputStored, RunResult, StepResult};
+use muster_proto::agent::v1::{OutputStored, StepResult};
 use muster_proto::fanout::v1::Transition;
 
 use crate::domain::output;
@@ -54,14 +54,14 @@ impl Invocation {
                 self.note_output(output);
             }
         }
-        let late = self.status.is_final();
-        if late && !self.may_be_filled(news) {
+        if self.status.is_final() {
+            self.fill(news, &mut change);
             return change;
         }
         let mut run = None;
         for record in &news.records {
             match &record.fact {
-                Some(Fact::StepStarted(step)) if !late => {
+                Some(Fact::StepStarted(step)) => {
                     let at = record.at.as_ref().map(micros);
                     change.put(Plugin::started(step.index, &step.name, &step.action, at));
                 }
@@ -81,10 +81,6 @@ impl Invocation {
         }
         if let Some(result) = run {
             self.note(&result.trace);
-        }
-        if late {
-            self.note(&late_note(run));
-            return change;
         }
         self.note(&news.note);
         if let Some(next) = InvocationStatus::of(news.state()) {
@@ -109,14 +105,33 @@ impl Invocation {
         );
     }
 
-    /// Only an invocation that was given up may still take output, and only once: a repeat finds its note there.
-    fn may_be_filled(&self, news: &Transition) -> bool {
+    /// An invocation that was given up still takes the output of its steps, each once: a repeat finds its note there.
+    fn fill(&mut self, news: &Transition, change: &mut Change) {
         let given_up = matches!(
             self.status,
             InvocationStatus::Ended(TargetOutcome::DeliveryTimedOut | TargetOutcome::Cancelled)
         );
-        let tells_of_the_run = |fact: &Option<Fact>| !matches!(fact, Some(Fact::OutputStored(_)) | None);
-        given_up && news.records.iter().any(|record| tells_of_the_run(&record.fact)) && !self.trace.contains(LATE)
+        if !given_up {
+            return;
+        }
+        for record in &news.records {
+            match &record.fact {
+                Some(Fact::StepResult(step)) => {
+                    let note = format!("{}: {LATE}", step.name);
+                    if !self.trace.contains(&note) {
+                        change.put(Plugin::ended(step));
+                        self.note(&note);
+                    }
+                }
+                Some(Fact::RunResult(result)) => {
+                    let note = format!("{} was {LATE}", status::run_word(result.status()));
+                    if !self.trace.contains(&note) {
+                        self.note(&note);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// What became of an output that was not stored at once; told after the end as a rule, and perhaps again.
@@ -144,13 +159,6 @@ impl Invocation {
 }
 
 const LATE: &str = "reported after the invocation had ended";
-
-fn late_note(run: Option<&RunResult>) -> String {
-    match run {
-        Some(result) => format!("{} was {LATE}", status::run_word(result.status())),
-        None => format!("a step was {LATE}"),
-    }
-}
 
 impl Change {
     fn put(&mut self, plugin: Plugin) {
@@ -203,7 +211,7 @@ pub(crate) fn micros(time: &prost_types::Timestamp) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::agent::v1::{Record, StepStatus};
+    use muster_proto::agent::v1::{Record, StepStarted, StepStatus};
     use muster_proto::fanout::v1::TargetState;
 
     use super::*;
@@ -266,6 +274,26 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_awaits_a_reboot_stays_in_progress_and_says_so() {
+        let mut invocation = pending();
+        let step = StepStarted {
+            name: "boot".to_owned(),
+            ..Default::default()
+        };
+        let asked = Fact::RebootRequested(muster_proto::agent::v1::RebootRequested {
+            step: Some(step.clone()),
+            runs: 1,
+        });
+        let change = invocation.apply(&news(TargetState::InProgress, vec![Fact::StepStarted(step), asked]));
+        assert_eq!(change.plugins[0].status, "InProgress");
+        assert_eq!(invocation.status, InvocationStatus::InProgress);
+        assert_eq!(
+            invocation.trace,
+            "boot: the node restarts and then runs this step again"
+        );
+    }
+
+    #[test]
     fn a_late_result_fills_the_output_of_a_given_up_invocation_once_and_changes_no_status() {
         let mut invocation = pending();
         invocation.apply(&news(TargetState::DeliveryTimedOut, vec![]));
@@ -277,6 +305,14 @@ mod tests {
         );
         assert!(invocation.trace.contains(LATE));
         assert_eq!(invocation.apply(&late), Change::default());
+        // The next step comes with the next report.
+        let next = Fact::StepResult(StepResult {
+            index: 1,
+            name: "two".to_owned(),
+            ..StepResult::default()
+        });
+        let change = invocation.apply(&news(TargetState::DeliveryTimedOut, vec![next]));
+        assert_eq!(change.plugins.len(), 1);
     }
 
     #[test]

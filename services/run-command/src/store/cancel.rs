@@ -5,6 +5,7 @@ use muster_proto::fanout::v1::CancelRolloutRequest;
 use muster_store::{Db, StoreError, read, transact};
 
 use crate::store::CommandRow;
+use crate::store::news::{INSERT_NEWS, Told};
 use crate::store::outbox::{self, Entry};
 use crate::store::read::COMMAND_BY_ID;
 
@@ -17,7 +18,8 @@ pub(crate) async fn cancel(
     id: CommandId,
     nodes: &[String],
     traceparent: &str,
-) -> Result<Option<Entry>, StoreError> {
+    now: i64,
+) -> Result<Option<(Entry, Told)>, StoreError> {
     let request = CancelRolloutRequest {
         rollout_id: id.to_string(),
         node_ids: nodes.to_vec(),
@@ -34,6 +36,7 @@ pub(crate) async fn cancel(
         if row.finished {
             return Ok(None);
         }
+        let mut told = Told::default();
         if whole {
             let mut progress = row.progress();
             progress.cancelled = true;
@@ -45,10 +48,17 @@ pub(crate) async fn cancel(
                 .bind(status.details)
                 .execute(&mut *tx)
                 .await?;
+            if (status.status, status.details) != (row.status.as_str(), row.status_details.as_str()) {
+                // Nobody is notified of this one.
+                told = Told::new(vec![status.event(&text, now)]);
+            }
+        }
+        if let Some((id, payload)) = told.news_row() {
+            sqlx::query(INSERT_NEWS).bind(id).bind(payload).execute(&mut *tx).await?;
         }
         let sql = db.with_rows(outbox::INSERT, &outbox::COLUMNS);
         sqlx::query(sql).bind(&rows).execute(&mut *tx).await?;
-        Ok(Some(entry))
+        Ok(Some((entry, told)))
     })
 }
 

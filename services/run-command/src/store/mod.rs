@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod cancel;
+pub(crate) mod news;
 pub(crate) mod outbox;
 pub(crate) mod read;
 pub(crate) mod record;

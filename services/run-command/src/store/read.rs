@@ -5,6 +5,7 @@ use muster_store::{Column, Db, StoreError, json, read};
 use sqlx::FromRow;
 
 use crate::domain::filter::Filters;
+use crate::domain::status::InvocationStatus;
 use crate::store::{CommandRow, InvocationRow};
 
 /// One command by its id.
@@ -117,6 +118,27 @@ pub(crate) async fn commands(db: &Db, question: &Question) -> Result<Vec<Command
             .fetch_all(pool)
             .await
     })?)
+}
+
+/// Where each of a command's invocations stands.
+pub(crate) async fn statuses(db: &Db, id: CommandId) -> Result<Vec<(String, InvocationStatus)>, StoreError> {
+    let sql = "select node_id, status_details from invocation where command_id = $1";
+    let rows: Vec<(String, String)> =
+        read!(db, pool => sqlx::query_as(sql).bind(id.to_string()).fetch_all(pool).await)?;
+    rows.into_iter()
+        .map(|(node, details)| {
+            let status = InvocationStatus::from_details(&details)
+                .ok_or_else(|| StoreError::corrupt(format!("{details} is no status of an invocation")))?;
+            Ok((node, status))
+        })
+        .collect()
+}
+
+/// Commands that have not ended on a node.
+pub(crate) async fn open_on(db: &Db, node: &str) -> Result<Vec<String>, StoreError> {
+    let sql = "
+        select command_id from invocation where node_id = $1 and status in ('Pending', 'InProgress', 'Delayed')";
+    Ok(read!(db, pool => sqlx::query_scalar(sql).bind(node).fetch_all(pool).await)?)
 }
 
 /// Invocations, those of the newest command first.

@@ -6,33 +6,11 @@ use muster_proto::fanout::v1::Transition;
 use muster_store::{Column, Db, StoreError, json, transact};
 
 use crate::domain::command::Progress;
-use crate::domain::invocation::{Invocation, Plugin};
+use crate::domain::event::Event;
+use crate::domain::invocation::{Invocation, Plugin, micros};
 use crate::domain::status::InvocationStatus;
+use crate::store::news::{INSERT_NEWS, INSERT_NOTIFICATIONS, NOTIFICATION_COLUMNS, Told};
 use crate::store::{CommandRow, InvocationRow};
-
-/// A command that changed, for those who listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CommandNews {
-    pub(crate) command_id: String,
-    pub(crate) status: &'static str,
-    pub(crate) status_details: &'static str,
-}
-
-/// An invocation that changed, for those who listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InvocationNews {
-    pub(crate) command_id: String,
-    pub(crate) node_id: String,
-    pub(crate) status: &'static str,
-    pub(crate) status_details: &'static str,
-}
-
-/// What a batch of news changed.
-#[derive(Debug, Default)]
-pub(crate) struct Recorded {
-    pub(crate) commands: Vec<CommandNews>,
-    pub(crate) invocations: Vec<InvocationNews>,
-}
 
 // Taking the rows' locks in one order keeps two replicas from undoing each other's counting.
 const LOCK_COMMANDS: &str = "
@@ -124,7 +102,7 @@ const COMMAND_UPDATE: [Column; 10] = [
 ///
 /// # Errors
 /// If the database does not take it; then nothing of it is written.
-pub(crate) async fn record(db: &Db, news: &[Transition]) -> Result<Recorded, StoreError> {
+pub(crate) async fn record(db: &Db, news: &[Transition]) -> Result<Told, StoreError> {
     let mut ids: Vec<_> = news.iter().map(|each| (each.rollout_id.as_str(),)).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -143,10 +121,18 @@ pub(crate) async fn record(db: &Db, news: &[Transition]) -> Result<Recorded, Sto
         let invocations: Vec<InvocationRow> =
             sqlx::query_as(db.with_rows(LOAD_INVOCATIONS, &INVOCATION_ID)).bind(&pairs).fetch_all(&mut *tx).await?;
         let batch = Batch::apply(&commands, &invocations, news)?;
+        let told = batch.told()?;
         for (sql, columns, rows) in batch.statements() {
             sqlx::query(db.with_rows(sql, columns)).bind(rows).execute(&mut *tx).await?;
         }
-        Ok(batch.news())
+        if let Some((id, payload)) = told.news_row() {
+            sqlx::query(INSERT_NEWS).bind(id).bind(payload).execute(&mut *tx).await?;
+        }
+        if let Some(rows) = told.notification_rows() {
+            let sql = db.with_rows(INSERT_NOTIFICATIONS, &NOTIFICATION_COLUMNS);
+            sqlx::query(sql).bind(rows).execute(&mut *tx).await?;
+        }
+        Ok(told)
     })
 }
 
@@ -154,6 +140,8 @@ pub(crate) async fn record(db: &Db, news: &[Transition]) -> Result<Recorded, Sto
 struct Batch<'a> {
     commands: BTreeMap<&'a str, (Progress, &'a CommandRow)>,
     invocations: Vec<Changed<'a>>,
+    /// Every change of a status, in the order in which it happened.
+    events: Vec<Event>,
 }
 
 struct Changed<'a> {
@@ -183,24 +171,47 @@ impl<'a> Batch<'a> {
                 close_plugins: false,
             });
         }
-        for each in news {
-            if let Some(index) = at.get(&(each.rollout_id.as_str(), each.node_id.as_str())) {
-                changed[*index].take(each);
-            }
-        }
         let mut batch = Self {
             commands: commands
                 .iter()
                 .map(|row| (row.command_id.as_str(), (row.progress(), row)))
                 .collect(),
             invocations: changed,
+            events: Vec::new(),
         };
-        for each in &batch.invocations {
-            if let Some((progress, _)) = batch.commands.get_mut(each.row.command_id.as_str()) {
-                progress.moved(each.before.status, each.after.status);
+        for each in news {
+            if let Some(index) = at.get(&(each.rollout_id.as_str(), each.node_id.as_str())) {
+                batch.take(*index, each);
             }
         }
         Ok(batch)
+    }
+
+    fn take(&mut self, index: usize, news: &Transition) {
+        let each = &mut self.invocations[index];
+        let before = each.after.status;
+        each.take(news);
+        let after = each.after.status;
+        if before == after {
+            return;
+        }
+        let at = news.at.as_ref().map(micros).unwrap_or_default();
+        let command_id = &each.row.command_id;
+        self.events.push(Event {
+            command_id: command_id.clone(),
+            node_id: Some(each.row.node_id.clone()),
+            status: after.status().to_owned(),
+            details: after.details().to_owned(),
+            at,
+        });
+        if let Some((progress, _)) = self.commands.get_mut(command_id.as_str()) {
+            let before_all = progress.status();
+            progress.moved(before, after);
+            let status = progress.status();
+            if status != before_all {
+                self.events.push(status.event(command_id, at));
+            }
+        }
     }
 
     /// The statements that write what changed, each with its columns and its rows.
@@ -258,32 +269,14 @@ impl<'a> Batch<'a> {
         statements
     }
 
-    fn news(&self) -> Recorded {
-        let invocations = self
-            .invocations
-            .iter()
-            .filter(|each| each.before.status != each.after.status)
-            .map(|each| InvocationNews {
-                command_id: each.row.command_id.clone(),
-                node_id: each.row.node_id.clone(),
-                status: each.after.status.status(),
-                status_details: each.after.status.details(),
-            })
-            .collect();
-        let commands = self
-            .commands
-            .iter()
-            .filter_map(|(id, (progress, row))| {
-                let status = progress.status();
-                let changed = status.status != row.status || status.details != row.status_details;
-                changed.then(|| CommandNews {
-                    command_id: (*id).to_owned(),
-                    status: status.status,
-                    status_details: status.details,
-                })
-            })
-            .collect();
-        Recorded { commands, invocations }
+    /// What those who listen are told.
+    fn told(&self) -> Result<Told, StoreError> {
+        let mut told = Told::new(self.events.clone());
+        for (id, (_, row)) in &self.commands {
+            let of_command = self.events.iter().filter(|event| event.command_id == *id);
+            told.notify(&row.facts()?, of_command);
+        }
+        Ok(told)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::command::Progress;
 use crate::domain::filter::Filters;
 use crate::store::accept::{NewCommand, NewInvocation, accept};
 use crate::store::cancel::{cancel, strangers};
+use crate::store::news::{self as store_news, News, Told};
 use crate::store::read::{self, Question};
 use crate::store::record::record;
 use crate::store::{outbox, retention};
@@ -81,12 +82,74 @@ async fn status(db: &Db, command: &NewCommand) -> (String, String, u32) {
     (row.status, row.status_details, completed)
 }
 
+/// Whom the events are about, and the new status.
+fn words(told: &Told) -> Vec<String> {
+    let events = told.news.iter().flat_map(|news| &news.events);
+    let word = |event: &crate::domain::event::Event| {
+        let whom = event.node_id.as_deref().unwrap_or("command");
+        format!("{whom} {}", event.details)
+    };
+    events.map(word).collect()
+}
+
+async fn told_of(db: &Db) -> Vec<News> {
+    store_news::oldest(db, "g", 100).await.unwrap()
+}
+
+#[tokio::test]
+async fn notifications_are_claimed_once_and_come_again_when_their_pause_is_over() {
+    for (db, _folder) in databases("notifications").await {
+        let mut one = command(1, &["mi-a"]);
+        one.facts.notification_config = Some(muster_proto::aws::v1::NotificationConfig {
+            notification_arn: Some("ops".to_owned()),
+            ..Default::default()
+        });
+        assert!(!accept(&db, std::slice::from_ref(&one)).await.unwrap().1.notifies());
+        let told = record(&db, &[news(&one, "mi-a", TargetState::Success, None)])
+            .await
+            .unwrap();
+        assert!(told.notifies());
+        let claim = async |now, until| store_news::claim(&db, "ops", now, until, 10).await.unwrap();
+        assert!(
+            store_news::claim(&db, "other", 9_000_000, 10_000_000, 10)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        let mine = claim(9_000_000, 10_000_000).await;
+        assert_eq!((mine.len(), mine[0].attempts), (1, 1));
+        assert!(
+            mine[0].payload.contains("\"status\":\"Success\""),
+            "{}",
+            mine[0].payload
+        );
+        assert!(claim(9_000_000, 10_000_000).await.is_empty(), "somebody has it");
+        store_news::postpone(&db, &mine[0].id, 9_500_000).await.unwrap();
+        let again = claim(9_600_000, 10_000_000).await;
+        assert_eq!(again[0].attempts, 2);
+        store_news::done(&db, &again[0].id).await.unwrap();
+        assert!(claim(i64::MAX, i64::MAX).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_is_accepted_twice_is_there_once() {
+    for (db, _folder) in databases("twice").await {
+        let one = command(1, &["mi-a"]);
+        for _ in 0..2 {
+            accept(&db, std::slice::from_ref(&one)).await.unwrap();
+        }
+        assert_eq!(status(&db, &one).await.0, "Pending");
+    }
+}
+
 #[tokio::test]
 async fn news_change_invocations_steps_and_counters_together() {
     for (db, _folder) in databases("news").await {
         let one = command(1, &["mi-a", "mi-b"]);
-        let entries = accept(&db, std::slice::from_ref(&one)).await.unwrap();
+        let (entries, told) = accept(&db, std::slice::from_ref(&one)).await.unwrap();
         assert_eq!(entries.len(), 1);
+        assert_eq!(words(&told), ["command Pending"]);
         assert_eq!(status(&db, &one).await, ("Pending".to_owned(), "Pending".to_owned(), 0));
 
         let first = [
@@ -94,20 +157,37 @@ async fn news_change_invocations_steps_and_counters_together() {
             news(&one, "mi-b", TargetState::InProgress, None),
             news(&one, "mi-a", TargetState::Success, Some("it's 'fine'")),
         ];
-        let recorded = record(&db, &first).await.unwrap();
-        assert_eq!(recorded.invocations.len(), 2);
+        let told = record(&db, &first).await.unwrap();
+        // Also what lasted only for a moment.
+        assert_eq!(
+            words(&told),
+            [
+                "mi-a InProgress",
+                "command InProgress",
+                "mi-b InProgress",
+                "mi-a Success"
+            ]
+        );
         assert_eq!(
             status(&db, &one).await,
             ("InProgress".to_owned(), "InProgress".to_owned(), 1)
         );
         // A repeat changes nothing.
-        assert!(record(&db, &first).await.unwrap().invocations.is_empty());
+        assert!(record(&db, &first).await.unwrap().news.is_none());
         assert_eq!(status(&db, &one).await.2, 1);
 
-        record(&db, &[news(&one, "mi-b", TargetState::Failed, Some(""))])
+        let told = record(&db, &[news(&one, "mi-b", TargetState::Failed, Some(""))])
             .await
             .unwrap();
+        assert_eq!(words(&told), ["mi-b Failed", "command Failed"]);
         assert_eq!(status(&db, &one).await, ("Failed".to_owned(), "Failed".to_owned(), 2));
+        // All of it waits to be published, in its order, until it was.
+        let rows = told_of(&db).await;
+        let all: usize = rows.iter().map(|row| row.events.len()).sum();
+        assert_eq!((rows.len(), all), (3, 7));
+        let ids: Vec<_> = rows.into_iter().map(|row| row.id).collect();
+        store_news::published(&db, &ids).await.unwrap();
+        assert!(told_of(&db).await.is_empty());
         let steps = read::plugins(&db, &[(&one.id.to_string(), "mi-a")]).await.unwrap();
         assert_eq!((steps.len(), steps[0].stdout.as_str()), (1, "it's 'fine'"));
     }
@@ -203,8 +283,8 @@ async fn a_cancel_marks_the_command_and_tells_the_coordinator() {
     for (db, _folder) in databases("cancel").await {
         let one = command(1, &["mi-a", "mi-b"]);
         accept(&db, std::slice::from_ref(&one)).await.unwrap();
-        let entry = cancel(&db, one.id, &[], "").await.unwrap();
-        assert!(entry.is_some());
+        let (_, told) = cancel(&db, one.id, &[], "", 5).await.unwrap().unwrap();
+        assert_eq!(words(&told), ["command Cancelling"]);
         assert_eq!(status(&db, &one).await.0, "Cancelling");
         let waiting = outbox::oldest(&db, 10).await.unwrap();
         assert_eq!(waiting.len(), 2);
@@ -219,8 +299,8 @@ async fn a_cancel_marks_the_command_and_tells_the_coordinator() {
             .collect();
         record(&db, &ended).await.unwrap();
         assert_eq!(status(&db, &one).await.0, "Cancelled");
-        assert!(cancel(&db, one.id, &[], "").await.unwrap().is_none());
-        let missing = cancel(&db, CommandId::random(), &[], "").await;
+        assert!(cancel(&db, one.id, &[], "", 5).await.unwrap().is_none());
+        let missing = cancel(&db, CommandId::random(), &[], "", 5).await;
         assert!(matches!(missing, Err(StoreError::Missing)));
         let wrong = strangers(&db, one.id, &["mi-b".to_owned(), "mi-c".to_owned()])
             .await

@@ -7,14 +7,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::from_store;
 use crate::store::accept::{NewCommand, accept};
-use crate::work::Dispatcher;
+use crate::store::news::Told;
+use crate::work::{Dispatcher, News, Notifier};
 
 /// Most commands in one transaction.
 const GROUP: usize = 256;
 /// Commands that may wait for the transaction before theirs.
 const WAITING: usize = 4_096;
 
-type Waiting = (NewCommand, oneshot::Sender<Result<(), Failure>>);
+type Answer = oneshot::Sender<Result<(), Failure>>;
+type Waiting = (NewCommand, Answer);
 
 /// Takes commands that were found good.
 #[derive(Debug, Clone)]
@@ -22,7 +24,7 @@ pub(crate) struct Acceptor(mpsc::Sender<Waiting>);
 
 impl Acceptor {
     /// Starts the task that writes.
-    pub(crate) fn start(parts: &Parts, db: Db, dispatcher: Dispatcher) -> Self {
+    pub(crate) fn start(parts: &Parts, db: Db, dispatcher: Dispatcher, news: News, notifier: Notifier) -> Self {
         let (sender, mut waiting) = mpsc::channel::<Waiting>(WAITING);
         let stopping = parts.tasks.stopping();
         parts.tasks.spawn("acceptor", async move {
@@ -36,7 +38,12 @@ impl Acceptor {
                 if count == 0 {
                     return Ok(());
                 }
-                write(&db, &dispatcher, std::mem::take(&mut group)).await;
+                let (commands, answers) = std::mem::take(&mut group).into_iter().unzip();
+                let told = write(&db, &dispatcher, commands, answers).await;
+                if told.notifies() {
+                    notifier.wake();
+                }
+                news.tell(told.news);
             }
         });
         Self(sender)
@@ -53,21 +60,24 @@ impl Acceptor {
     }
 }
 
-async fn write(db: &Db, dispatcher: &Dispatcher, group: Vec<Waiting>) {
-    let (commands, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+async fn write(db: &Db, dispatcher: &Dispatcher, commands: Vec<NewCommand>, answers: Vec<Answer>) -> Told {
     match accept(db, &commands).await {
-        Ok(entries) => {
+        Ok((entries, told)) => {
             dispatcher.tell(entries);
             for answer in answers {
                 // A caller that went away has its command all the same.
                 let _ = answer.send(Ok(()));
             }
+            told
         }
-        Err(error) => refuse(error, answers),
+        Err(error) => {
+            refuse(error, answers);
+            Told::default()
+        }
     }
 }
 
-fn refuse(error: StoreError, answers: Vec<oneshot::Sender<Result<(), Failure>>>) {
+fn refuse(error: StoreError, answers: Vec<Answer>) {
     let unavailable = matches!(error, StoreError::Unavailable(_));
     let mut first = Some(from_store(error));
     for answer in answers {

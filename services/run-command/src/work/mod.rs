@@ -1,10 +1,18 @@
 //! What goes on beside the calls.
 
 mod acceptor;
+pub(crate) mod departures;
 mod dispatcher;
+mod follow;
 mod news;
+mod notifier;
+mod offer;
 pub(crate) mod sweeper;
+mod webhook;
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use dispatcher::Dispatcher;
+pub(crate) use follow::Followers;
 pub(crate) use news::News;
+pub(crate) use notifier::Notifier;
+pub(crate) use offer::Offer;

@@ -6,6 +6,7 @@ use muster_boot::Parts;
 use muster_model::SignedDuration;
 use muster_store::Db;
 
+use crate::store::news::forget_notifications;
 use crate::store::retention::forget;
 
 const EVERY: Duration = Duration::from_secs(600);
@@ -25,7 +26,16 @@ pub(crate) fn start(parts: &Parts, db: Db, days: u32) {
             match forget(&db, before, AT_ONCE).await {
                 // There may be more.
                 Ok(gone) if gone == u64::try_from(AT_ONCE).unwrap_or_default() => continue,
-                Ok(_) => {}
+                Ok(_) => {
+                    let day_ago = clock.now().saturating_sub(SignedDuration::from_hours(24));
+                    let before = day_ago.map_or(i64::MIN, |time| time.as_microsecond());
+                    if let Err(error) = forget_notifications(&db, before).await {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "notifications for sinks that are gone were not deleted"
+                        );
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,

@@ -263,6 +263,7 @@ proptest! {
         world.trial.now = world.trial.now.max(at(DEADLINE));
         world.deliver(Message::ToCoordinator(Event::Tick));
         prop_assert!(world.trial.rollout.is_finished());
+        world.trial.verify();
     }
 }
 
@@ -298,6 +299,7 @@ proptest! {
             }
         }
         world.check_truth();
+        world.trial.verify();
         prop_assert_eq!(world.trial.rollout.tally().of(TargetOutcome::Success), targets);
     }
 }

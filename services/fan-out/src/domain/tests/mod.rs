@@ -2,12 +2,15 @@
 
 mod chance;
 mod chaos;
+mod doctored;
 mod ramp;
 mod rows;
 mod rules;
 
 use muster_model::{RolloutId, SignedDuration, TargetOutcome, Timestamp};
 
+use super::history::{Before, Page};
+use super::verify::{self, Ordered};
 use super::{Effect, Effects, Event, Phase, Plan, Planned, Report, Rollout, TargetState, laws, step};
 
 /// Seconds after the start of time, when every test begins.
@@ -43,6 +46,8 @@ struct Trial {
     now: Timestamp,
     /// How often each target was told to be over, as its end came.
     ends_told: Vec<u32>,
+    /// What a store would have kept of it.
+    pages: Vec<Page>,
 }
 
 impl Trial {
@@ -53,7 +58,25 @@ impl Trial {
             rollout,
             now: at(0),
             ends_told,
+            pages: Vec::new(),
         }
+    }
+
+    /// The history must not show a law broken that was kept.
+    fn verify(&self) {
+        let ordered = Ordered {
+            targets: self.rollout.len(),
+            concurrency: self.rollout.concurrency(),
+            errors_allowed: self.rollout.errors_allowed(),
+            deadline: self.rollout.deadline(),
+        };
+        let verdict = verify::check(&ordered, &self.pages, None, self.now);
+        assert!(
+            verdict.violations.is_empty(),
+            "{:?}\n{:#?}",
+            verdict.violations,
+            self.pages
+        );
     }
 
     fn started(plan: Plan) -> (Self, Vec<Effect>) {
@@ -66,6 +89,9 @@ impl Trial {
         let before = self.rollout.clone();
         let effects = self.apply_unchecked(&event);
         let after = &self.rollout;
+        let mut entries = Vec::new();
+        Before::of(&before, &event).tell(&event, self.now, 1, after, &effects, &mut entries);
+        self.pages.push(Page { at: self.now, entries });
 
         let mut replayed = before.clone();
         let mut again = Effects::default();

@@ -1,0 +1,253 @@
+//! Reading the package store: a directory, or a web server.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::StreamExt;
+use reqwest::{Client, Response, StatusCode};
+use ring::digest::{Context, SHA256};
+
+use super::{Bench, Trouble};
+use crate::facts;
+use crate::package::{FileFacts, Index, Manifest, Trust, is_name};
+
+/// Longest manifest or index, in bytes.
+const MANIFEST: u64 = 1024 * 1024;
+/// Longest file of a package, in bytes.
+const FILE: u64 = 2 * 1024 * 1024 * 1024;
+/// How long a server may take to answer at all.
+const CONNECT: Duration = Duration::from_secs(15);
+
+/// Where packages lie.
+enum Place {
+    Directory(PathBuf),
+    Web(String),
+}
+
+/// The store that the node's configuration names.
+pub(super) struct Store {
+    place: Place,
+    trust: Trust,
+}
+
+impl Store {
+    /// Opens it; nothing is read yet.
+    pub(super) fn open(bench: &Bench<'_, '_>) -> Result<Self, Trouble> {
+        let packages = &bench.workshop.settings.packages;
+        let url = packages.url.trim_end_matches('/');
+        let place = match url.strip_prefix("file://") {
+            Some(path) => Place::Directory(path.into()),
+            None if url.starts_with('/') => Place::Directory(url.into()),
+            None if !url.is_empty() => Place::Web(url.to_owned()),
+            None => {
+                return Err(Trouble::NeverRan(
+                    "this node has no package store: set url in the section [packages] of the agent's configuration"
+                        .to_owned(),
+                ));
+            }
+        };
+        Ok(Self {
+            place,
+            trust: packages.trust(),
+        })
+    }
+
+    /// As configured, but unsigned packages are refused in any case.
+    pub(super) fn signed_only(mut self) -> Self {
+        self.trust.allows_unsigned = false;
+        self
+    }
+
+    /// The manifest of a version, or of the latest one; believed.
+    pub(super) fn manifest(
+        &self,
+        bench: &mut Bench<'_, '_>,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Manifest, Trouble> {
+        let version = match version {
+            Some(version) if is_name(version) => version.to_owned(),
+            Some(version) => return Err(Trouble::NeverRan(format!("{version:?} is no version"))),
+            None => self.latest(bench, name)?,
+        };
+        let text = self.read(bench, &[name, &version, "manifest.json"])?;
+        let text = text.ok_or_else(|| {
+            Trouble::Failed(format!(
+                "the package store has no package {name} in the version {version}"
+            ))
+        })?;
+        let bad = |why: String| Trouble::Failed(format!("the manifest of {name} {version} is not taken: {why}"));
+        let manifest = Manifest::read(&text).map_err(|error| bad(error.to_string()))?;
+        self.trust
+            .check(&manifest.statement(name), manifest.signature.as_ref())
+            .map_err(|error| bad(error.to_string()))?;
+        if manifest.version != version {
+            return Err(bad(format!("it is one of the version {}", manifest.version)));
+        }
+        Ok(manifest)
+    }
+
+    fn latest(&self, bench: &mut Bench<'_, '_>, name: &str) -> Result<String, Trouble> {
+        let text = self.read(bench, &[name, "index.json"])?;
+        let text = text.ok_or_else(|| Trouble::Failed(format!("the package store has no package {name}")))?;
+        let bad = |why: String| Trouble::Failed(format!("the index of {name} is not taken: {why}"));
+        let index = Index::read(&text).map_err(|error| bad(error.to_string()))?;
+        self.trust
+            .check(&index.statement(name), index.signature.as_ref())
+            .map_err(|error| bad(error.to_string()))?;
+        let latest = index.latest().map(str::to_owned);
+        latest.ok_or_else(|| bad("it has no versions".to_owned()))
+    }
+
+    /// A small file; nothing if it is not there.
+    fn read(&self, bench: &mut Bench<'_, '_>, path: &[&str]) -> Result<Option<Vec<u8>>, Trouble> {
+        match &self.place {
+            Place::Directory(root) => {
+                let path = join(root, path);
+                let mut text = Vec::new();
+                let read = File::open(&path).and_then(|file| file.take(MANIFEST + 1).read_to_end(&mut text));
+                match read {
+                    Ok(_) if text.len() as u64 > MANIFEST => Err(too_long(&path.display(), MANIFEST)),
+                    Ok(_) => Ok(Some(text)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(Trouble::Failed(format!("cannot read {path:?}: {error}"))),
+                }
+            }
+            Place::Web(root) => {
+                let url = address(root, path);
+                bench.block_on(async {
+                    let Some(mut answer) = get(&url).await? else {
+                        return Ok(None);
+                    };
+                    let mut text = Vec::new();
+                    while let Some(piece) = answer.chunk().await.map_err(|error| lost(&url, &error))? {
+                        text.extend_from_slice(&piece);
+                        if text.len() as u64 > MANIFEST {
+                            return Err(too_long(&url, MANIFEST));
+                        }
+                    }
+                    Ok(Some(text))
+                })?
+            }
+        }
+    }
+
+    /// Fetches a file of a package, and takes it only with the right checksum.
+    pub(super) fn fetch(
+        &self,
+        bench: &mut Bench<'_, '_>,
+        path: &[&str],
+        facts: &FileFacts,
+        into: &Path,
+    ) -> Result<(), Trouble> {
+        let longest = facts.size.unwrap_or(FILE).min(FILE);
+        let disk = |error: io::Error| Trouble::Failed(format!("cannot write {into:?}: {error}"));
+        if let Some(directory) = into.parent() {
+            fs::create_dir_all(directory).map_err(disk)?;
+        }
+        let mut sink = Sink {
+            file: File::create(into).map_err(disk)?,
+            digest: Context::new(&SHA256),
+            left: longest,
+        };
+        match &self.place {
+            Place::Directory(root) => {
+                let path = join(root, path);
+                let unreadable = |error| Trouble::Failed(format!("cannot read {path:?}: {error}"));
+                let mut file = File::open(&path).map_err(unreadable)?;
+                let mut buffer = vec![0; 64 * 1024];
+                loop {
+                    match file.read(&mut buffer).map_err(unreadable)? {
+                        0 => break,
+                        length => sink.push(&buffer[..length], &path.display(), longest)?,
+                    }
+                }
+            }
+            Place::Web(root) => {
+                let url = address(root, path);
+                bench.block_on(async {
+                    let answer = get(&url).await?;
+                    let answer = answer.ok_or_else(|| Trouble::Failed(format!("there is no {url}")))?;
+                    let mut pieces = answer.bytes_stream();
+                    while let Some(piece) = pieces.next().await {
+                        sink.push(&piece.map_err(|error| lost(&url, &error))?, &url, longest)?;
+                    }
+                    Ok::<_, Trouble>(())
+                })??;
+            }
+        }
+        let digest = sink.digest.finish();
+        let found: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        match facts.sha256() {
+            Some(expected) if expected == found => Ok(()),
+            _ => Err(Trouble::Failed(format!(
+                "the file {} is not the one that the manifest names: its sha256 is {found}",
+                path.last().unwrap_or(&"")
+            ))),
+        }
+    }
+}
+
+/// A file on its way to the disk, measured.
+struct Sink {
+    file: File,
+    digest: Context,
+    left: u64,
+}
+
+impl Sink {
+    fn push(&mut self, piece: &[u8], from: &dyn std::fmt::Display, longest: u64) -> Result<(), Trouble> {
+        let left = self.left.checked_sub(piece.len() as u64);
+        self.left = left.ok_or_else(|| too_long(from, longest))?;
+        self.digest.update(piece);
+        self.file
+            .write_all(piece)
+            .map_err(|error| Trouble::Failed(format!("cannot write what comes from {from}: {error}")))
+    }
+}
+
+/// Nothing if the server says that it is not there.
+async fn get(url: &str) -> Result<Option<Response>, Trouble> {
+    let client = Client::builder()
+        .user_agent(format!("muster-agent/{}", facts::version()))
+        .connect_timeout(CONNECT)
+        .read_timeout(CONNECT)
+        .build()
+        .map_err(|error| Trouble::NeverRan(format!("cannot make a client: {error}")))?;
+    let answer = client.get(url).send().await.map_err(|error| lost(url, &error))?;
+    match answer.status() {
+        StatusCode::NOT_FOUND => Ok(None),
+        status if status.is_success() => Ok(Some(answer)),
+        status => Err(Trouble::Failed(format!("{url} answers {status}"))),
+    }
+}
+
+fn lost(url: &str, error: &reqwest::Error) -> Trouble {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Trouble::Failed(format!("cannot fetch {url}: {cause}"))
+}
+
+fn too_long(what: &dyn std::fmt::Display, longest: u64) -> Trouble {
+    Trouble::Failed(format!("{what} is longer than {longest} bytes"))
+}
+
+fn join(root: &Path, path: &[&str]) -> PathBuf {
+    let mut joined = root.to_owned();
+    joined.extend(path);
+    joined
+}
+
+/// Names of packages, versions and files need no encoding but for these two.
+fn address(root: &str, path: &[&str]) -> String {
+    let mut url = root.to_owned();
+    for part in path {
+        url.push('/');
+        url.push_str(&part.replace('+', "%2B").replace('~', "%7E"));
+    }
+    url
+}

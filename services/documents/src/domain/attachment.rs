@@ -1,0 +1,219 @@
+//! Files that belong to a version: where they are, and what they must be (documents.md 8).
+//!
+//! The files are not copied: a version keeps where its files are, and the checksums that its content states. Whoever
+//! fetches one compares it.
+
+use muster_document::AttachedFile;
+use muster_proto::documents::v1::{AttachmentsSource, AttachmentsSourceKey};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::version::{Selector, Which};
+use crate::error::DocumentError;
+
+/// A file of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attachment {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    /// SHA-256 in lower-case hexadecimal, if the content states it.
+    pub(crate) sha256: Option<String>,
+    /// Bytes, if the content states them.
+    pub(crate) size: Option<i64>,
+}
+
+/// Where a request says that files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// All files that the content speaks of are in this folder.
+    Folder(String),
+    /// One file.
+    File { name: String, url: String },
+    /// A file that another version has already.
+    Reference { name: Option<String>, other: OtherFile },
+}
+
+/// A file of a version of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OtherFile {
+    /// A name or an ARN.
+    pub(crate) document: String,
+    pub(crate) version: Selector,
+    pub(crate) file: String,
+}
+
+const SCHEMES: [&str; 3] = ["https://", "http://", "s3://"];
+
+/// Reads the attachments of a request, whose shape was checked by the contract.
+pub(crate) fn sources(given: &[AttachmentsSource]) -> Result<Vec<Source>, DocumentError> {
+    given.iter().map(source).collect()
+}
+
+fn source(given: &AttachmentsSource) -> Result<Source, DocumentError> {
+    let bad = |message: &str| DocumentError::Attachment(message.to_owned());
+    let [value] = given.values.as_slice() else {
+        return Err(bad("Values has exactly one value"));
+    };
+    let url = || match SCHEMES.iter().any(|scheme| value.starts_with(scheme)) && !value.contains(['\0', ' ']) {
+        true => Ok(value.clone()),
+        false => Err(bad("the place of a file is a URL: https://, http:// or s3://")),
+    };
+    match given.key() {
+        AttachmentsSourceKey::Unset => Err(bad("Key is SourceUrl, S3FileUrl or AttachmentReference")),
+        AttachmentsSourceKey::SourceUrl => Ok(Source::Folder(url()?)),
+        AttachmentsSourceKey::S3FileUrl => {
+            let url = url()?;
+            let name = match &given.name {
+                Some(name) => name.clone(),
+                None => match last_segment(&url) {
+                    Some(name) => name.to_owned(),
+                    None => return Err(bad("Name is missing, and the URL ends with no name")),
+                },
+            };
+            Ok(Source::File { name, url })
+        }
+        AttachmentsSourceKey::AttachmentReference => {
+            let other = other_file(value).ok_or_else(|| bad("a reference is document/version/file"))?;
+            let name = given.name.clone();
+            Ok(Source::Reference { name, other })
+        }
+    }
+}
+
+fn last_segment(url: &str) -> Option<&str> {
+    let path = url.split(['?', '#']).next()?.split_once("://")?.1;
+    let (_, name) = path.rsplit_once('/')?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// `document/version/file`, where the document may be an ARN, which has a slash of its own.
+fn other_file(text: &str) -> Option<OtherFile> {
+    let (document, file) = text.rsplit_once('/')?;
+    let (document, version) = document.rsplit_once('/')?;
+    let is_version = matches!(version, "$DEFAULT" | "$LATEST")
+        || (!version.starts_with('0') && !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()));
+    (is_version && !document.is_empty() && !file.is_empty() && !text.contains('\0')).then(|| OtherFile {
+        document: document.to_owned(),
+        version: Selector {
+            which: Some(Which::parse(version)),
+            name: None,
+        },
+        file: file.to_owned(),
+    })
+}
+
+/// What the files of a folder are called is what the content calls them.
+pub(crate) fn in_folder(url: &str, files: &[AttachedFile]) -> Result<Vec<Attachment>, DocumentError> {
+    if files.is_empty() {
+        let message = "SourceUrl is for documents whose content lists its files";
+        return Err(DocumentError::Attachment(message.to_owned()));
+    }
+    let place = url.trim_end_matches('/');
+    let attachments = files
+        .iter()
+        .map(|file| stated(file.name(), format!("{place}/{}", file.name()), files));
+    Ok(attachments.collect())
+}
+
+/// A file with what the content states of it.
+pub(crate) fn stated(name: &str, url: String, files: &[AttachedFile]) -> Attachment {
+    let file = files.iter().find(|file| file.name() == name);
+    Attachment {
+        name: name.to_owned(),
+        url,
+        sha256: file.and_then(AttachedFile::sha256).map(str::to_owned),
+        size: file.and_then(AttachedFile::size).and_then(|size| size.try_into().ok()),
+    }
+}
+
+/// Refuses two files of one name.
+pub(crate) fn check_names(attachments: &[Attachment]) -> Result<(), DocumentError> {
+    let mut names: Vec<&str> = attachments.iter().map(|attachment| attachment.name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(DocumentError::Attachment(format!(
+            "there are two files called {}",
+            pair[0]
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(key: AttachmentsSourceKey, value: &str, name: Option<&str>) -> AttachmentsSource {
+        let mut source = AttachmentsSource {
+            values: vec![value.to_owned()],
+            name: name.map(str::to_owned),
+            ..AttachmentsSource::default()
+        };
+        source.set_key(key);
+        source
+    }
+
+    #[test]
+    fn each_key_has_its_form() {
+        use AttachmentsSourceKey::{AttachmentReference, S3FileUrl, SourceUrl, Unset};
+        let read = |key, value: &str, name| sources(&[given(key, value, name)]).map(|mut all| all.remove(0));
+        let file = |name: &str, url: &str| {
+            Ok(Source::File {
+                name: name.to_owned(),
+                url: url.to_owned(),
+            })
+        };
+        assert_eq!(
+            read(SourceUrl, "s3://b/p/", None),
+            Ok(Source::Folder("s3://b/p/".to_owned()))
+        );
+        assert_eq!(read(S3FileUrl, "s3://b/p/a.zip", None), file("a.zip", "s3://b/p/a.zip"));
+        assert_eq!(
+            read(S3FileUrl, "https://h/x.sh?v=1", Some("run.sh")),
+            file("run.sh", "https://h/x.sh?v=1")
+        );
+        let other = |document: &str, which, file: &str| {
+            Ok(Source::Reference {
+                name: None,
+                other: OtherFile {
+                    document: document.to_owned(),
+                    version: Selector {
+                        which: Some(which),
+                        name: None,
+                    },
+                    file: file.to_owned(),
+                },
+            })
+        };
+        assert_eq!(
+            read(AttachmentReference, "Other/3/a.py", None),
+            other("Other", Which::Number(3), "a.py")
+        );
+        assert_eq!(
+            read(
+                AttachmentReference,
+                "arn:aws:ssm:x:123456789012:document/Other/$LATEST/a.py",
+                None
+            ),
+            other("arn:aws:ssm:x:123456789012:document/Other", Which::Latest, "a.py")
+        );
+        for (key, value) in [
+            (Unset, "s3://b/a"),
+            (SourceUrl, "/etc/passwd"),
+            (S3FileUrl, "file:///etc/passwd"),
+            (S3FileUrl, "https://host/"),
+            (AttachmentReference, "Other/a.py"),
+            (AttachmentReference, "Other/x/a.py"),
+            (AttachmentReference, "/1/a.py"),
+        ] {
+            assert!(read(key, value, None).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn two_files_have_two_names() {
+        let file = |name: &str| stated(name, "s3://b/x".to_owned(), &[]);
+        assert!(check_names(&[file("a"), file("b")]).is_ok());
+        let error = check_names(&[file("a"), file("b"), file("a")]).unwrap_err();
+        assert!(error.to_string().contains("two files called a"), "{error}");
+    }
+}

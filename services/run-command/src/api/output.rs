@@ -1,0 +1,79 @@
+//! `RunCommandOutput`: live output, as a stream and on NATS.
+
+use std::pin::Pin;
+
+use futures::{Stream, StreamExt};
+use muster_model::CommandId;
+use muster_proto::aws::v1::Reason;
+use muster_proto::runcommand::v1::run_command_output_server::RunCommandOutput;
+use muster_proto::runcommand::v1::{FollowOutputRequest, OfferOutputRequest, OfferOutputResult, OutputNews};
+use muster_wire::{Failure, Refusal, subject};
+use tonic::{Request, Response, Status};
+
+use crate::error::from_store;
+use crate::store;
+use crate::work::{Followers, Offer};
+
+type NewsStream = Pin<Box<dyn Stream<Item = Result<OutputNews, Status>> + Send + 'static>>;
+
+/// Lets callers follow.
+#[derive(Debug)]
+pub(crate) struct Output {
+    followers: Followers,
+}
+
+impl Output {
+    pub(crate) fn new(followers: Followers) -> Self {
+        Self { followers }
+    }
+
+    /// The command, if it exists and has these nodes.
+    async fn check(&self, request: &FollowOutputRequest) -> Result<CommandId, Failure> {
+        let text = request.command_id.as_deref().unwrap_or_default();
+        let unknown = || Refusal::new(Reason::InvalidCommandId, format!("there is no command {text}"));
+        let id: CommandId = text.parse().map_err(|_| unknown())?;
+        let known = store::read::command(&self.followers.db, id).await.map_err(from_store)?;
+        known.ok_or_else(unknown)?;
+        let strangers = store::cancel::strangers(&self.followers.db, id, &request.instance_ids)
+            .await
+            .map_err(from_store)?;
+        match strangers.first() {
+            Some(node) => {
+                let message = format!("{node} is no target of command {id}");
+                Err(Refusal::new(Reason::InvalidInstanceId, message).into())
+            }
+            None => Ok(id),
+        }
+    }
+
+    async fn offer(&self, request: OfferOutputRequest) -> Result<OfferOutputResult, Failure> {
+        let follow = request.follow.unwrap_or_default();
+        let listener = request.listener.unwrap_or_default();
+        let id = self.check(&follow).await?;
+        let all = &self.followers;
+        let offer = Offer::open(&all.nats, &listener, request.window_bytes, all.stopping.clone()).await?;
+        let news = all.follow(id, &follow).await?;
+        all.tasks.spawn("offer", async move {
+            offer.pass_on(news).await;
+            Ok(())
+        });
+        Ok(OfferOutputResult {
+            subject: subject::output_for(&listener),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl RunCommandOutput for Output {
+    async fn follow_output(&self, request: Request<FollowOutputRequest>) -> Result<Response<NewsStream>, Status> {
+        let request = request.into_inner();
+        let id = self.check(&request).await?;
+        let news = self.followers.follow(id, &request).await?;
+        let stream = tokio_stream::wrappers::ReceiverStream::new(news).map(Ok);
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn offer_output(&self, request: Request<OfferOutputRequest>) -> Result<Response<OfferOutputResult>, Status> {
+        Ok(Response::new(self.offer(request.into_inner()).await?))
+    }
+}
