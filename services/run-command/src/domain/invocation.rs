@@ -71,7 +71,7 @@ impl Invocation {
                     }
                     change.put(Plugin::ended(step));
                 }
-                Some(Fact::RebootRequested(reboot)) if !late => {
+                Some(Fact::RebootRequested(reboot)) => {
                     let name = reboot.step.as_ref().map_or("", |step| &step.name);
                     self.note(&format!("{name}: the node restarts and then runs this step again"));
                 }
