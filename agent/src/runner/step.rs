@@ -18,7 +18,7 @@ use super::stop::{Stop, StopSignal};
 use crate::journal::RunId;
 use crate::policy::Policy;
 use crate::settings::Settings;
-use crate::state::StateDir;
+use crate::state::{StateDir, make_private_directory};
 
 /// The exit code of a process that we stopped, whatever signal ended it.
 pub(crate) const STOPPED: i32 = 137;
@@ -156,6 +156,8 @@ impl Workshop<'_> {
         stop: &mut StopSignal,
         tell: &mut dyn FnMut(Sign),
     ) -> PartEnd {
+        // If it cannot be made, whoever writes a file there says so.
+        let _ = make_private_directory(self.directory);
         let capture = |name: &str, limit| {
             Capture::new(
                 self.file(part, name),
