@@ -1,6 +1,8 @@
-//! The command line: the daemon, the runner, and a look at the state directory.
+//! The command line: the daemon, the runner, and a look at the state directory (`inspect`).
 
 #![expect(clippy::print_stderr, reason = "this module is the program's voice")]
+
+mod inspect;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,14 +13,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use muster_model::Timestamp;
+use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::daemon::{self, Departure, Nursery, Options, RunnerCommand};
+use crate::doctor;
 use crate::facts;
-use crate::journal::{self, History, RunId};
+use crate::journal::RunId;
 use crate::runner;
 use crate::state::StateDir;
 use crate::update::Versions;
@@ -51,8 +55,14 @@ enum Verb {
         /// The run's id.
         run: RunId,
     },
+    /// Find out what keeps this node from working: one line per check, with the fix.
+    Doctor(DoctorArguments),
     /// Print the version.
-    Version,
+    Version {
+        /// As JSON, with the protocol's capabilities.
+        #[arg(long)]
+        json: bool,
+    },
     /// Store outputs that could not be stored when their step ended; for the agent itself.
     #[command(hide = true)]
     Uploads {
@@ -77,9 +87,21 @@ struct StateArguments {
 }
 
 #[derive(Debug, Args)]
-struct RunArguments {
-    /// NATS addresses, separated by commas: nats://host:4222.
+struct DoctorArguments {
+    #[command(flatten)]
+    state: StateArguments,
+    /// The configuration file; without one the configuration that the agent took last is looked at.
+    #[arg(long, env = "MUSTER_AGENT_CONFIG")]
+    config: Option<PathBuf>,
+    /// NATS addresses instead of the configured ones.
     #[arg(long, env = "MUSTER_AGENT_SERVER")]
+    server: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// NATS addresses, separated by commas: nats://host:4222; otherwise `server` of the configuration.
+    #[arg(long, env = "MUSTER_AGENT_SERVER", default_value = "")]
     server: String,
     #[command(flatten)]
     state: StateArguments,
@@ -92,9 +114,10 @@ struct RunArguments {
     /// A tag as key=value, used when the node registers; may be repeated.
     #[arg(long = "tag", value_parser = tag)]
     tags: Vec<(String, String)>,
-    /// What is logged: a level, or targets with levels as in "info,async_nats=debug".
-    #[arg(long, env = "MUSTER_AGENT_LOG", default_value = "info,async_nats=warn")]
-    log: Targets,
+    /// What is logged: a level, or targets with levels as in "info,async_nats=debug"; otherwise `log` of the
+    /// configuration, which can be changed while the agent runs.
+    #[arg(long, env = "MUSTER_AGENT_LOG")]
+    log: Option<Targets>,
 }
 
 fn tag(text: &str) -> Result<(String, String), &'static str> {
@@ -135,10 +158,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand
             Ok(false) => return ExitCode::from(LEFT),
             Err(error) => Err(error.into()),
         },
-        Verb::Version => writeln!(io::stdout(), "{}", facts::version()).map_err(Into::into),
-        Verb::Status(state) => status(&StateDir::at(&state.state_dir)),
-        Verb::Runs(state) => runs(&StateDir::at(&state.state_dir)),
-        Verb::Logs { state, run } => logs(&StateDir::at(&state.state_dir), run),
+        Verb::Version { json } => version(json),
+        Verb::Doctor(arguments) => return doctor(arguments),
+        Verb::Status(state) => inspect::status(&StateDir::at(&state.state_dir)),
+        Verb::Runs(state) => inspect::runs(&StateDir::at(&state.state_dir)),
+        Verb::Logs { state, run } => inspect::logs(&StateDir::at(&state.state_dir), run),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -162,10 +186,13 @@ fn run_daemon(
         .json()
         .flatten_event(true)
         .with_writer(io::stderr);
-    tracing_subscriber::registry()
-        .with(arguments.log)
-        .with(lines)
-        .try_init()?;
+    let is_fixed = arguments.log.is_some();
+    let wanted = arguments
+        .log
+        .unwrap_or_else(|| Targets::new().with_default(Level::INFO));
+    let (filter, handle) = reload::Layer::new(wanted);
+    tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+    let log = (!is_fixed).then_some(handle);
     std::panic::set_hook(Box::new(|panic| tracing::error!("panic: {panic}")));
     let state = std::path::absolute(&arguments.state.state_dir)?;
     // An update may be meant to run in our place.
@@ -187,6 +214,7 @@ fn run_daemon(
         config,
         name: arguments.name,
         tags,
+        log,
         runner,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -212,88 +240,48 @@ fn become_program(program: &Path, arguments: &[OsString]) -> io::Error {
     std::process::Command::new(program).args(arguments).exec()
 }
 
-fn status(state: &StateDir) -> Result<(), Box<dyn Error>> {
-    let Some(identity) = state.known_identity()? else {
-        return Err(format!("there is no agent's state in {:?}", state.root()).into());
+fn version(is_json: bool) -> Result<(), Box<dyn Error>> {
+    let mut out = io::stdout();
+    if is_json {
+        let system = facts::System::read();
+        let about = serde_json::json!({
+            "version": facts::version(),
+            "architecture": std::env::consts::ARCH,
+            "platform": system.name,
+            "platformVersion": system.version,
+            "capabilities": facts::CAPABILITIES,
+        });
+        writeln!(out, "{about:#}")?;
+    } else {
+        writeln!(out, "{}", facts::version())?;
+    }
+    Ok(())
+}
+
+fn doctor(arguments: DoctorArguments) -> ExitCode {
+    let place = doctor::Place {
+        state: arguments.state.state_dir,
+        config: arguments.config,
+        server: arguments.server.filter(|server| !server.is_empty()),
     };
-    let node = identity
-        .node
-        .map_or_else(|| "not registered".to_owned(), |node| node.to_string());
-    let is_running = state.occupy()?.is_none();
-    let mut out = io::stdout();
-    writeln!(out, "node     {node}")?;
-    writeln!(out, "agent    {}", if is_running { "running" } else { "not running" })?;
-    writeln!(out, "version  {}", facts::version())?;
-    writeln!(
-        out,
-        "runs     {} open, {} done",
-        state.journal().open_runs()?.len(),
-        state.journal().done_runs()?.len()
-    )?;
-    Ok(())
-}
-
-fn runs(state: &StateDir) -> Result<(), Box<dyn Error>> {
-    let journal = state.journal();
-    let open = journal.open_runs()?.into_iter().map(|run| (run, journal.open_log(run)));
-    let done = journal.done_runs()?.into_iter().map(|run| (run, journal.done_log(run)));
-    // A run may be filed away while we look.
-    let mut found: Vec<(RunId, History)> = open
-        .chain(done)
-        .filter_map(|(run, path)| Some((run, journal::read(&path).ok()?)))
-        .collect();
-    found.sort_by_key(|(_, history)| history.accepted.as_ref().map_or(0, |accepted| accepted.at_us));
-    let mut out = io::stdout();
-    for (run, history) in found {
-        let accepted = history.accepted.as_ref();
-        let at = accepted.and_then(|accepted| Timestamp::from_microsecond(accepted.at_us).ok());
-        let at = at.map_or_else(String::new, |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-        let document = accepted
-            .and_then(|accepted| accepted.work.as_ref())
-            .map_or("-", |work| &work.document_name);
-        writeln!(out, "{run}  {at:20}  {:10}  {document}", state_of(&history))?;
-    }
-    Ok(())
-}
-
-fn state_of(history: &History) -> &'static str {
-    use muster_proto::agent::v1::RunStatus;
-
-    match history.result().map(muster_proto::agent::v1::RunResult::status) {
-        Some(RunStatus::Success) => "Success",
-        Some(RunStatus::Failed | RunStatus::Unset) => "Failed",
-        Some(RunStatus::TimedOut) => "TimedOut",
-        Some(RunStatus::Cancelled) => "Cancelled",
-        None if history.dropped => "Expired",
-        None if history.runner.is_some() => "InProgress",
-        None => "Queued",
-    }
-}
-
-fn logs(state: &StateDir, run: RunId) -> Result<(), Box<dyn Error>> {
-    let journal = state.journal();
-    let history = match journal::read(&journal.open_log(run)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            journal::read(&journal.done_log(run)).map_err(|_| format!("there is no run {run} in {:?}", state.root()))?
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let checks = match runtime {
+        Ok(runtime) => runtime.block_on(doctor::examine(&place)),
+        Err(error) => {
+            eprintln!("muster-agent: {error}");
+            return ExitCode::FAILURE;
         }
-        other => other?,
     };
     let mut out = io::stdout();
-    for result in history.step_results() {
-        writeln!(out, "== {} {} (exit code {})", result.name, result.action, result.code)?;
-        for (title, text) in [
-            ("", &result.stdout),
-            ("-- stderr\n", &result.stderr),
-            ("-- trace\n", &result.trace),
-        ] {
-            if !text.is_empty() {
-                writeln!(out, "{title}{}", text.trim_end_matches('\n'))?;
-            }
+    for check in &checks {
+        if writeln!(out, "{check}").is_err() {
+            break;
         }
     }
-    let trace = history.result().map_or("", |result| &result.trace);
-    writeln!(out, "== {} {trace}", state_of(&history))?;
-    Ok(())
+    match checks.iter().any(|check| check.finding == doctor::Finding::Bad) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
 }
 
 /// An error with its causes in one line.

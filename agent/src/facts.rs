@@ -81,7 +81,7 @@ pub fn collect(settings: &Settings) -> NodeFacts {
         computer_name: computer_name(),
         ip_address: own_address().map(|address| address.to_string()).unwrap_or_default(),
         architecture: std::env::consts::ARCH.to_owned(),
-        boot_id: boot_id(),
+        boot_id: boot_id(settings),
         availability_zone: settings.availability_zone.clone(),
         capabilities: CAPABILITIES.iter().map(|word| (*word).to_owned()).collect(),
     }
@@ -89,12 +89,22 @@ pub fn collect(settings: &Settings) -> NodeFacts {
 
 const PLATFORM_TYPE: &str = if cfg!(target_os = "macos") { "MacOS" } else { "Linux" };
 
-/// Random at each boot; empty where the system does not tell.
+/// Another one after each boot; empty where the system does not tell.
+///
+/// The kernel's id alone would not tell that a container was started anew; the start of its process 1 does.
 #[must_use]
-pub fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|text| text.trim().to_owned())
-        .unwrap_or_default()
+pub fn boot_id(settings: &Settings) -> String {
+    if let Some(file) = &settings.boot_id_file {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        return text.trim().to_owned();
+    }
+    let kernel = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let first = fs::read_to_string("/proc/1/stat").unwrap_or_default();
+    // After the program's name, which may hold blanks, the twentieth number is the moment of the start.
+    let start = first
+        .rsplit_once(") ")
+        .and_then(|(_, numbers)| numbers.split(' ').nth(19));
+    format!("{}.{}", kernel.trim(), start.unwrap_or_default())
 }
 
 /// What stays the same while the machine does; `None` where the system does not tell.

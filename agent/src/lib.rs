@@ -13,6 +13,8 @@
 //! | `daemon` | the agent's one loop: connection, accepting work, runners, outbox |
 //! | `journal` | one log per run: what was accepted, what happened, what is confirmed |
 //! | `runner` | steps, scripts, output, timeouts, resume rules |
+//! | `doctor`, `report` | what is wrong with an agent, and what it says about itself |
+//! | `policy` | what the owner of the machine forbids |
 //! | `inventory`, `package`, `docker` | what actions work on: inventory items, packages, docker's command line |
 //! | `update` | replacing the agent's own program |
 //! | `state`, `settings`, `facts` | the directory on disk, the configuration, what is known about the machine |
@@ -26,12 +28,15 @@ pub mod cli;
 mod courier;
 pub mod daemon;
 mod docker;
+mod doctor;
 pub mod facts;
 mod inventory;
 pub mod journal;
 pub mod objects;
 mod os;
 pub mod package;
+pub mod policy;
+pub mod report;
 pub mod runner;
 pub mod settings;
 pub mod state;

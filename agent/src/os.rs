@@ -4,15 +4,18 @@
 
 #![expect(
     unsafe_code,
-    reason = "foreign descriptors, signal masks and readiness have no safe interface"
+    reason = "foreign descriptors, signal masks, readiness and what a child does before its program have no safe interface"
 )]
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::Pid;
+use rustix::process::{Gid, Pid, Resource, Rlimit, Uid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -82,6 +85,69 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
 pub(crate) fn leave_children_to_the_kernel() {
     // SAFETY: ignoring a signal installs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// Whom a process becomes.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+}
+
+impl Identity {
+    /// A user with its group and its supplementary groups.
+    pub(crate) fn new(uid: Uid, gid: Gid, groups: Vec<Gid>) -> Self {
+        Self { uid, gid, groups }
+    }
+}
+
+/// What a child puts on between its birth and its program, in this order.
+#[derive(Debug, Default)]
+pub(crate) struct Dress {
+    /// The door of a control group.
+    pub(crate) cgroup: Option<OwnedFd>,
+    pub(crate) limits: Vec<(Resource, Rlimit)>,
+    pub(crate) identity: Option<Identity>,
+    /// Entered as the new user, who may not be let in.
+    pub(crate) directory: Option<CString>,
+}
+
+impl Dress {
+    fn is_nothing(&self) -> bool {
+        self.cgroup.is_none() && self.limits.is_empty() && self.identity.is_none() && self.directory.is_none()
+    }
+
+    fn put_on(&self) -> io::Result<()> {
+        if let Some(door) = &self.cgroup {
+            rustix::io::write(door, b"0")?;
+        }
+        for (resource, limit) in &self.limits {
+            rustix::process::setrlimit(*resource, *limit)?;
+        }
+        if let Some(identity) = &self.identity {
+            rustix::thread::set_thread_groups(&identity.groups)?;
+            rustix::thread::set_thread_gid(identity.gid)?;
+            rustix::thread::set_thread_uid(identity.uid)?;
+        }
+        if let Some(directory) = &self.directory {
+            rustix::process::chdir(directory.as_c_str())?;
+        }
+        Ok(())
+    }
+}
+
+/// Lets the child of a command put something on before its program starts.
+pub(crate) fn dress(command: &mut Command, dress: Dress) {
+    if dress.is_nothing() {
+        return;
+    }
+    // SAFETY: between fork and exec the closure only makes system calls, through rustix and without the C library: it
+    // allocates nothing and takes no lock, and everything it needs was made before. The calls that change the user do
+    // so for the calling thread, which is the child's only one.
+    unsafe {
+        command.pre_exec(move || dress.put_on());
+    }
 }
 
 #[cfg(test)]

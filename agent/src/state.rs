@@ -4,6 +4,7 @@
 //! node.json           who this machine is
 //! lock                held by the agent that runs on this directory; holds its process id
 //! settings.toml       the last configuration that was good; runners read it
+//! status.json         what the running agent says about itself
 //! notify.sock         where runners say that there is news
 //! courier.sock        where runners ask what only a service can answer
 //! uploads/…           outputs that are still to be stored, one note each
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 use crate::facts;
 use crate::journal::{Journal, RunId};
+use crate::report::Report;
 use crate::settings::Settings;
 
 /// Who this machine is.
@@ -216,6 +218,28 @@ impl StateDir {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings::load(&self.root.join("settings.toml")).unwrap_or_default()
+    }
+
+    /// Writes down what the agent says about itself; it need not survive a power cut.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn set_report(&self, report: &Report) -> io::Result<()> {
+        let draft = self.root.join("status.json.new");
+        let mut file = File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&draft)?;
+        file.write_all(&serde_json::to_vec_pretty(report)?)?;
+        fs::rename(&draft, self.root.join("status.json"))
+    }
+
+    /// What the agent said about itself last; nothing if it never ran here.
+    #[must_use]
+    pub fn report(&self) -> Option<Report> {
+        serde_json::from_slice(&fs::read(self.root.join("status.json")).ok()?).ok()
     }
 
     /// Writes a file so that it is either the old one or the new one, whatever happens.

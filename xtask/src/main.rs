@@ -12,6 +12,7 @@
 mod bench;
 mod compose;
 mod nats;
+mod package;
 mod postgres;
 mod process;
 mod python;
@@ -46,6 +47,8 @@ enum Verb {
     Tidy,
     /// Build with optimisation and measure.
     Bench(bench::Arguments),
+    /// Packages for machines that build nothing.
+    Package(package::Arguments),
     /// The same product in containers.
     Compose(compose::Arguments),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Tidy => tidy::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Package(arguments) => package::run(&arguments),
         Verb::Compose(arguments) => compose::run(&arguments),
     };
     match outcome {

@@ -12,14 +12,19 @@ use muster_proto::agent::v1::{HelloResult, PullResult, ReplyResult};
 use muster_wire::subject;
 use tokio::net::UnixStream;
 
+use super::Loaded;
 use super::backoff::UPLOADS;
 use super::bus::{CallError, Link};
+use super::desk::Desk;
 use super::errand::Errand;
 use super::live::Live;
 use super::outbox::Outbox;
 use super::queue::Queue;
+use super::reboot::Reboot;
 use super::runners::{RunnerProcess, Starter};
 use super::talk::Talk;
+use super::tidying::Findings;
+use super::upkeep::Upkeep;
 use super::work::Intake;
 use crate::facts;
 use crate::journal::{Deadline, Moment, RunId};
@@ -29,8 +34,6 @@ use crate::update;
 
 /// How long the end waits for news to be delivered.
 const FLUSH: Duration = Duration::from_secs(10);
-/// How often the disk is looked at.
-const UPKEEP: Duration = Duration::from_secs(600);
 
 /// Something that happened.
 pub(crate) enum Event {
@@ -58,12 +61,14 @@ pub(crate) enum Event {
     Pulled(Result<PullResult, CallError>),
     /// Subscriptions to the doorbells of the node's tags.
     Subscribed(Vec<Subscriber>),
+    /// The command that boots the machine ended.
+    RebootAsked(Result<(), String>),
     /// The process that stores outputs ended, and whether it left nothing.
     UploadsEnded(bool),
     /// The disk was looked at.
-    UpkeepDone,
-    /// Read the configuration again.
-    Settings(Settings),
+    UpkeepDone(Option<Box<Findings>>),
+    /// The configuration was read again.
+    Settings(Box<Loaded>),
     /// Come to an end.
     Stop,
     /// Nothing but time passed.
@@ -92,6 +97,8 @@ pub(crate) enum Phase {
     Waiting(Option<Deadline>),
     /// It has left the queue; between two runners there may be none for a moment.
     Running(Option<RunnerProcess>),
+    /// A step asked for a reboot: there is no runner until the machine has booted.
+    Rebooting,
     /// Its end is in the journal.
     Over,
 }
@@ -110,6 +117,9 @@ pub(crate) struct Agent {
     pub(super) outbox: Outbox,
     pub(super) intake: Intake,
     pub(super) talk: Talk,
+    pub(super) reboot: Reboot,
+    /// Why the last attempt to boot did not help.
+    pub(super) reboot_failure: String,
     pub(super) uploads: Errand,
     pub(super) live: Live,
     /// Side effects on their way.
@@ -120,28 +130,33 @@ pub(crate) struct Agent {
     pub(crate) doorbells: SelectAll<Subscriber>,
     /// Counts connections, so that an answer to a lost request is recognised.
     pub(super) connection: u64,
-    is_connected: bool,
-    upkeep_due: Instant,
+    pub(super) is_connected: bool,
+    pub(super) upkeep: Upkeep,
+    pub(super) report: Desk,
     stop_by: Option<Instant>,
     is_restarting: bool,
 }
 
 impl Agent {
-    pub(crate) fn new(state: StateDir, settings: Settings, node: NodeId, client: Client, starter: Starter) -> Self {
+    pub(crate) fn new(state: StateDir, loaded: Loaded, node: NodeId, client: Client, starter: Starter) -> Self {
+        let Loaded { settings, problem } = loaded;
         let queue = Queue::new(settings.concurrency, settings.queue);
+        let boot_id = facts::boot_id(&settings);
         Self {
             state,
             settings,
             node,
             client,
             starter,
-            boot_id: facts::boot_id(),
+            boot_id,
             clock: SystemClock,
             runs: HashMap::new(),
             queue,
             outbox: Outbox::default(),
             intake: Intake::default(),
             talk: Talk::new(),
+            reboot: Reboot::default(),
+            reboot_failure: String::new(),
             uploads: Errand::new(UPLOADS),
             live: Live::new(),
             tasks: FuturesUnordered::new(),
@@ -149,7 +164,8 @@ impl Agent {
             doorbells: SelectAll::new(),
             connection: 0,
             is_connected: false,
-            upkeep_due: Instant::now(),
+            upkeep: Upkeep::new(),
+            report: Desk::new(problem),
             stop_by: None,
             is_restarting: false,
         }
@@ -184,11 +200,18 @@ impl Agent {
             Event::RunnerDue(run) => self.find_or_start_runner(run),
             Event::Replied(run, connection, answer) => self.replied(run, connection, answer),
             Event::Greeted(asked, answer) => self.greeted(asked, answer),
-            Event::Pulled(answer) => self.talk.pulled(Instant::now(), answer),
+            Event::Pulled(answer) => {
+                let now = self.clock.now();
+                if answer.is_ok() {
+                    self.report.answered(now);
+                }
+                self.talk.pulled(Instant::now(), now.as_microsecond(), answer);
+            }
             Event::Subscribed(doorbells) => self.doorbells.extend(doorbells),
+            Event::RebootAsked(outcome) => self.reboot_asked(outcome),
             Event::UploadsEnded(is_done) => self.uploads_ended(is_done),
-            Event::UpkeepDone => self.upkeep_due = Instant::now() + UPKEEP,
-            Event::Settings(settings) => self.reconfigure(settings),
+            Event::UpkeepDone(findings) => self.disk_looked_at(findings.map(|findings| *findings)),
+            Event::Settings(loaded) => self.reconfigure(*loaded),
             Event::Stop => self.stop(),
             Event::Tick => {}
         }
@@ -205,15 +228,17 @@ impl Agent {
             return;
         }
         self.start_what_may();
+        self.reboot_if_due(now);
         self.store_if_due(now);
         if self.is_connected {
             self.talk_if_due(now);
             self.offer_output(now);
         }
-        if self.upkeep_due <= now {
-            // Not again before it is done.
-            self.upkeep_due = now + 2 * UPKEEP;
+        if self.upkeep.is_due(now) {
             self.look_after_disk();
+        }
+        if self.report.is_due(now) {
+            self.write_report(now);
         }
     }
 
@@ -226,16 +251,14 @@ impl Agent {
         let other = match self.stop_by {
             Some(stop_by) => stop_by,
             None if self.is_connected => {
-                let talk = self.upkeep_due.min(self.talk.due());
+                let talk = self.own_due().min(self.talk.due());
                 self.live.due().map_or(talk, |live| live.min(talk))
             }
-            None => self.upkeep_due,
+            None => self.own_due(),
         };
-        let other = match self.uploads.due() {
-            Some(due) if self.stop_by.is_none() => other.min(due),
-            _ => other,
-        };
-        replies.map_or(other, |replies| replies.min(other))
+        let own = [self.reboot.due(self.reboot_patience()), self.uploads.due()];
+        let own = own.into_iter().flatten().filter(|_| self.stop_by.is_none());
+        replies.into_iter().chain(own).fold(other, Instant::min)
     }
 
     /// Whether the end was asked for.
@@ -267,12 +290,19 @@ impl Agent {
         facts::moment(&self.boot_id, self.clock.now())
     }
 
+    /// When something that needs no connection is due.
+    fn own_due(&self) -> Instant {
+        self.upkeep.due().min(self.report.due())
+    }
+
     fn linked(&mut self, link: Link) {
+        self.report.linked(self.clock.now());
         match link {
             Link::Up => {
                 tracing::info!("connected");
                 self.connection += 1;
                 self.is_connected = true;
+                self.report.refusal = None;
                 let now = Instant::now();
                 self.talk.restart(now);
                 self.outbox.restart(now);
@@ -281,11 +311,17 @@ impl Agent {
                 tracing::warn!("connection lost");
                 self.is_connected = false;
             }
+            Link::Refused => {
+                self.report.refusal = Some("the server refuses this node's credentials".to_owned());
+            }
         }
     }
 
-    fn reconfigure(&mut self, settings: Settings) {
+    fn reconfigure(&mut self, loaded: Loaded) {
+        let Loaded { settings, problem } = loaded;
         tracing::info!("configuration read");
+        self.report.configuration(problem);
+        self.upkeep.wish(Instant::now());
         self.queue.set_limits(settings.concurrency, settings.queue);
         self.settings = settings;
         self.talk.hello.wish(Instant::now());

@@ -42,6 +42,20 @@ mod tests {
         assert_eq!(bounds, [500, 1_000, 2_000, 16_000, 30_000, 30_000, 30_000]);
     }
 
+    /// D16: however long a server was away, it is found within a minute of its return, attempt included.
+    #[test]
+    fn a_server_that_was_away_for_two_hours_is_found_within_a_minute() {
+        const ATTEMPT: Duration = Duration::from_secs(5);
+        let back = Duration::from_secs(2 * 60 * 60);
+        let (mut now, mut attempts) = (Duration::ZERO, 0);
+        while now < back {
+            attempts += 1;
+            now += ATTEMPT + CONNECTION.wait(attempts, 1.0);
+        }
+        assert!(now - back <= Duration::from_secs(60), "{:?}", now - back);
+        assert!(attempts > 200, "it never stops trying: {attempts}");
+    }
+
     #[test]
     fn chance_takes_a_share_of_it() {
         assert_eq!(CONNECTION.wait(1, 0.0), Duration::ZERO);

@@ -21,7 +21,12 @@ const PING: Duration = Duration::from_secs(20);
 pub(crate) enum Link {
     Up,
     Down,
+    /// The server refuses whoever we say we are.
+    Refused,
 }
+
+/// How often somebody asks who was refused for good (agent.md B7): credentials and registrations come back.
+pub(crate) const REFUSED: Duration = Duration::from_secs(5 * 60);
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +37,14 @@ pub(crate) enum CallError {
     Refused { code: String, text: String },
     #[error("the answer is not understood: {0}")]
     Malformed(#[from] prost::DecodeError),
+}
+
+impl CallError {
+    /// Whether asking again soon is pointless: the service understood the question and said no.
+    pub(crate) fn is_final(&self) -> bool {
+        // Too many requests, and a time that ran out, pass.
+        matches!(self, Self::Refused { code, .. } if code.starts_with('4') && code != "408" && code != "429")
+    }
 }
 
 /// A server list that is none.
@@ -63,6 +76,8 @@ pub(crate) async fn connect(
 ) -> Result<Client, async_nats::ConnectError> {
     let is_first = Arc::new(AtomicBool::new(true));
     let was_connected = Arc::clone(&is_first);
+    let is_refused = Arc::new(AtomicBool::new(false));
+    let was_refused = Arc::clone(&is_refused);
     let options = ConnectOptions::new()
         .name(format!("muster-agent {name}"))
         .custom_inbox_prefix(format!("_INBOX_{name}"))
@@ -77,6 +92,10 @@ pub(crate) async fn connect(
             if attempt <= 1 && is_first.load(Ordering::Relaxed) {
                 return Duration::ZERO;
             }
+            if is_refused.load(Ordering::Relaxed) {
+                tracing::error!("the server refuses this node's credentials; trying again every 5 minutes");
+                return REFUSED.mul_f64(0.9 + 0.2 * rand::random::<f64>());
+            }
             let wait = CONNECTION.wait(u32::try_from(attempt).unwrap_or(u32::MAX), rand::random());
             tracing::warn!(attempt, wait_ms = wait.as_millis(), "no connection yet");
             wait
@@ -85,18 +104,33 @@ pub(crate) async fn connect(
             match event {
                 Event::Connected => {
                     was_connected.store(false, Ordering::Relaxed);
+                    was_refused.store(false, Ordering::Relaxed);
                     // The receiver is gone only when the agent ends.
                     let _ = links.send(Link::Up);
                 }
                 Event::Disconnected | Event::Closed => {
                     let _ = links.send(Link::Down);
                 }
-                Event::ClientError(error) => tracing::debug!(%error, "cannot connect"),
+                Event::ClientError(error) => {
+                    let is_refused = is_refusal(&error.to_string());
+                    was_refused.store(is_refused, Ordering::Relaxed);
+                    if is_refused {
+                        let _ = links.send(Link::Refused);
+                    }
+                    tracing::debug!(%error, "cannot connect");
+                }
                 other => tracing::warn!(event = %other, "the connection reports trouble"),
             }
             std::future::ready(())
         });
     options.connect(servers).await
+}
+
+/// Whether a connection failed because the server does not know us; the client tells it only in words.
+fn is_refusal(error: &str) -> bool {
+    ["authorization violation", "authentication"]
+        .iter()
+        .any(|words| error.contains(words))
 }
 
 /// Asks, and waits for the answer.

@@ -63,6 +63,13 @@ impl Errand {
         self.due = Some(now + self.backoff.wait(self.failures, chance));
     }
 
+    /// It was answered with a no that will not change soon; a wish still asks earlier.
+    pub(crate) fn refused(&mut self, now: Instant, pause: Duration) {
+        self.is_on_its_way = false;
+        self.failures = 0;
+        self.wish(now + pause);
+    }
+
     /// When `start` will say yes.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.is_on_its_way)

@@ -13,8 +13,10 @@
 //! | `carry` | what runners ask the services |
 //! | `live` | output for whoever listens |
 //! | `talk` | hello, pull, heartbeat, doorbells |
+//! | `reboot` | booting the machine for a script |
+//! | `desk` | what the agent writes down about itself |
 //! | `uploads` | outputs that are still to be stored |
-//! | `upkeep` | what may be removed from the disk |
+//! | `upkeep`, `tidying` | when the disk is looked at; what is removed |
 //! | `bus`, `runners`, `nursery` | the connection; processes |
 
 mod admission;
@@ -22,16 +24,19 @@ mod agent;
 mod backoff;
 mod bus;
 mod carry;
+mod desk;
 mod errand;
 mod live;
 mod nursery;
 mod outbox;
 mod queue;
+mod reboot;
 mod register;
 mod replies;
 mod runners;
 mod runs;
 mod talk;
+mod tidying;
 mod upkeep;
 mod uploads;
 mod work;
@@ -44,12 +49,15 @@ use futures::StreamExt;
 use tokio::net::{UnixDatagram, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::{Registry, reload};
 
 use crate::os;
 use crate::settings::Settings;
 use crate::state::StateDir;
 
 pub use bus::ServerError;
+pub(crate) use bus::{CallError, call, servers};
 pub use nursery::Nursery;
 pub use runners::RunnerCommand;
 
@@ -59,23 +67,31 @@ use runners::Starter;
 /// How an agent is started.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// NATS addresses, separated by commas.
+    /// NATS addresses, separated by commas; empty: those of the configuration.
     pub server: String,
     /// The state directory.
     pub state: PathBuf,
     /// The configuration file; read again at SIGHUP.
     pub config: Option<PathBuf>,
-    /// The node's name at registration.
+    /// The node's name at registration; empty: that of the configuration.
     pub name: String,
-    /// The node's tags at registration.
+    /// The node's tags at registration, besides those of the configuration.
     pub tags: BTreeMap<String, String>,
+    /// Changes what is logged when the configuration does.
+    pub log: Option<LogFilter>,
     /// How to start a runner.
     pub runner: RunnerCommand,
 }
 
+/// Changes what is logged.
+pub type LogFilter = reload::Handle<Targets, Registry>;
+
 /// Why an agent cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Nobody said where to connect to.
+    #[error("there is no server to connect to: set `server` in the configuration, or give --server")]
+    NoServer,
     /// The server list is malformed.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -128,7 +144,6 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
         source,
     };
     let refused = |what| move |source| StartError::System { what, source };
-    let servers = bus::servers(&options.server)?;
     let state = StateDir::at(&options.state);
     state.prepare().map_err(unusable)?;
     let occupied = state
@@ -136,7 +151,11 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
         .map_err(unusable)?
         .ok_or_else(|| StartError::Occupied(options.state.clone()))?;
     occupied.introduce().map_err(unusable)?;
-    let settings = load_settings(&state, options.config.as_deref());
+    let loaded = load_settings(&state, &options);
+    if loaded.settings.server.is_empty() {
+        return Err(StartError::NoServer);
+    }
+    let servers = bus::servers(&loaded.settings.server)?;
 
     let mut terminate = signal(SignalKind::terminate()).map_err(refused("signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused("signals"))?;
@@ -159,7 +178,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
         Some(node) => node.clone(),
         None => {
             let node = tokio::select! {
-                node = register::register(servers.clone(), &identity, &options, &settings) => node?,
+                node = register::register(servers.clone(), &identity, &state, &loaded.settings) => node?,
                 () = &mut stop_asked => return Ok(Departure::Stop),
             };
             identity.node = Some(node.clone());
@@ -173,7 +192,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
     tracing::info!(node = %node, version = crate::facts::version(), "agent started");
     let mut agent = Agent::new(
         state.clone(),
-        settings,
+        loaded,
         node,
         client,
         Starter::new(nursery, options.runner.clone(), &options.state),
@@ -198,7 +217,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
             Some(_) = agent.doorbells.next(), if !agent.doorbells.is_empty() => Event::Doorbell,
             Ok((stream, _)) = courier.accept() => Event::Asked(stream),
             Ok(length) = notify.recv(&mut datagram) => Event::News(datagram[..length].to_vec()),
-            Some(()) = hangup.recv() => Event::Settings(load_settings(&state, options.config.as_deref())),
+            Some(()) = hangup.recv() => Event::Settings(Box::new(load_settings(&state, &options))),
             () = tokio::time::sleep_until(next_due.into()) => Event::Tick,
         };
         agent.apply(event);
@@ -211,21 +230,53 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
     })
 }
 
-/// The configuration file if it is good, otherwise the last one that was.
-fn load_settings(state: &StateDir, config: Option<&std::path::Path>) -> Settings {
-    match config.map_or_else(|| Ok(Settings::default()), Settings::load) {
-        Ok(settings) => {
-            if settings != state.settings()
-                && let Err(error) = state.set_settings(&settings)
-            {
-                tracing::error!(%error, "cannot remember the configuration; runners use the former one");
-            }
-            settings
-        }
+/// The configuration that applies, and what is wrong with the one on the disk.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    pub(crate) problem: Option<String>,
+}
+
+/// The configuration if it is good, otherwise the last one that was; what the command line says wins.
+fn load_settings(state: &StateDir, options: &Options) -> Loaded {
+    let found = match &options.config {
+        Some(config) => Settings::load_layers(config, std::env::vars()),
+        None => Settings::of_environment(std::env::vars()),
+    };
+    let (mut settings, problem) = match found {
+        Ok(settings) => (settings, None),
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(%error, cause, "the configuration is not taken; the last good one applies");
-            state.settings()
+            let problem = describe(&error);
+            tracing::error!(problem, "the configuration is not taken; the last good one applies");
+            (state.settings(), Some(problem))
         }
+    };
+    for (given, key) in [
+        (&options.server, &mut settings.server),
+        (&options.name, &mut settings.name),
+    ] {
+        if !given.is_empty() {
+            key.clone_from(given);
+        }
+    }
+    settings.tags.extend(options.tags.clone());
+    if settings != state.settings()
+        && let Err(error) = state.set_settings(&settings)
+    {
+        tracing::error!(%error, "cannot remember the configuration; runners use the former one");
+    }
+    if let (Some(filter), Ok(wanted)) = (&options.log, settings.log.parse::<Targets>())
+        && let Err(error) = filter.reload(wanted)
+    {
+        tracing::error!(%error, "what is logged cannot be changed");
+    }
+    Loaded { settings, problem }
+}
+
+/// An error with its cause.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", cause.to_string().trim_end()),
+        None => error.to_string(),
     }
 }

@@ -47,7 +47,7 @@ impl Nursery {
             None => {
                 drop(socket);
                 // Whatever happens here must not go on as a second agent.
-                let code = serve(its_end, root).unwrap_or_else(|_| 1);
+                let code = serve(its_end, root).unwrap_or(1);
                 std::process::exit(code);
             }
         }

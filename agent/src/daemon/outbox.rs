@@ -94,6 +94,11 @@ impl Outbox {
             .min()
     }
 
+    /// How many runs have news that nobody has confirmed.
+    pub(crate) fn len(&self) -> usize {
+        self.letters.len()
+    }
+
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
         self.letters.is_empty()

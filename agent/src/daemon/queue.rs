@@ -66,6 +66,11 @@ impl Queue {
         self.waiting.iter().copied()
     }
 
+    /// The runs that run, in no order.
+    pub(crate) fn running_ones(&self) -> impl Iterator<Item = RunId> {
+        self.running.iter().copied()
+    }
+
     /// How many run.
     pub(crate) fn running(&self) -> usize {
         self.running.len()

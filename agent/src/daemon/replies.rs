@@ -33,6 +33,15 @@ impl Agent {
             }
         };
         let records = batch(history.records_after(known.confirmed));
+        if records.is_empty() {
+            // Posted while its news was on its way already: there is nothing to wait for.
+            let is_over = matches!(known.phase, Phase::Over);
+            self.outbox.delivered(known.age, run);
+            if is_over {
+                self.look_at(run);
+            }
+            return;
+        }
         let mut headers = HeaderMap::new();
         if !known.traceparent.is_empty() {
             headers.insert("traceparent", known.traceparent.as_str());

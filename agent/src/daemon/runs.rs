@@ -1,11 +1,12 @@
 //! Runs and their runner processes: from the journal to the end that is in the journal.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::agent::{Agent, Event, Phase, Run};
 use super::backoff::RUNNER;
 use super::runners::{self, RunnerProcess};
-use crate::journal::{self, History, RunId};
+use crate::journal::{self, History, Ledger, RunId};
 
 impl Agent {
     /// Takes up everything that a former agent left.
@@ -13,6 +14,7 @@ impl Agent {
     /// # Errors
     /// If the journal cannot be listed.
     pub(crate) fn open_journal(&mut self) -> std::io::Result<()> {
+        self.upkeep.ledger = Arc::new(Ledger::read(&self.state.journal().ledger())?);
         let mut runs: Vec<(i64, RunId)> = Vec::new();
         for run in self.state.journal().open_runs()? {
             match journal::read(&self.state.journal().open_log(run)) {
@@ -50,6 +52,7 @@ impl Agent {
         let has_begun = history.runner.is_some();
         let phase = match () {
             () if history.is_finished() => Phase::Over,
+            () if history.awaits_reboot(&self.boot_id) => Phase::Rebooting,
             () if has_begun => Phase::Running(None),
             () => Phase::Waiting(accepted.and_then(|accepted| accepted.deadline.clone())),
         };
@@ -68,7 +71,9 @@ impl Agent {
         } else if has_begun {
             self.queue.start_out_of_turn(run);
             self.digest(run, &history);
-            self.find_or_start_runner(run);
+            if !history.awaits_reboot(&self.boot_id) || self.state.journal().cancel_mark(run).exists() {
+                self.find_or_start_runner(run);
+            }
         } else if self.state.journal().cancel_mark(run).exists() {
             self.queue.start_out_of_turn(run);
             self.start_runner(run);
@@ -79,7 +84,9 @@ impl Agent {
 
     /// Starts runs whose turn has come, and those that expired while they waited: their runner notices and drops them.
     pub(super) fn start_what_may(&mut self) {
-        while let Some(run) = self.queue.next() {
+        while !self.wants_reboot()
+            && let Some(run) = self.queue.next()
+        {
             self.start_runner(run);
         }
         if self.queue.waiting().len() == 0 {
@@ -136,6 +143,7 @@ impl Agent {
     fn watch(&mut self, run: RunId, runner: RunnerProcess) {
         if let Some(known) = self.runs.get_mut(&run) {
             known.phase = Phase::Running(Some(runner.clone()));
+            self.report.wish(Instant::now());
             self.tasks
                 .push(Box::pin(async move { Event::RunnerEnded(run, runner.ended().await) }));
         }
@@ -204,6 +212,15 @@ impl Agent {
             self.queue.end(run);
             let status = history.result().map(|result| result.status().as_str_name());
             tracing::info!(run = %run, status, "run over");
+            let written = history.step_results().map(|step| step.stdout_bytes + step.stderr_bytes);
+            let bytes = written.fold(0, u64::saturating_add);
+            self.upkeep.ended(bytes, Instant::now());
+            self.report.wish(Instant::now());
+        }
+        if history.awaits_reboot(&self.boot_id) && matches!(known.phase, Phase::Running(None)) {
+            known.phase = Phase::Rebooting;
+            tracing::info!(run = %run, "waits for a reboot");
+            self.report.wish(Instant::now());
         }
         if history.last_sequence() > known.confirmed {
             self.outbox.post(known.age, run, Instant::now());

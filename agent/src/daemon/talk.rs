@@ -8,13 +8,13 @@ use async_nats::subject::Subject;
 use futures::FutureExt;
 use futures::stream::SelectAll;
 use muster_model::Clock;
-use muster_proto::agent::v1::{Heartbeat, HelloRequest, HelloResult, PullRequest, PullResult};
+use muster_proto::agent::v1::{Heartbeat, HelloRequest, HelloResult, NodeFacts, PullRequest, PullResult};
 use muster_wire::subject;
 use prost::Message;
 
 use super::agent::{Agent, Event};
 use super::backoff::CONNECTION;
-use super::bus::{self, CallError};
+use super::bus::{self, CallError, REFUSED};
 use super::errand::Errand;
 use crate::facts;
 use crate::update::Versions;
@@ -34,8 +34,11 @@ pub(crate) struct Talk {
     pull: Errand,
     pub(crate) heartbeat_due: Instant,
     heartbeat: Duration,
-    /// Microseconds that this clock is ahead of the service's.
-    offset_us: i64,
+    /// Microseconds that this clock is ahead of the service's, once that is known.
+    pub(crate) offset_us: Option<i64>,
+    /// What the service was told last.
+    told: Option<NodeFacts>,
+    pull_asked: Instant,
     tags: BTreeSet<String>,
 }
 
@@ -46,7 +49,9 @@ impl Talk {
             pull: Errand::new(CONNECTION),
             heartbeat_due: Instant::now() + HEARTBEAT,
             heartbeat: HEARTBEAT,
-            offset_us: 0,
+            offset_us: None,
+            told: None,
+            pull_asked: Instant::now(),
             tags: BTreeSet::new(),
         }
     }
@@ -62,10 +67,13 @@ impl Talk {
         self.pull.wish(now + DOORBELL.mul_f64(chance));
     }
 
-    pub(crate) fn pulled(&mut self, now: Instant, answer: Result<PullResult, CallError>) {
+    pub(crate) fn pulled(&mut self, now: Instant, clock_us: i64, answer: Result<PullResult, CallError>) {
         match answer {
             Ok(answer) => {
                 tracing::debug!(expected = answer.expected, "pulled");
+                if let Some(time) = answer.service_time {
+                    self.offset_us = Some(offset(clock_us, now.duration_since(self.pull_asked), &time));
+                }
                 self.pull.answered(now, Some(PULL.mul_f64(spread(rand::random()))));
             }
             Err(error) => {
@@ -82,6 +90,17 @@ impl Talk {
     }
 }
 
+/// Microseconds that a clock is ahead of the service's, which looked at its own about half-way between question and
+/// answer.
+fn offset(clock_us: i64, round_trip: Duration, service: &prost_types::Timestamp) -> i64 {
+    let half_way = i64::try_from(round_trip.as_micros() / 2).unwrap_or_default();
+    let service_us = service
+        .seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(service.nanos) / 1_000);
+    clock_us.saturating_sub(half_way).saturating_sub(service_us)
+}
+
 /// A factor from 0.9 to 1.1, so that a fleet does not speak in chorus.
 fn spread(chance: f64) -> f64 {
     0.9 + 0.2 * chance
@@ -91,15 +110,16 @@ impl Agent {
     /// Says what is due.
     pub(super) fn talk_if_due(&mut self, now: Instant) {
         if self.talk.hello.start(now) {
-            let question = HelloRequest {
-                facts: Some(facts::collect(&self.settings)),
-            };
+            let facts = Some(facts::collect(&self.settings));
+            self.talk.told.clone_from(&facts);
+            let question = HelloRequest { facts };
             let (client, subject) = (self.client.clone(), subject::rpc(&self.node, subject::RPC_HELLO));
             self.tasks.push(Box::pin(async move {
                 Event::Greeted(now, bus::call(&client, subject, HeaderMap::new(), &question).await)
             }));
         }
         if self.talk.pull.start(now) {
+            self.talk.pull_asked = now;
             let question = PullRequest {
                 unfinished_run_ids: self.runs.keys().map(ToString::to_string).collect(),
             };
@@ -115,12 +135,22 @@ impl Agent {
                 agent_version: facts::version().to_owned(),
                 running: count(self.queue.running()),
                 queued: count(self.queue.waiting().len()),
-                clock_offset_us: self.talk.offset_us,
+                clock_offset_us: self.talk.offset_us.unwrap_or_default(),
             };
             self.publish(
                 subject::up(&self.node, subject::UP_HEARTBEAT),
                 heartbeat.encode_to_vec(),
             );
+            self.report.wish(now);
+            if self
+                .talk
+                .told
+                .as_ref()
+                .is_some_and(|told| *told != facts::collect(&self.settings))
+            {
+                tracing::info!("something about this machine has changed");
+                self.talk.hello.wish(now);
+            }
         }
     }
 
@@ -129,6 +159,13 @@ impl Agent {
         let now = Instant::now();
         let answer = match answer {
             Ok(answer) => answer,
+            Err(error) if error.is_final() => {
+                tracing::error!(%error, "this node is not registered any more; asking again every 5 minutes");
+                self.report.refusal = Some(format!("the service does not know this node: {error}"));
+                self.report.wish(now);
+                self.talk.hello.refused(now, REFUSED.mul_f64(spread(rand::random())));
+                return;
+            }
             Err(error) => {
                 tracing::warn!(%error, "nobody answers the hello yet");
                 self.talk.hello.failed(now, rand::random());
@@ -144,20 +181,12 @@ impl Agent {
             self.talk.heartbeat = heartbeat;
             self.talk.heartbeat_due = self.talk.heartbeat_due.min(now + heartbeat);
         }
-        if let Some(time) = answer.service_time {
-            // The service looked at its clock about half-way between question and answer.
-            let half_way = i64::try_from(now.duration_since(asked).as_micros() / 2).unwrap_or_default();
-            let service = time
-                .seconds
-                .saturating_mul(1_000_000)
-                .saturating_add(i64::from(time.nanos) / 1_000);
-            self.talk.offset_us = self
-                .clock
-                .now()
-                .as_microsecond()
-                .saturating_sub(half_way)
-                .saturating_sub(service);
+        let clock = self.clock.now();
+        if let Some(time) = &answer.service_time {
+            self.talk.offset_us = Some(offset(clock.as_microsecond(), now.duration_since(asked), time));
         }
+        self.report.refusal = None;
+        self.report.answered(clock);
         self.listen_to(
             answer
                 .tags

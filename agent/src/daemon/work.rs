@@ -11,7 +11,7 @@ use prost::Message;
 
 use super::admission::{self, Refused};
 use super::agent::{Agent, Event, Phase, Run};
-use crate::journal::{Accepted, Deadline, Fact, RunId};
+use crate::journal::{Accepted, Closed, Deadline, Fact, RunId};
 
 /// When to come again after a refusal for load.
 const RETRY_AFTER_MS: u64 = 10_000;
@@ -65,6 +65,9 @@ impl Agent {
         if self.is_known(run) {
             return;
         }
+        if let Some(reason) = self.upkeep.refuses_work() {
+            return self.ack(run, Verdict::Busy, reason, RETRY_AFTER_MS);
+        }
         if self.queue.is_full(self.intake.gathering.len()) {
             return self.ack(run, Verdict::Busy, "the queue is full", RETRY_AFTER_MS);
         }
@@ -86,7 +89,7 @@ impl Agent {
         match self.runs.get(&run).map(|run| &run.phase) {
             // Its acknowledgement follows when it is in the journal.
             Some(Phase::Arriving { .. }) => {}
-            Some(Phase::Waiting(_) | Phase::Running(_)) => self.ack(run, Verdict::Accepted, "", 0),
+            Some(Phase::Waiting(_) | Phase::Running(_) | Phase::Rebooting) => self.ack(run, Verdict::Accepted, "", 0),
             Some(Phase::Over) => {
                 self.ack(run, Verdict::Accepted, "", 0);
                 self.tell_again(run);
@@ -96,11 +99,33 @@ impl Agent {
                     self.ack(run, Verdict::Accepted, "", 0);
                     self.take_up(run);
                 }
-                Ok(false) => return false,
+                Ok(false) => match self.upkeep.ledger.get(run) {
+                    Some(closed) => self.tell_in_short(run, closed),
+                    None => return false,
+                },
                 Err(error) => tracing::error!(%error, run = %run, "cannot read the journal"),
             },
         }
         true
+    }
+
+    /// Sends the end of a run of which only the ledger knows.
+    fn tell_in_short(&mut self, run: RunId, closed: Closed) {
+        self.ack(run, Verdict::Accepted, "", 0);
+        if closed.last_sequence == 0 {
+            return;
+        }
+        let now = self.clock.now();
+        let end = RunResult {
+            status: closed.status,
+            trace: "the node keeps only this result any more".to_owned(),
+        };
+        let record = Record {
+            sequence: closed.last_sequence,
+            at: Some(crate::runner::proto_time(now)),
+            fact: Some(News::RunResult(end)),
+        };
+        self.admit(run, now.as_microsecond(), String::new(), Fact::Record(record));
     }
 
     /// Sends the end of a run once more.
@@ -123,7 +148,7 @@ impl Agent {
         match &mut known.phase {
             Phase::Arriving { is_cancelled } => *is_cancelled = true,
             Phase::Over => self.tell_again(run),
-            Phase::Waiting(_) | Phase::Running(_) => self.stop_run(run),
+            Phase::Waiting(_) | Phase::Running(_) | Phase::Rebooting => self.stop_run(run),
         }
     }
 
@@ -163,6 +188,7 @@ impl Agent {
                 self.queue.start_out_of_turn(run);
                 self.start_runner(run);
             }
+            Some(Phase::Rebooting) => self.start_runner(run),
             // The next runner looks at the mark first.
             _ => {}
         }

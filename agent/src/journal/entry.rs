@@ -6,7 +6,7 @@ use muster_proto::agent::v1::{Record, WorkItem};
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Entry {
     /// What is said.
-    #[prost(oneof = "Fact", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "Fact", tags = "1, 2, 3, 4, 5, 6")]
     pub fact: Option<Fact>,
 }
 
@@ -28,6 +28,9 @@ pub enum Fact {
     /// The run expired before it started and never will.
     #[prost(message, tag = "5")]
     Dropped(Dropped),
+    /// The reboot that the last record asks for will not come.
+    #[prost(message, tag = "6")]
+    RebootRefused(RebootRefused),
 }
 
 /// A work item and the circumstances of its arrival.
@@ -78,6 +81,14 @@ pub struct Process {
     /// Its process group.
     #[prost(uint32, tag = "1")]
     pub group: u32,
+}
+
+/// See `Fact::RebootRefused`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RebootRefused {
+    /// Why, for whoever reads the run.
+    #[prost(string, tag = "1")]
+    pub reason: String,
 }
 
 /// See `Fact::Dropped`.

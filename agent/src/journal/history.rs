@@ -1,7 +1,7 @@
 //! A run's log as it was read: what is known about the run. Pure.
 
 use muster_proto::agent::v1::record::Fact as News;
-use muster_proto::agent::v1::{Record, RunResult, StepResult, StepStarted};
+use muster_proto::agent::v1::{RebootRequested, Record, RunResult, StepResult, StepStarted};
 use prost::Message;
 
 use super::entry::{Accepted, Entry, Fact, Process, Runner};
@@ -20,6 +20,8 @@ pub struct History {
     pub records: Vec<Record>,
     /// The run expired before it started.
     pub dropped: bool,
+    /// Why the reboot that the last record asks for will not come.
+    pub reboot_refused: Option<String>,
 }
 
 impl History {
@@ -47,7 +49,9 @@ impl History {
             Fact::Runner(runner) => self.runner = Some(runner),
             Fact::Process(process) => self.process = Some(process),
             Fact::Dropped(_) => self.dropped = true,
+            Fact::RebootRefused(refused) => self.reboot_refused = Some(refused.reason),
             Fact::Record(record) => {
+                self.reboot_refused = None;
                 if matches!(record.fact, Some(News::StepStarted(_))) {
                     self.process = None;
                 }
@@ -101,6 +105,32 @@ impl History {
             News::StepStarted(started) => Some(started),
             _ => None,
         }
+    }
+
+    /// The reboot that the last record asks for.
+    #[must_use]
+    pub fn reboot(&self) -> Option<&RebootRequested> {
+        match self.records.last()?.fact.as_ref()? {
+            News::RebootRequested(reboot) => Some(reboot),
+            _ => None,
+        }
+    }
+
+    /// Whether the run waits for the node to boot: it asked, nobody refused, and this is still the same boot.
+    #[must_use]
+    pub fn awaits_reboot(&self, boot_id: &str) -> bool {
+        let is_same_boot = self.runner.as_ref().is_some_and(|runner| runner.boot_id == boot_id);
+        self.reboot().is_some() && self.reboot_refused.is_none() && is_same_boot
+    }
+
+    /// How often a step has been started.
+    #[must_use]
+    pub fn runs_of(&self, index: u32) -> u32 {
+        let starts = self
+            .records
+            .iter()
+            .filter(|record| matches!(&record.fact, Some(News::StepStarted(step)) if step.index == index));
+        u32::try_from(starts.count()).unwrap_or(u32::MAX)
     }
 
     /// When the step that was started last began, as the record says.

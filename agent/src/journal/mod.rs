@@ -4,6 +4,7 @@
 //! journal/open/<run>     runs that are not finished, or whose news is not confirmed: queue, runs and outbox in one
 //! journal/done/<run>     finished and confirmed; kept so that a run that is delivered again is recognised
 //! journal/cancel/<run>   a mark: this run is to be cancelled
+//! journal/ledger         finished runs whose logs had to make room, one line each
 //! ```
 //!
 //! Where a log lies tells its state, so that starting reads only what is open, and ten thousand finished runs cost no
@@ -15,17 +16,20 @@
 mod entry;
 mod frame;
 mod history;
+mod ledger;
 mod log;
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use muster_model::RolloutId;
 
-pub use entry::{Accepted, Deadline, Dropped, Entry, Fact, Moment, Process, Runner};
+pub use entry::{Accepted, Deadline, Dropped, Entry, Fact, Moment, Process, RebootRefused, Runner};
 pub use history::History;
+pub use ledger::{Closed, Ledger};
 pub use log::{Log, is_locked, read};
 
 /// A run's name: the coordinator's rollout. Being a UUID it is safe as a file name.
@@ -37,6 +41,7 @@ pub struct Journal {
     open: PathBuf,
     done: PathBuf,
     cancel: PathBuf,
+    ledger: PathBuf,
 }
 
 impl Journal {
@@ -47,6 +52,7 @@ impl Journal {
             open: root.join("open"),
             done: root.join("done"),
             cancel: root.join("cancel"),
+            ledger: root.join("ledger"),
         }
     }
 
@@ -56,7 +62,7 @@ impl Journal {
     /// What the file system says.
     pub fn prepare(&self) -> io::Result<()> {
         for directory in [&self.open, &self.done, &self.cancel] {
-            fs::create_dir_all(directory)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
         Ok(())
     }
@@ -144,6 +150,20 @@ impl Journal {
     /// What the file system says.
     pub fn forget(&self, run: RunId) -> io::Result<()> {
         fs::remove_file(self.done_log(run))
+    }
+
+    /// The file of the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.ledger.clone()
+    }
+
+    /// The runs that have a mark, in no order.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn cancelled_runs(&self) -> io::Result<Vec<RunId>> {
+        runs_in(&self.cancel)
     }
 
     /// The runs that are open, in no order.

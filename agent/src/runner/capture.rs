@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use super::excerpt::{Excerpt, Keep};
@@ -120,7 +121,9 @@ impl Capture {
         let Some(path) = &self.path else { return Ok(()) };
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(File::options().create(true).append(true).open(path)?),
+            None => self
+                .file
+                .insert(File::options().create(true).append(true).mode(0o600).open(path)?),
         };
         file.write_all(bytes)
     }

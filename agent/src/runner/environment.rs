@@ -1,56 +1,11 @@
 //! The environment of a script: a clean base and what the spec promises (agent.md B4), nothing of the agent's own.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+
+use super::account::Account;
 
 /// Where programs are looked for, by us and by scripts.
 pub(crate) const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// The user that scripts run as.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Account {
-    pub(crate) name: String,
-    pub(crate) home: String,
-    pub(crate) shell: String,
-}
-
-impl Account {
-    /// The account that this process runs as.
-    pub(crate) fn current() -> Self {
-        let uid = rustix::process::geteuid().as_raw();
-        let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        Self::find(&accounts, uid)
-    }
-
-    /// The account with this number in the text of an account file; a made-up one if it is not there.
-    fn find(accounts: &str, uid: u32) -> Self {
-        let of_line = |line: &str| {
-            let mut fields = line.split(':');
-            let (name, number) = (fields.next()?, fields.nth(1)?);
-            let (home, shell) = (fields.nth(2)?, fields.next()?);
-            (number.parse() == Ok(uid)).then(|| Self {
-                name: name.into(),
-                home: home.into(),
-                shell: shell.into(),
-            })
-        };
-        accounts.lines().find_map(of_line).unwrap_or_else(|| Self {
-            name: uid.to_string(),
-            home: "/".to_owned(),
-            shell: "/bin/sh".to_owned(),
-        })
-    }
-
-    /// Where a step runs that names no directory.
-    pub(crate) fn directory(&self) -> PathBuf {
-        let home = Path::new(&self.home);
-        if home.is_absolute() && home.is_dir() {
-            home.to_owned()
-        } else {
-            "/".into()
-        }
-    }
-}
 
 /// What a script can learn about the run it belongs to.
 #[derive(Debug, Clone)]
@@ -118,21 +73,8 @@ mod tests {
     };
 
     #[test]
-    fn accounts_are_found_by_number() {
-        let file = "root:x:0:0:root:/root:/bin/bash\nbroken\nweb:x:33:33:web,,:/var/www:/usr/sbin/nologin\n";
-        let web = Account {
-            name: "web".into(),
-            home: "/var/www".into(),
-            shell: "/usr/sbin/nologin".into(),
-        };
-        assert_eq!(Account::find(file, 33), web);
-        assert_eq!(Account::find(file, 0).home, "/root");
-        assert_eq!(Account::find(file, 99).name, "99");
-    }
-
-    #[test]
     fn later_layers_win_and_facts_cannot_be_forged_by_a_step() {
-        let account = Account::find("", 0);
+        let account = Account::current();
         let node = BTreeMap::from([("PATH".to_owned(), "/opt/bin".to_owned())]);
         let step = [
             ("MUSTER_NODE_ID".to_owned(), "other".to_owned()),
@@ -146,12 +88,12 @@ mod tests {
         assert_eq!(all["MUSTER_NODE_ID"], "mi-1");
         assert_eq!(all["A"], "1");
         assert_eq!(all["SSM_name"], "value");
-        assert_eq!(all["HOME"], "/");
+        assert_eq!(all["HOME"], account.home);
     }
 
     #[test]
     fn what_the_system_cannot_carry_is_left_out() {
-        let account = Account::find("", 0);
+        let account = Account::current();
         let step = [("A=B".to_owned(), "1".to_owned()), ("C".to_owned(), "a\0b".to_owned())];
         let all = compose(&account, &BTreeMap::new(), &step, &ABOUT, &[]);
         assert!(all.iter().all(|(name, _)| name != "A=B" && name != "C"));

@@ -8,11 +8,15 @@
 //! A run costs one sync per step and one at its end: the start of a step must survive a power cut before the step
 //! begins, or it could run twice.
 
+mod account;
 mod action;
 mod capture;
+mod cgroup;
 mod environment;
 mod excerpt;
+mod guise;
 mod outputs;
+mod planning;
 mod process;
 mod record;
 mod resume;
@@ -20,26 +24,31 @@ mod script;
 mod step;
 mod stop;
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-use muster_document::{Document, DocumentType, Format, Next, Outcome, Plan, PlannedStep, Platform, Verdict};
+use muster_document::flow::MAX_REBOOTS;
+use muster_document::{Next, Outcome, Plan, PlannedStep, Verdict};
 use muster_model::{Clock, SystemClock, Timestamp};
 use muster_proto::agent::v1::record::Fact as News;
-use muster_proto::agent::v1::{RunStatus, StepResult, StepStarted, StepStatus, WorkItem};
+use muster_proto::agent::v1::{RebootRequested, RunStatus, StepResult, StepStarted, StepStatus, WorkItem};
 
 pub use excerpt::{Excerpt, Keep, STDERR_LIMIT, STDOUT_LIMIT, SUMMARY_LIMIT, summary};
+pub(crate) use guise::try_shell;
 pub use outputs::store_leftovers;
+pub(crate) use planning::{Text, plan_of};
 pub(crate) use record::proto_time;
 
 use crate::facts::{self, System};
 use crate::journal::{Fact, History, Log, Process, RunId, Runner};
 use crate::os;
+use crate::policy::Policy;
 use crate::settings::{OnInterrupt, Settings};
 use crate::state::StateDir;
-use environment::{About, Account};
+use account::Account;
+use environment::About;
 use outputs::Outputs;
+use planning::{PLATFORM, permitted_plan, plan};
 use record::Recorder;
 use resume::Start;
 use step::{Finished, NEVER_RAN, STOPPED, Sign, Workshop};
@@ -54,6 +63,8 @@ pub enum Exit {
     Busy,
     /// This process was asked to end; the run goes on with the next runner.
     Interrupted,
+    /// The run goes on when the node has booted.
+    Rebooting,
 }
 
 impl Exit {
@@ -64,6 +75,7 @@ impl Exit {
             Self::Over => 0,
             Self::Busy => 75,
             Self::Interrupted => 76,
+            Self::Rebooting => 77,
         }
     }
 }
@@ -79,6 +91,13 @@ pub fn run_to_exit(root: &Path, run: RunId) -> u8 {
             let _ = writeln!(io::stderr(), "{line}");
             1
         }
+    }
+}
+
+/// Removes control groups of scripts that nobody is in any more.
+pub(crate) fn remove_empty_cgroups(settings: &Settings) {
+    if let Some(place) = cgroup::place(settings) {
+        cgroup::remove_empty(&place);
     }
 }
 
@@ -99,14 +118,15 @@ pub fn run(root: &Path, run: RunId) -> io::Result<Exit> {
     let Some((log, history)) = Log::lock(&state.journal().open_log(run))? else {
         return Ok(Exit::Busy);
     };
-    let boot_id = facts::boot_id();
+    let settings = state.settings();
+    let boot_id = facts::boot_id(&settings);
     let clock = SystemClock;
     let mut recorder = Recorder::new(run, log, history.last_sequence(), &clock, state.notify_socket());
     let me = Runner {
         pid: std::process::id(),
         boot_id: boot_id.clone(),
     };
-    if !history.is_finished() {
+    if !history.is_finished() && !history.awaits_reboot(&boot_id) {
         // Written before the mark is looked at: whoever makes the mark looks for this entry afterwards, so that one of
         // the two always sees the other.
         recorder.note(Fact::Runner(me))?;
@@ -117,8 +137,7 @@ pub fn run(root: &Path, run: RunId) -> io::Result<Exit> {
         .as_ref()
         .and_then(|accepted| accepted.deadline.as_ref());
     let has_expired = deadline.is_some_and(|deadline| deadline.has_passed(&now));
-    let start = resume::decide(&history, stop.is_cancelled(), has_expired);
-    let settings = state.settings();
+    let start = resume::decide(&history, stop.is_cancelled(), has_expired, &boot_id);
     let mut job = Job {
         state: &state,
         run,
@@ -157,47 +176,71 @@ impl Job<'_, '_> {
             Start::EndAfterInterruption(open) => {
                 if let Some(open) = open {
                     self.end_leftovers(boot_id);
-                    self.add_interrupted(open, StepStatus::Failed, NEVER_RAN, INTERRUPTED);
+                    self.add_interrupted(open, StepStatus::Failed, NEVER_RAN, self.interruption(boot_id));
                 }
                 self.end(
                     RunStatus::Failed,
                     "interrupted, and the time to start further steps is over",
                 )
             }
-            Start::Go => self.go(None, stop),
+            Start::AwaitReboot => Ok(Exit::Rebooting),
+            Start::Go => self.go(Vec::new(), stop),
             Start::GoAfterInterruption(open) => {
                 self.end_leftovers(boot_id);
-                self.go(Some(open), stop)
+                let ended = self.judge(open, self.interruption(boot_id));
+                self.go(ended, stop)
+            }
+            Start::GoWithoutReboot(asked, reason) => {
+                let trace = format!("the step asked for a reboot, which did not come: {reason}");
+                self.add_interrupted(asked, StepStatus::Failed, REBOOT, &trace);
+                self.go(vec![(asked.index as usize, Outcome::Failed)], stop)
             }
         }
     }
 
-    /// Runs the steps that are left.
-    fn go(&mut self, interrupted: Option<&StepStarted>, stop: &mut StopSignal) -> io::Result<Exit> {
-        let Some(work) = self
-            .history
-            .accepted
-            .as_ref()
-            .and_then(|accepted| accepted.work.as_ref())
-        else {
+    /// Decides about a step whose runner died: it runs again, or it has failed.
+    fn judge(&mut self, open: &StepStarted, trace: &str) -> Vec<(usize, Outcome)> {
+        let may_repeat = self.work().is_some_and(|work| {
+            // A document that cannot be planned is reported by whoever goes on.
+            plan(work).is_ok_and(|plan| self.may_repeat(&plan, open))
+        });
+        if may_repeat && self.history.runs_of(open.index) < MAX_REBOOTS {
+            return Vec::new();
+        }
+        let trace = match may_repeat {
+            true => format!("{trace}, for the {MAX_REBOOTS}th time"),
+            false => trace.to_owned(),
+        };
+        self.add_interrupted(open, StepStatus::Failed, NEVER_RAN, &trace);
+        vec![(open.index as usize, Outcome::Failed)]
+    }
+
+    fn work(&self) -> Option<&WorkItem> {
+        self.history.accepted.as_ref()?.work.as_ref()
+    }
+
+    /// Runs the steps that are left; `ended` are those that this runner has judged already.
+    fn go(&mut self, judged: Vec<(usize, Outcome)>, stop: &mut StopSignal) -> io::Result<Exit> {
+        let history = self.history;
+        let Some(work) = history.accepted.as_ref().and_then(|accepted| accepted.work.as_ref()) else {
             return self.end(RunStatus::Failed, "the journal does not tell what to run");
         };
-        let plan = match plan(work) {
+        let policy = match Policy::of(self.settings) {
+            Ok(policy) => policy,
+            Err(error) => return self.end(RunStatus::Failed, &format!("nothing runs on this node: {error}")),
+        };
+        let plan = match permitted_plan(work, &policy) {
             Ok(plan) => plan,
             Err(trace) => return self.end(RunStatus::Failed, &trace),
         };
         let mut ended = ended_steps(self.history);
-        if let Some(open) = interrupted
-            && !self.may_repeat(&plan, open)
-        {
-            self.add_interrupted(open, StepStatus::Failed, NEVER_RAN, INTERRUPTED);
-            ended.push((open.index as usize, Outcome::Failed));
-        }
+        ended.extend(judged);
         let system = System::read();
         let directory = self.state.run(self.run);
         let workshop = Workshop {
             state: self.state,
             settings: self.settings,
+            policy: &policy,
             run: self.run,
             directory: &directory,
             account: Account::current(),
@@ -237,6 +280,10 @@ impl Job<'_, '_> {
                 self.store(step, &workshop, outputs)?;
             }
             ended.push((step.index(), finished.outcome));
+            if finished.outcome == Outcome::SuccessAndReboot {
+                self.recorder.commit_stubbornly()?;
+                return Ok(Exit::Rebooting);
+            }
             if finished.is_interrupted {
                 self.recorder.commit_stubbornly()?;
                 return Ok(Exit::Interrupted);
@@ -247,7 +294,7 @@ impl Job<'_, '_> {
     /// Runs one step and adds its result; only its start is durable when this returns.
     fn step(&mut self, step: &PlannedStep, workshop: &Workshop<'_>, stop: &mut StopSignal) -> io::Result<Finished> {
         let started_at = self.recorder.now();
-        let finished = match step.verdict() {
+        let mut finished = match step.verdict() {
             Verdict::Skip(trace) => Finished::without_running(Outcome::Skipped, trace),
             Verdict::Fail(trace) => Finished::without_running(Outcome::Failed, trace),
             Verdict::Run(parts) => match action::find(step.action()) {
@@ -266,6 +313,19 @@ impl Job<'_, '_> {
                 }
             },
         };
+        if finished.outcome == Outcome::SuccessAndReboot {
+            let (index, name, action) = identity(step);
+            let runs = self.history.runs_of(index) + 1;
+            if runs < MAX_REBOOTS {
+                let step = Some(StepStarted { index, name, action });
+                self.recorder.add(News::RebootRequested(RebootRequested { step, runs }));
+                return Ok(finished);
+            }
+            finished.outcome = Outcome::Failed;
+            finished
+                .trace
+                .push(format!("the step asked for a reboot {runs} times; that is enough"));
+        }
         self.recorder
             .add(result(step, &finished, started_at, self.recorder.now()));
         Ok(finished)
@@ -342,8 +402,26 @@ impl Job<'_, '_> {
         }
     }
 
+    /// Why a step has no result.
+    fn interruption(&self, boot_id: &str) -> &'static str {
+        let is_same_boot = self
+            .history
+            .runner
+            .as_ref()
+            .is_some_and(|runner| runner.boot_id == boot_id);
+        match (self.history.reboot(), is_same_boot) {
+            (Some(_), true) => "interrupted: the reboot that the step asked for did not come in time",
+            (Some(_), false) => "interrupted: the reboot that the step asked for took too long",
+            (None, true) => "interrupted: the runner died during this step",
+            (None, false) => "interrupted: the node went down during this step",
+        }
+    }
+
     /// A dead runner's step may still be going on unwatched; nothing of it may outlive the verdict.
     fn end_leftovers(&self, boot_id: &str) {
+        if let Some(place) = cgroup::place(self.settings) {
+            cgroup::end_all(&place, &self.run.to_string());
+        }
         if let (Some(runner), Some(process)) = (&self.history.runner, &self.history.process)
             && runner.boot_id == boot_id
         {
@@ -352,55 +430,8 @@ impl Job<'_, '_> {
     }
 }
 
-const INTERRUPTED: &str = "interrupted: the runner died during this step";
-
-const PLATFORM: Platform = if cfg!(target_os = "macos") {
-    Platform::MacOs
-} else {
-    Platform::Linux
-};
-
-/// A document's text.
-pub(crate) struct Text {
-    pub(crate) content: String,
-    pub(crate) format: Format,
-}
-
-/// Reads the document and puts the parameters in; what is wrong becomes the run's trace.
-fn plan(work: &WorkItem) -> Result<Plan, String> {
-    let format: Format = work
-        .document_format
-        .parse()
-        .map_err(|_| "the document has an unknown format".to_owned())?;
-    let given: BTreeMap<String, Vec<String>> = work
-        .parameters
-        .iter()
-        .map(|(name, values)| (name.clone(), values.items.clone()))
-        .collect();
-    let text = Text {
-        content: work.document_content.clone(),
-        format,
-    };
-    plan_of(&text, &given)
-}
-
-/// As `plan`, for any document and the parameters given for it.
-pub(crate) fn plan_of(text: &Text, given: &BTreeMap<String, Vec<String>>) -> Result<Plan, String> {
-    let document = Document::parse(&text.content, text.format, DocumentType::Command)
-        .map_err(|findings| format!("invalid document: {findings}"))?;
-    let parameters =
-        muster_document::check_parameters(&document, given).map_err(|error| format!("invalid parameters: {error}"))?;
-    let plan = muster_document::plan(&document, &parameters, PLATFORM).map_err(|error| error.to_string())?;
-    let references = plan.references();
-    if references.is_empty() {
-        Ok(plan)
-    } else {
-        Err(format!(
-            "Parameter Store is not there yet; the document refers to {}",
-            references.join(", ")
-        ))
-    }
-}
+/// The exit code that asks for a reboot.
+const REBOOT: i32 = 194;
 
 fn ended_steps(history: &History) -> Vec<(usize, Outcome)> {
     history

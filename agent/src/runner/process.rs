@@ -7,7 +7,7 @@
 //!
 //! Everything happens in one `poll` loop without threads.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -22,7 +22,9 @@ use rustix::process::{
 };
 
 use super::capture::Capture;
+use super::cgroup::Cgroup;
 use super::stop::{Stop, StopSignal};
+use crate::os::{self, Dress};
 
 /// How long pipes are drained after the main process has exited, at most.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -46,6 +48,13 @@ pub(crate) struct Launch {
     pub(crate) directory: PathBuf,
 }
 
+/// What a process gets besides: a user and limits, a control group. By default it is like ourselves.
+#[derive(Debug, Default)]
+pub(crate) struct Outfit {
+    pub(crate) dress: Dress,
+    pub(crate) cgroup: Option<Cgroup>,
+}
+
 /// How long a step may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
@@ -53,6 +62,8 @@ pub(crate) struct Patience {
     pub(crate) timeout: Duration,
     /// From SIGTERM until SIGKILL.
     pub(crate) grace: Duration,
+    /// Whether children that are left when the main process has exited are ended as well.
+    pub(crate) is_for_all: bool,
 }
 
 /// How a part ended; mostly how its main process did.
@@ -77,21 +88,32 @@ pub(crate) struct Process {
     exit: OwnedFd,
     streams: [Option<OwnedFd>; 2],
     started: Instant,
+    cgroup: Option<Cgroup>,
 }
 
 impl Process {
     /// Starts the process in a group of its own, with nothing on its standard input.
-    pub(crate) fn start(launch: &Launch) -> io::Result<Self> {
-        let mut child = Command::new(&launch.program)
+    pub(crate) fn start(launch: &Launch, mut outfit: Outfit) -> io::Result<Self> {
+        let mut command = Command::new(&launch.program);
+        command
             .args(&launch.arguments)
             .env_clear()
             .envs(launch.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(&launch.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        if outfit.dress.identity.is_some() {
+            let directory = launch.directory.clone().into_os_string();
+            outfit.dress.directory = Some(CString::new(directory.into_encoded_bytes())?);
+        } else {
+            command.current_dir(&launch.directory);
+        }
+        if let Some(cgroup) = &outfit.cgroup {
+            outfit.dress.cgroup = Some(cgroup.door()?);
+        }
+        os::dress(&mut command, outfit.dress);
+        let mut child = command.spawn()?;
         let group = Pid::from_child(&child);
         let exit = pidfd_open(group, PidfdFlags::empty())?;
         let streams = [
@@ -107,6 +129,7 @@ impl Process {
             exit,
             streams,
             started: Instant::now(),
+            cgroup: outfit.cgroup,
         })
     }
 
@@ -128,6 +151,9 @@ impl Process {
         let mut moment = Some(MOMENT);
         let reason = loop {
             if let Some(status) = self.child.try_wait()? {
+                if patience.is_for_all {
+                    self.terminate(patience.grace, captures, &mut buffer)?;
+                }
                 self.drain_rest(captures, &mut buffer)?;
                 return Ok(End::of(status));
             }
@@ -153,11 +179,18 @@ impl Process {
     fn terminate(&mut self, grace: Duration, captures: &mut [Capture; 2], buffer: &mut [u8]) -> io::Result<()> {
         for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, VANISH)] {
             let _ = kill_process_group(self.group, signal);
+            if let Some(cgroup) = &self.cgroup {
+                cgroup.signal(signal);
+            }
             let until = Instant::now() + patience;
-            while Instant::now() < until {
+            loop {
                 let exited = self.child.try_wait()?.is_some();
-                if exited && !group_is_alive(self.group) {
+                let is_empty = self.cgroup.as_ref().is_none_or(Cgroup::is_empty);
+                if exited && !group_is_alive(self.group) && is_empty {
                     return Ok(());
+                }
+                if Instant::now() >= until {
+                    break;
                 }
                 self.poll_once(Some(LOOK), captures, buffer, None)?;
                 if exited {

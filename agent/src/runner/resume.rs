@@ -20,17 +20,28 @@ pub(crate) enum Start<'a> {
     GoAfterInterruption(&'a StepStarted),
     /// As before, but the time to start further steps is over.
     EndAfterInterruption(Option<&'a StepStarted>),
+    /// The node is to be booted first.
+    AwaitReboot,
+    /// The node will not boot for this step, and why.
+    GoWithoutReboot(&'a StepStarted, &'a str),
 }
 
-/// Decides from the journal, the cancel mark, and whether the deadline has passed.
-pub(crate) fn decide(history: &History, is_cancelled: bool, has_expired: bool) -> Start<'_> {
-    let open = history.open_step();
+/// Decides from the journal, the cancel mark, whether the deadline has passed, and the present boot.
+/// After the boot that a step asked for, that step is simply the next one, because it has no result.
+pub(crate) fn decide<'a>(history: &'a History, is_cancelled: bool, has_expired: bool, boot_id: &str) -> Start<'a> {
+    let asked_for_reboot = history.reboot().and_then(|reboot| reboot.step.as_ref());
+    let open = history.open_step().or(asked_for_reboot);
     match () {
         () if history.is_finished() => Start::Over,
         () if is_cancelled => Start::Cancel(open),
         () if has_expired && history.records.is_empty() => Start::Drop,
         () if has_expired => Start::EndAfterInterruption(open),
-        () => open.map_or(Start::Go, Start::GoAfterInterruption),
+        () if history.awaits_reboot(boot_id) => Start::AwaitReboot,
+        () => match (asked_for_reboot, &history.reboot_refused) {
+            (Some(step), Some(reason)) => Start::GoWithoutReboot(step, reason),
+            (Some(_), None) => Start::Go,
+            (None, _) => open.map_or(Start::Go, Start::GoAfterInterruption),
+        },
     }
 }
 
@@ -50,10 +61,10 @@ pub(crate) fn outcome_of(result: &StepResult) -> Outcome {
 #[cfg(test)]
 mod tests {
     use muster_proto::agent::v1::record::Fact as News;
-    use muster_proto::agent::v1::{Record, RunResult};
+    use muster_proto::agent::v1::{RebootRequested, Record, RunResult};
 
     use super::*;
-    use crate::journal::{Accepted, Dropped, Fact};
+    use crate::journal::{Accepted, Dropped, Fact, RebootRefused, Runner};
 
     fn history(news: &[News]) -> History {
         let mut history = History {
@@ -116,7 +127,7 @@ mod tests {
         ] {
             let history = history(news);
             assert_eq!(
-                decide(&history, cancelled, expired),
+                decide(&history, cancelled, expired, "this"),
                 expected,
                 "{news:?} {cancelled} {expired}"
             );
@@ -124,11 +135,42 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_asked_for_a_reboot_runs_again_after_it_and_only_then() {
+        let step = StepStarted {
+            index: 0,
+            name: "step0".into(),
+            action: String::new(),
+        };
+        let asked = News::RebootRequested(RebootRequested {
+            step: Some(step.clone()),
+            runs: 1,
+        });
+        let mut history = history(&[started(0), asked]);
+        history.add(Fact::Runner(Runner {
+            pid: 1,
+            boot_id: "this".into(),
+        }));
+        assert_eq!(decide(&history, false, false, "this"), Start::AwaitReboot);
+        assert_eq!(decide(&history, false, false, "next"), Start::Go);
+        assert_eq!(decide(&history, true, false, "this"), Start::Cancel(Some(&step)));
+        assert_eq!(
+            decide(&history, false, true, "next"),
+            Start::EndAfterInterruption(Some(&step))
+        );
+        assert_eq!(history.runs_of(0), 1);
+        history.add(Fact::RebootRefused(RebootRefused { reason: "no".into() }));
+        assert_eq!(
+            decide(&history, false, false, "this"),
+            Start::GoWithoutReboot(&step, "no")
+        );
+    }
+
+    #[test]
     fn a_dropped_run_stays_dropped() {
         let mut history = history(&[]);
         history.add(Fact::Dropped(Dropped { at_us: 1 }));
-        assert_eq!(decide(&history, false, false), Start::Over);
-        assert_eq!(decide(&history, true, false), Start::Over);
+        assert_eq!(decide(&history, false, false, ""), Start::Over);
+        assert_eq!(decide(&history, true, false, ""), Start::Over);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) enum ScriptError {
     Outside(PathBuf),
     #[error("cannot make the working directory: {0}")]
     MakeDirectory(#[source] io::Error),
+    #[error(transparent)]
+    Account(#[from] super::account::AccountError),
 }
 
 /// A program with the arguments that make it read a script file.

@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 
 use muster_document::{Outcome, PlannedPart, Platform};
 
+use super::account::Account;
 use super::action::{Bench, Perform, Trouble};
 use super::capture::Capture;
-use super::environment::{About, Account};
+use super::environment::About;
 use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
+use super::guise;
 use super::process::End;
 use super::stop::{Stop, StopSignal};
 use crate::journal::RunId;
+use crate::policy::Policy;
 use crate::settings::Settings;
-use crate::state::StateDir;
+use crate::state::{StateDir, make_private_directory};
 
 /// The exit code of a process that we stopped, whatever signal ended it.
 pub(crate) const STOPPED: i32 = 137;
@@ -27,9 +30,11 @@ pub(crate) const NEVER_RAN: i32 = -1;
 pub(crate) struct Workshop<'a> {
     pub(crate) state: &'a StateDir,
     pub(crate) settings: &'a Settings,
+    pub(crate) policy: &'a Policy,
     pub(crate) run: RunId,
     /// The run's directory.
     pub(crate) directory: &'a Path,
+    /// The agent's own user.
     pub(crate) account: Account,
     pub(crate) about: About<'a>,
     /// Parameters that travel as variables.
@@ -104,8 +109,9 @@ impl Workshop<'_> {
         for part in parts {
             let end = self.perform_part(perform, part, stop, tell);
             let is_stopped = end.stop.is_some();
+            let is_last = is_stopped || end.outcome == Outcome::SuccessAndReboot;
             ends.push(end);
-            if is_stopped {
+            if is_last {
                 break;
             }
         }
@@ -150,10 +156,12 @@ impl Workshop<'_> {
         stop: &mut StopSignal,
         tell: &mut dyn FnMut(Sign),
     ) -> PartEnd {
+        // If it cannot be made, whoever writes a file there says so.
+        let _ = make_private_directory(self.directory);
         let capture = |name: &str, limit| {
             Capture::new(
                 self.file(part, name),
-                self.settings.output_bytes,
+                self.settings.output_cap(),
                 limit,
                 self.settings.keep,
             )
@@ -167,7 +175,7 @@ impl Workshop<'_> {
             trace: &mut trace,
             stop,
             tell,
-            deadline: Instant::now() + Duration::from_secs(part.timeout_seconds()),
+            deadline: Instant::now() + Duration::from_secs(self.seconds_for(part)),
         };
         let (outcome, code, stop) = self.carry_out(perform, bench);
         for (capture, name) in captures.iter_mut().zip(["stdout", "stderr"]) {
@@ -194,6 +202,12 @@ impl Workshop<'_> {
     /// Carries out a part and says in its output and trace how it ended.
     pub(crate) fn carry_out(&self, perform: Perform, mut bench: Bench<'_, '_>) -> (Outcome, i32, Option<Stop>) {
         bench.trace.extend_from_slice(bench.part.notes());
+        let seconds = self.seconds_for(bench.part);
+        if seconds < bench.part.timeout_seconds() {
+            bench
+                .trace
+                .push(format!("this node lowered the timeout to {seconds} seconds"));
+        }
         let kills_before = out_of_memory_kills();
         let end = match perform(&mut bench) {
             Err(Trouble::Ended(end)) => Ok(end),
@@ -216,13 +230,14 @@ impl Workshop<'_> {
         };
         let words = match end {
             Ok(End::Exited(0) | End::Concluded(..)) | Err(Trouble::Ended(_)) => None,
+            Ok(End::Exited(_)) if outcome == Outcome::SuccessAndReboot => None,
             Ok(End::Exited(code)) if outcome == Outcome::Success || outcome == Outcome::SuccessAndExit => {
                 trace.push(format!("exit status {code}: the remaining steps are skipped"));
                 None
             }
             Ok(End::Exited(code)) => Some(format!("exit status {code}")),
             Ok(End::Killed(signal)) => Some(killed_by(signal, out_of_memory_kills() > kills_before)),
-            Ok(End::TimedOut) => Some(format!("timed out after {} seconds", bench.part.timeout_seconds())),
+            Ok(End::TimedOut) => Some(format!("timed out after {seconds} seconds")),
             Ok(End::Stopped(Stop::Cancelled)) => Some("cancelled".to_owned()),
             Ok(End::Stopped(Stop::Shutdown)) => Some("interrupted: the runner was asked to end".to_owned()),
             Err(Trouble::NeverRan(words) | Trouble::Failed(words)) => Some(words),
@@ -248,12 +263,19 @@ impl Workshop<'_> {
 
     fn outcome_of_code(&self, code: i32, trace: &mut Vec<String>) -> Outcome {
         match Outcome::of_exit_code(code, self.platform) {
-            Outcome::SuccessAndReboot => {
-                trace.push(format!("exit status {code}: reboot requests are not supported yet"));
+            Outcome::SuccessAndReboot if self.nesting > 0 => {
+                trace.push(format!(
+                    "exit status {code}: a document that another one started cannot boot the node"
+                ));
                 Outcome::Failed
             }
             outcome => outcome,
         }
+    }
+
+    /// How many seconds a part may run on this node.
+    pub(crate) fn seconds_for(&self, part: &PlannedPart) -> u64 {
+        guise::seconds_for(part, self.settings, self.policy)
     }
 }
 

@@ -12,16 +12,24 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 pub(crate) struct AgentProcess {
     folder: Folder,
     server: String,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
 impl AgentProcess {
     pub(crate) fn start(server: &str, settings: &str) -> Self {
+        Self::start_in(server, settings, &[])
+    }
+
+    /// With variables of its own.
+    pub(crate) fn start_in(server: &str, settings: &str, environment: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let folder = Folder::new("agent");
         std::fs::write(folder.join("agent.toml"), settings).unwrap();
         let mut agent = Self {
             folder,
             server: server.to_owned(),
+            environment: environment.iter().map(owned).collect(),
             child: None,
         };
         agent.launch();
@@ -44,6 +52,7 @@ impl AgentProcess {
             .arg(self.folder.join("agent.toml"))
             .env("MUSTER_AGENT_LOG", "debug,async_nats=info")
             .env("AGENT_SECRET", "must not leak")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -77,6 +86,25 @@ impl AgentProcess {
         StateDir::at(&self.folder.join("state"))
     }
 
+    /// What the program says to a question about this agent's state directory, and whether it succeeded.
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> (bool, String) {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_muster-agent"))
+            .args(arguments)
+            .arg("--state-dir")
+            .arg(self.folder.join("state"))
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), text)
+    }
+
+    /// The configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.join("agent.toml")
+    }
+
     /// A file for scripts to leave traces in.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -88,6 +116,11 @@ impl AgentProcess {
 
     pub(crate) fn set_config(&self, settings: &str) {
         std::fs::write(self.folder.join("agent.toml"), settings).unwrap();
+        self.hang_up();
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
         kill_process(Pid::from_child(self.child.as_ref().unwrap()), Signal::HUP).unwrap();
     }
 

@@ -156,12 +156,3 @@ async fn what_cannot_run_says_why() {
     assert!(ended.result.trace.contains("invalid parameters: parameter unknown"));
     assert!(!scene.agent.log().contains("a-secret-value"));
 }
-
-#[tokio::test]
-async fn reboots_fail_with_their_name() {
-    let scene = Scene::start().await;
-    let run = scene.coordinator.send(&work::script(&["exit 194"])).await;
-    let ended = scene.coordinator.end(run).await;
-    assert_eq!((ended.status(), ended.step().code), (RunStatus::Failed, 194));
-    assert!(ended.step().trace.contains("reboot requests are not supported yet"));
-}

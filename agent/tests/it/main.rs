@@ -6,16 +6,24 @@
 
 mod agent_process;
 mod cancelling;
+mod clocks;
+mod configuration;
 mod coordinator;
 mod crashes;
+mod disk;
 mod documents;
-mod live;
+mod inspection;
 mod inventory;
+mod live;
 mod network;
 mod packages;
+mod policies;
+mod reboots;
+mod refusals;
 mod scripts;
 mod tools;
 mod updates;
+mod users;
 mod work;
 
 use muster_harness::NatsServer;
@@ -37,9 +45,13 @@ impl Scene {
     }
 
     async fn with_settings(settings: &str) -> Self {
+        Self::with_environment(settings, &[]).await
+    }
+
+    async fn with_environment(settings: &str, environment: &[(&str, &str)]) -> Self {
         let nats = NatsServer::start().await;
         let coordinator = Coordinator::start(&nats).await;
-        let agent = AgentProcess::start(&nats.url(), settings);
+        let agent = AgentProcess::start_in(&nats.url(), settings, environment);
         coordinator.pulled().await;
         Self {
             agent,

@@ -11,9 +11,10 @@ use tokio::net::UnixStream;
 use super::{End, Trouble};
 use crate::courier::{Answer, Question};
 use crate::os;
+use crate::runner::account::Account;
 use crate::runner::capture::Capture;
 use crate::runner::environment;
-use crate::runner::process::{Launch, Patience, Process};
+use crate::runner::process::{Launch, Outfit, Patience, Process};
 use crate::runner::step::{Sign, Workshop};
 use crate::runner::stop::StopSignal;
 
@@ -73,6 +74,11 @@ impl Bench<'_, '_> {
 
     /// The environment that a script of this run gets, with `more` variables of the action's own.
     pub(crate) fn environment(&self, more: &[(String, String)]) -> Vec<(String, String)> {
+        self.environment_of(&self.workshop.account, more)
+    }
+
+    /// As `environment`, for a script of another user.
+    pub(crate) fn environment_of(&self, account: &Account, more: &[(String, String)]) -> Vec<(String, String)> {
         let workshop = self.workshop;
         let parameters: Vec<(String, String)> = workshop
             .parameters
@@ -80,7 +86,7 @@ impl Bench<'_, '_> {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         environment::compose(
-            &workshop.account,
+            account,
             &workshop.settings.environment,
             more,
             &workshop.about,
@@ -95,9 +101,17 @@ impl Bench<'_, '_> {
 
     /// Runs a process to its end; its output becomes the part's. On a timeout or a stop its whole group is ended first.
     pub(crate) fn run(&mut self, launch: &Launch) -> Result<End, Trouble> {
-        let process = start(launch)?;
+        self.run_in(launch, Outfit::default(), false)
+    }
+
+    /// As `run`, as another user or with limits; `is_for_all`: children that are left in the end are ended as well.
+    pub(crate) fn run_in(&mut self, launch: &Launch, outfit: Outfit, is_for_all: bool) -> Result<End, Trouble> {
+        let process = start(launch, outfit)?;
         (self.tell)(Sign::Process(process.group()));
-        let patience = self.patience();
+        let patience = Patience {
+            is_for_all,
+            ..self.patience()
+        };
         let tell = &mut *self.tell;
         process
             .wait(patience, self.captures, self.stop, &mut || tell(Sign::Lasting))
@@ -106,7 +120,7 @@ impl Bench<'_, '_> {
 
     /// As `run`, but the output is kept back: standard output and standard error, at most `limit` characters of each.
     pub(crate) fn run_aside(&mut self, launch: &Launch, limit: usize) -> Result<(End, [String; 2]), Trouble> {
-        let process = start(launch)?;
+        let process = start(launch, Outfit::default())?;
         (self.tell)(Sign::Process(process.group()));
         let patience = self.patience();
         let keep = self.workshop.settings.keep;
@@ -142,6 +156,7 @@ impl Bench<'_, '_> {
         Patience {
             timeout: self.remaining(),
             grace: Duration::from_secs(self.workshop.settings.grace_seconds),
+            is_for_all: false,
         }
     }
 
@@ -203,6 +218,7 @@ async fn ask(socket: &Path, question: &Question) -> Result<Vec<u8>, String> {
     }
 }
 
-fn start(launch: &Launch) -> Result<Process, Trouble> {
-    Process::start(launch).map_err(|error| Trouble::NeverRan(format!("cannot start {:?}: {error}", launch.program)))
+fn start(launch: &Launch, outfit: Outfit) -> Result<Process, Trouble> {
+    Process::start(launch, outfit)
+        .map_err(|error| Trouble::NeverRan(format!("cannot start {:?}: {error}", launch.program)))
 }

@@ -42,6 +42,11 @@ pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
     };
     let plan = plan_of(&text, &given).map_err(|why| Trouble::Failed(format!("document {path}: {why}")))?;
     let outer = bench.workshop;
+    let forbidden = |why: crate::policy::Forbidden| Trouble::NeverRan(format!("document {path}: {why}"));
+    // A name may carry a version.
+    let name = path.split_once(':').map_or(path.as_str(), |(name, _)| name);
+    outer.policy.check_document(name, &text.content).map_err(forbidden)?;
+    outer.policy.check_plan(&plan).map_err(forbidden)?;
     let workshop = Workshop {
         parameters: plan.environment(),
         account: outer.account.clone(),
@@ -120,7 +125,7 @@ impl Inner<'_> {
     ) -> Result<(Outcome, i32), Stop> {
         let mut ends = Vec::with_capacity(parts.len());
         for part in parts {
-            let own = Instant::now() + Duration::from_secs(part.timeout_seconds());
+            let own = Instant::now() + Duration::from_secs(self.workshop.seconds_for(part));
             let inner = Bench {
                 workshop: &self.workshop,
                 part,

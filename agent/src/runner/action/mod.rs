@@ -7,9 +7,9 @@
 //! An action that must wait for the network does so in [`Bench::block_on`]: a runtime exists only as long as that call.
 
 mod bench;
+mod configure_package;
 mod document;
 mod download;
-mod configure_package;
 mod run_docker;
 mod script;
 mod software_inventory;

@@ -4,16 +4,18 @@ use muster_document::action::Language;
 use serde_json::Value;
 
 use super::{Bench, End, Trouble};
-use crate::runner::process::Launch;
-use crate::runner::script;
+use crate::runner::guise::{self, Guise};
+use crate::runner::process::{Launch, Outfit};
+use crate::runner::script::{self, ScriptError};
 
 /// Writes the script and runs it.
 pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
-    let launch = launch(bench)?;
-    bench.run(&launch)
+    let (launch, outfit) = prepare(bench)?;
+    let is_for_all = guise::ends_orphans(bench.part, bench.workshop.settings);
+    bench.run_in(&launch, outfit, is_for_all)
 }
 
-fn launch(bench: &Bench<'_, '_>) -> Result<Launch, Trouble> {
+fn prepare(bench: &Bench<'_, '_>) -> Result<(Launch, Outfit), Trouble> {
     let (workshop, part) = (bench.workshop, bench.part);
     let language = part.language().unwrap_or(Language::Sh);
     let text = part.script().unwrap_or_default();
@@ -21,8 +23,15 @@ fn launch(bench: &Bench<'_, '_>) -> Result<Launch, Trouble> {
         Language::Sh => "sh",
         Language::PowerShell => "ps1",
     };
-    let file = bench.file(ending);
+    let run = workshop.directory.file_name().unwrap_or_default().to_string_lossy();
+    let group = format!("{run}.{}", workshop.stem(part));
+    let guise =
+        Guise::of(part, &group, workshop.settings, workshop.policy, &workshop.account).map_err(ScriptError::from)?;
+    let file = guise
+        .script_file(bench.file(ending), workshop.state.root())
+        .map_err(ScriptError::Write)?;
     script::write(&file, &text)?;
+    guise.hand_over(&file).map_err(ScriptError::Write)?;
     let wanted = part.text("shell");
     let interpreter = script::interpreter(language, wanted.as_deref(), &workshop.settings.default_shell, &text)?;
     let downloads = bench.downloads();
@@ -30,17 +39,20 @@ fn launch(bench: &Bench<'_, '_>) -> Result<Launch, Trouble> {
     // (AWS-RunRemoteScript stands on that).
     let usual = || match downloads.is_dir() {
         true => downloads.clone(),
-        false => workshop.account.directory(),
+        false => guise.account.directory(),
     };
     let directory = script::working_directory(part.text("workingDirectory").as_deref(), &downloads, usual)?;
+    guise.show(&downloads).map_err(ScriptError::MakeDirectory)?;
     let mut arguments = interpreter.arguments;
     arguments.push(file.into_os_string());
-    Ok(Launch {
+    let environment = bench.environment_of(&guise.account, &variables(part.inputs().get("environment")));
+    let launch = Launch {
         program: interpreter.program,
         arguments,
-        environment: bench.environment(&variables(part.inputs().get("environment"))),
+        environment,
         directory,
-    })
+    };
+    Ok((launch, guise.outfit))
 }
 
 /// The `environment` input: a map, or the JSON text of one.

@@ -202,7 +202,7 @@ impl Coordinator {
                 }
                 Input::Expected { node, reply } => {
                     let expected = u32::try_from(self.holdings.open_places(&node).len()).unwrap_or(u32::MAX);
-                    self.delivery.expect(reply, expected).await;
+                    self.delivery.expect(reply, expected, self.clock.now()).await;
                 }
                 Input::Reply(reply) => {
                     let place = elsewhere.get(&reply.id).filter(|_| !self.holdings.has(reply.id));

@@ -89,9 +89,10 @@ impl Delivery {
         self.publish(reply, payload.into()).await;
     }
 
-    /// Tells a node how many runs are expected from it.
-    pub(crate) async fn expect(&self, reply: Subject, expected: u32) {
-        let payload = PullResult { expected }.encode_to_vec();
+    /// Tells a node how many runs are expected from it, and what time it is.
+    pub(crate) async fn expect(&self, reply: Subject, expected: u32, now: Timestamp) {
+        let service_time = Some(wire_time(now));
+        let payload = PullResult { expected, service_time }.encode_to_vec();
         self.publish(reply, payload.into()).await;
     }
 

@@ -71,6 +71,10 @@ impl Invocation {
                     }
                     change.put(Plugin::ended(step));
                 }
+                Some(Fact::RebootRequested(reboot)) => {
+                    let name = reboot.step.as_ref().map_or("", |step| &step.name);
+                    self.note(&format!("{name}: the node restarts and then runs this step again"));
+                }
                 Some(Fact::RunResult(result)) => run = Some(result),
                 _ => {}
             }
@@ -207,7 +211,7 @@ pub(crate) fn micros(time: &prost_types::Timestamp) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::agent::v1::{Record, StepStatus};
+    use muster_proto::agent::v1::{Record, StepStarted, StepStatus};
     use muster_proto::fanout::v1::TargetState;
 
     use super::*;
@@ -267,6 +271,26 @@ mod tests {
         assert_eq!(change.plugins.len(), 1);
         assert_eq!(change.plugins[0].status, "Success");
         assert_eq!(change.plugins[0].stdout, "hello\u{FFFD}");
+    }
+
+    #[test]
+    fn a_step_that_awaits_a_reboot_stays_in_progress_and_says_so() {
+        let mut invocation = pending();
+        let step = StepStarted {
+            name: "boot".to_owned(),
+            ..Default::default()
+        };
+        let asked = Fact::RebootRequested(muster_proto::agent::v1::RebootRequested {
+            step: Some(step.clone()),
+            runs: 1,
+        });
+        let change = invocation.apply(&news(TargetState::InProgress, vec![Fact::StepStarted(step), asked]));
+        assert_eq!(change.plugins[0].status, "InProgress");
+        assert_eq!(invocation.status, InvocationStatus::InProgress);
+        assert_eq!(
+            invocation.trace,
+            "boot: the node restarts and then runs this step again"
+        );
     }
 
     #[test]

@@ -1,0 +1,414 @@
+//! What is removed from the disk (agent.md B5): finished runs only, the oldest first.
+//!
+//! Files of a run go first, when their time has passed or room is needed. Logs stay longer, because without them a run
+//! that is delivered again would be executed again; where even they are too many, the oldest become lines of the ledger.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use muster_model::Timestamp;
+
+use crate::journal::{self, Closed, Ledger, RunId};
+use crate::report::Disk;
+use crate::settings::Settings;
+use crate::state::StateDir;
+
+/// How long a finished run is remembered after its deadline, so that it is recognised if it is delivered again; and how
+/// long news is kept that nobody takes.
+const MEMORY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// With less than this on the file system everything that may go goes, in bytes.
+const LOW: u64 = 32 * 1024 * 1024;
+
+/// What a look at the disk found.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    pub(crate) disk: Disk,
+    /// A quota is exceeded although everything has gone that may.
+    pub(crate) is_full: bool,
+    /// Finished runs whose news nobody took, and whose time has passed.
+    pub(crate) stale: Vec<RunId>,
+    /// A ledger with more runs in it; their logs go at the next look, when it is known.
+    pub(crate) ledger: Option<Ledger>,
+}
+
+/// Looks and removes. `known` is the ledger as the agent knows it.
+pub(crate) fn tidy(state: &StateDir, now: Timestamp, settings: &Settings, known: &Ledger) -> io::Result<Findings> {
+    crate::runner::remove_empty_cgroups(settings);
+    let mut finished = forget(state, now, settings, known)?;
+    let open = state.journal().open_runs()?;
+    let stale = open.iter().copied().filter(|run| is_stale(state, *run, now)).collect();
+    remove_strays(state, now)?;
+
+    let system = rustix::fs::statvfs(state.root())?;
+    let quota_bytes = settings.quota_on(system.f_blocks.saturating_mul(system.f_frsize));
+    let is_low = system.f_bavail.saturating_mul(system.f_frsize) < LOW;
+    let (mut bytes, mut entries) = measure(state.root())?;
+    let quota_entries = settings.quota_entries;
+    // Some more than necessary, so that there is not a look for every run.
+    let enough = |quota: u64| quota - quota / 8;
+    let is_over = bytes > quota_bytes || entries > quota_entries || is_low;
+    if is_over {
+        finished.sort_by_key(|run| run.ended);
+        for run in &finished {
+            if bytes <= enough(quota_bytes) && entries <= enough(quota_entries) && !is_low {
+                break;
+            }
+            let directory = state.run(run.run);
+            let (freed_bytes, freed_entries) = measure(&directory)?;
+            remove_directory(&directory)?;
+            bytes = bytes.saturating_sub(freed_bytes);
+            entries = entries.saturating_sub(freed_entries);
+        }
+    }
+    let disk = Disk {
+        bytes,
+        quota_bytes,
+        entries,
+        quota_entries,
+    };
+    let ledger = match entries > quota_entries {
+        true => enter(state, &finished, entries - enough(quota_entries), now, known)?,
+        false => forget_entries(state, now, known)?,
+    };
+    Ok(Findings {
+        disk,
+        is_full: bytes > quota_bytes || entries > quota_entries,
+        stale,
+        ledger,
+    })
+}
+
+/// A finished run that is still there.
+struct Finished {
+    run: RunId,
+    ended: Timestamp,
+}
+
+/// Removes what has been kept long enough; the other finished runs.
+fn forget(state: &StateDir, now: Timestamp, settings: &Settings, known: &Ledger) -> io::Result<Vec<Finished>> {
+    let retention = Duration::from_secs(u64::from(settings.retention_days) * 24 * 60 * 60);
+    let mut finished = Vec::new();
+    for run in state.journal().done_runs()? {
+        let log = state.journal().done_log(run);
+        // A run may be reopened at any moment: whatever has gone from `done` is left alone.
+        let Ok(about) = fs::metadata(&log) else { continue };
+        let ended = about
+            .modified()
+            .ok()
+            .and_then(|time| Timestamp::try_from(time).ok())
+            .unwrap_or(now);
+        let is_remembered =
+            !is_older(ended, now, MEMORY) || deadline(&log).is_some_and(|deadline| !is_older(deadline, now, MEMORY));
+        if !is_remembered || known.get(run).is_some() {
+            remove_directory(&state.run(run))?;
+            state.journal().forget(run)?;
+            continue;
+        }
+        if is_older(ended, now, retention) {
+            remove_directory(&state.run(run))?;
+        }
+        finished.push(Finished { run, ended });
+    }
+    Ok(finished)
+}
+
+/// Whether the news of an open run need not be told any more.
+fn is_stale(state: &StateDir, run: RunId, now: Timestamp) -> bool {
+    let log = state.journal().open_log(run);
+    let Ok(Ok(written)) = fs::metadata(&log).map(|about| about.modified()) else {
+        return false;
+    };
+    // Most logs are young and need not be read.
+    let is_old = Timestamp::try_from(written).is_ok_and(|written| is_older(written, now, MEMORY));
+    is_old
+        && journal::read(&log).is_ok_and(|history| history.is_finished())
+        && deadline(&log).is_none_or(|deadline| is_older(deadline, now, MEMORY))
+}
+
+/// Removes directories and marks of runs that have no log.
+fn remove_strays(state: &StateDir, now: Timestamp) -> io::Result<()> {
+    let journal = state.journal();
+    // The directories are listed first: a run that comes meanwhile has its log before its directory.
+    let directories = runs_in(&state.runs())?;
+    let mut logs: HashSet<RunId> = journal.open_runs()?.into_iter().collect();
+    logs.extend(journal.done_runs()?);
+    // A run that was reopened between the two listings is in the first one now.
+    logs.extend(journal.open_runs()?);
+    for run in directories {
+        if !logs.contains(&run) {
+            remove_directory(&state.run(run))?;
+        }
+    }
+    for run in journal.cancelled_runs()? {
+        let mark = journal.cancel_mark(run);
+        let written = fs::metadata(&mark).and_then(|about| about.modified());
+        let is_old = written.is_ok_and(|time| Timestamp::try_from(time).is_ok_and(|time| is_older(time, now, MEMORY)));
+        if is_old && !logs.contains(&run) {
+            fs::remove_file(mark)?;
+        }
+    }
+    Ok(())
+}
+
+fn runs_in(directory: &Path) -> io::Result<Vec<RunId>> {
+    let mut runs = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        runs.extend(entry?.file_name().to_str().and_then(|name| name.parse::<RunId>().ok()));
+    }
+    Ok(runs)
+}
+
+/// Writes a ledger that knows the oldest finished runs as well, `surplus` of them.
+fn enter(
+    state: &StateDir,
+    finished: &[Finished],
+    surplus: u64,
+    now: Timestamp,
+    known: &Ledger,
+) -> io::Result<Option<Ledger>> {
+    let mut ledger = known.clone();
+    let mut entered = 0;
+    for run in finished {
+        if entered >= surplus {
+            break;
+        }
+        let log = state.journal().done_log(run.run);
+        let Ok(history) = journal::read(&log) else { continue };
+        let until = deadline(&log).map_or(now, |deadline| deadline.max(now));
+        let memory = i64::try_from(MEMORY.as_millis()).unwrap_or(i64::MAX);
+        let closed = Closed {
+            last_sequence: history.last_sequence(),
+            until_ms: until.as_millisecond().saturating_add(memory),
+            status: history.result().map_or(0, |result| result.status),
+        };
+        ledger.add(run.run, closed);
+        entered += 1;
+    }
+    if entered == 0 {
+        return Ok(None);
+    }
+    ledger.forget(now.as_millisecond());
+    ledger.write(&state.journal().ledger())?;
+    Ok(Some(ledger))
+}
+
+/// Forgets entries of the ledger whose time has passed.
+fn forget_entries(state: &StateDir, now: Timestamp, known: &Ledger) -> io::Result<Option<Ledger>> {
+    let mut ledger = known.clone();
+    if !ledger.forget(now.as_millisecond()) {
+        return Ok(None);
+    }
+    ledger.write(&state.journal().ledger())?;
+    Ok(Some(ledger))
+}
+
+fn is_older(moment: Timestamp, now: Timestamp, than: Duration) -> bool {
+    now.duration_since(moment).unsigned_abs() > than && moment < now
+}
+
+fn deadline(log: &Path) -> Option<Timestamp> {
+    let history = journal::read(log).ok()?;
+    Timestamp::from_millisecond(history.accepted?.deadline?.clock_ms).ok()
+}
+
+/// Bytes and entries of a directory and what is in it. What vanishes meanwhile does not count.
+fn measure(directory: &Path) -> io::Result<(u64, u64)> {
+    let listing = match fs::read_dir(directory) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, 0)),
+        Err(error) => return Err(error),
+    };
+    let (mut bytes, mut entries) = (0, 1);
+    for entry in listing {
+        let entry = entry?;
+        let about = match entry.metadata() {
+            Ok(about) => about,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if about.is_dir() {
+            let (more_bytes, more_entries) = measure(&entry.path())?;
+            bytes += more_bytes;
+            entries += more_entries;
+        } else {
+            bytes += about.len();
+            entries += 1;
+        }
+    }
+    Ok((bytes, entries))
+}
+
+fn remove_directory(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_model::{Clock, SignedDuration, SystemClock};
+
+    use super::*;
+    use crate::journal::{Accepted, Deadline, Fact};
+
+    /// A finished run with an output of `bytes`, and when its log says it had to start.
+    fn finished(state: &StateDir, bytes: usize, deadline: Timestamp) -> RunId {
+        let run = RunId::random();
+        let clock_ms = deadline.as_millisecond();
+        let deadline = Some(Deadline {
+            boot_id: "other".into(),
+            up_ms: 0,
+            clock_ms,
+        });
+        let accepted = Fact::Accepted(Accepted {
+            deadline,
+            ..Accepted::default()
+        });
+        state.journal().begin([(run, &accepted)]).unwrap();
+        state.journal().close(run).unwrap();
+        fs::create_dir_all(state.run(run).join("a/b")).unwrap();
+        fs::write(state.run(run).join("a/b/stdout"), vec![0; bytes]).unwrap();
+        run
+    }
+
+    fn state() -> (tempfile::TempDir, StateDir) {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::at(root.path());
+        state.prepare().unwrap();
+        (root, state)
+    }
+
+    fn settings(quota_bytes: u64, quota_entries: u64) -> Settings {
+        Settings {
+            quota_bytes: Some(quota_bytes),
+            quota_entries,
+            ..Settings::default()
+        }
+    }
+
+    fn days(days: i64) -> SignedDuration {
+        SignedDuration::from_hours(24 * days)
+    }
+
+    /// Modification times must differ.
+    fn wait_for_another_time(state: &StateDir, run: RunId) {
+        let written = fs::metadata(state.journal().done_log(run)).unwrap().modified().unwrap();
+        while written >= std::time::SystemTime::from(SystemClock.now()) {}
+    }
+
+    #[test]
+    fn the_oldest_outputs_go_first_and_their_logs_stay() {
+        let (_root, state) = state();
+        let now = SystemClock.now();
+        let [old, new] = [(); 2].map(|()| {
+            let run = finished(&state, 10_000, now);
+            wait_for_another_time(&state, run);
+            run
+        });
+        let found = tidy(&state, now, &settings(15_000, 1_000), &Ledger::default()).unwrap();
+        assert!(!state.run(old).exists() && state.run(new).exists());
+        assert_eq!(state.journal().done_runs().unwrap().len(), 2);
+        assert!(!found.is_full && found.ledger.is_none());
+        assert!(
+            found.disk.bytes < 15_000 && found.disk.bytes > 10_000,
+            "{:?}",
+            found.disk
+        );
+
+        tidy(&state, now, &settings(1 << 30, 8), &Ledger::default()).unwrap();
+        assert!(!state.run(new).exists(), "entries are bounded too");
+    }
+
+    #[test]
+    fn too_many_logs_become_lines_of_the_ledger_and_are_still_known() {
+        let (_root, state) = state();
+        let now = SystemClock.now();
+        let runs: Vec<RunId> = (0..40).map(|_| finished(&state, 10, now)).collect();
+        let settings = settings(1 << 30, 30);
+        let found = tidy(&state, now, &settings, &Ledger::default()).unwrap();
+        let ledger = found.ledger.expect("there are too many");
+        assert_eq!(
+            state.journal().done_runs().unwrap().len(),
+            40,
+            "logs go only when the agent knows the ledger"
+        );
+        assert_eq!(Ledger::read(&state.journal().ledger()).unwrap(), ledger);
+
+        let found = tidy(&state, now, &settings, &ledger).unwrap();
+        assert!(!found.is_full && found.ledger.is_none(), "{found:?}");
+        assert!(found.disk.entries <= 30, "{:?}", found.disk);
+        let logs = state.journal().done_runs().unwrap();
+        assert!(!logs.is_empty() && logs.len() < 30);
+        assert!(runs.iter().all(|run| logs.contains(run) || ledger.get(*run).is_some()));
+
+        let forgotten = tidy(&state, now + days(8), &settings, &ledger).unwrap().ledger.unwrap();
+        assert!(runs.iter().all(|run| forgotten.get(*run).is_none()));
+    }
+
+    #[test]
+    fn a_run_is_forgotten_a_week_after_its_deadline_and_its_end() {
+        let (_root, state) = state();
+        let now = SystemClock.now();
+        let early = finished(&state, 1, now);
+        let late = finished(&state, 1, now + days(2));
+        let settings = settings(1 << 30, 1_000);
+        tidy(&state, now + days(6), &settings, &Ledger::default()).unwrap();
+        assert_eq!(state.journal().done_runs().unwrap().len(), 2);
+        tidy(&state, now + days(8), &settings, &Ledger::default()).unwrap();
+        assert_eq!(state.journal().done_runs().unwrap(), [late]);
+        assert!(!state.run(early).exists());
+    }
+
+    #[test]
+    fn files_are_kept_as_long_as_the_owner_wishes() {
+        let (_root, state) = state();
+        let now = SystemClock.now();
+        let run = finished(&state, 1, now);
+        let settings = Settings {
+            retention_days: 2,
+            ..settings(1 << 30, 1_000)
+        };
+        tidy(&state, now + days(1), &settings, &Ledger::default()).unwrap();
+        assert!(state.run(run).exists());
+        tidy(&state, now + days(3), &settings, &Ledger::default()).unwrap();
+        assert!(!state.run(run).exists() && state.journal().done_log(run).exists());
+    }
+
+    #[test]
+    fn what_belongs_to_no_run_is_removed_and_what_is_open_never() {
+        let (_root, state) = state();
+        let now = SystemClock.now();
+        let (stray, open) = (RunId::random(), RunId::random());
+        let accepted = Fact::Accepted(Accepted::default());
+        state.journal().begin([(open, &accepted)]).unwrap();
+        for run in [stray, open] {
+            fs::create_dir_all(state.run(run)).unwrap();
+            fs::write(state.run(run).join("file"), vec![0; 20_000]).unwrap();
+        }
+        let found = tidy(&state, now, &settings(10_000, 1_000), &Ledger::default()).unwrap();
+        assert!(!state.run(stray).exists() && state.run(open).exists());
+        assert!(found.is_full, "nothing may go");
+        assert!(found.stale.is_empty());
+    }
+
+    #[test]
+    fn news_that_nobody_takes_is_given_up_a_week_after_the_run_expired() {
+        let (_root, state) = state();
+        let now = SystemClock.now();
+        let run = finished(&state, 1, now);
+        state.journal().reopen(run).unwrap();
+        let (mut log, _) = crate::journal::Log::lock(&state.journal().open_log(run))
+            .unwrap()
+            .unwrap();
+        log.add(Fact::Dropped(crate::journal::Dropped { at_us: 1 }));
+        log.commit().unwrap();
+        let settings = settings(1 << 30, 1_000);
+        let at = |moment| tidy(&state, moment, &settings, &Ledger::default()).unwrap().stale;
+        assert_eq!(at(now + days(6)), []);
+        assert_eq!(at(now + days(8)), [run]);
+    }
+}
