@@ -9,7 +9,7 @@ use prost::Message as _;
 use tonic::Status;
 
 use super::input::Input;
-use crate::contract::work_item;
+use crate::contract::{wire_time, work_item};
 use crate::domain::Rollout;
 
 /// Publishes work, cancels, doorbells and answers.
