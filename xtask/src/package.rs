@@ -152,7 +152,7 @@ fn control(version: &str, architecture: &str, needs: &str, size: &str) -> String
          Section: admin\n\
          Priority: optional\n\
          Architecture: {architecture}\n\
-         Maintainer: Muster <muster@localhost.localdomain>\n\
+         Maintainer: Muster <muster@users.noreply.github.com>\n\
          Installed-Size: {size}\n\
          {needs}\
          Homepage: https://github.com/muster/muster\n\
@@ -169,7 +169,7 @@ fn changelog(root: &Path, version: &str) -> Result<()> {
     let date = process::output(Command::new("date").arg("-R"))?;
     let text = format!(
         "muster-agent ({version}) unstable; urgency=medium\n\n  * Built from the sources of this version.\n\n -- \
-         Muster <muster@localhost.localdomain>  {date}"
+         Muster <muster@users.noreply.github.com>  {date}"
     );
     write(&path, &text)?;
     process::run(Command::new("gzip").args(["-9", "-n", "-f"]).arg(&path))
