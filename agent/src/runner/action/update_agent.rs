@@ -264,6 +264,11 @@ fn bring_back(bench: &mut Bench<'_, '_>, versions: &Versions, started_as: Option
         }
         if failed.is_still_itself() {
             failed.kill();
+            // A signal takes a moment, in which the dying process must not pass for one that somebody started.
+            let until = Instant::now() + DEPARTURE;
+            while failed.is_still_itself() && Instant::now() < until {
+                pause(LOOK);
+            }
         }
     }
     // Whoever keeps the agent running, a service unit or a supervisor, is given the time to do it.
