@@ -35,6 +35,8 @@ fn main() -> Result<()> {
 
     // Types of `google.protobuf` are prost-types' own and are not generated.
     tonic_prost_build::configure()
+        // Far larger than the news that come by the thousand.
+        .boxed(".muster.runcommand.v1.OutputNews.news.command")
         .generate_default_stubs(true)
         .skip_debug(secretive.iter().map(|message| format!(".{}", message.full_name())))
         .compile_fds(compiler.file_descriptor_set())?;

@@ -1,5 +1,10 @@
 //! The store on SQLite, and on PostgreSQL where `MUSTER_TEST_POSTGRES` names a server.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is test code, and a panic is how a test fails"
+)]
+
 use muster_store::{Column, Db, Pager, StoreError, json, read, sqlx, transact};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("tests/it/migrations");

@@ -251,7 +251,7 @@ impl Follower {
         // The status is written with the last invocation, so that it is there when all of them have ended.
         let last = OutputNews {
             instance_id: String::new(),
-            news: Some(Told::Command(command)),
+            news: Some(Told::Command(Box::new(command))),
         };
         let _ = self.sender.send(last).await;
         true
