@@ -89,7 +89,7 @@ impl<'a> Listener<'a> {
         String::from_utf8(bytes.cloned().unwrap_or_default()).unwrap()
     }
 
-    async fn to_the_end(&mut self) {
+    async fn hear_to_the_end(&mut self) {
         while !self.is_over {
             self.hear().await;
         }
@@ -112,7 +112,7 @@ async fn output_arrives_while_the_script_runs_also_for_who_listened_before_it_be
     assert_eq!(late.text("only", OutputStream::Stdout), "first\n");
     std::fs::write(&gate, "").unwrap();
     for listener in [&mut early, &mut late] {
-        listener.to_the_end().await;
+        listener.hear_to_the_end().await;
         assert_eq!(listener.text("only", OutputStream::Stdout), "first\nlast\n");
         assert_eq!(listener.text("only", OutputStream::Stderr), "bad\n");
     }
@@ -133,7 +133,7 @@ async fn a_listener_after_the_end_gets_every_step_also_from_an_agent_started_ane
             scene.launch_again().await;
         }
         let mut listener = Listener::new(&scene, run, "after", 1 << 20).await;
-        listener.to_the_end().await;
+        listener.hear_to_the_end().await;
         assert_eq!(listener.text("one", OutputStream::Stdout), "1\n");
         assert_eq!(listener.text("two", OutputStream::Stdout), "2\n");
     }
@@ -150,7 +150,7 @@ async fn a_slow_listener_gets_all_of_much_output_and_does_not_slow_the_script() 
     assert!(arrived <= 10_000, "{arrived} bytes came without being asked for");
     slow.window = 1 << 18;
     slow.ask(false).await;
-    slow.to_the_end().await;
+    slow.hear_to_the_end().await;
     let expected: String = "0123456789\n".repeat(300_000).chars().take(3_000_000).collect();
     assert!(slow.text("only", OutputStream::Stdout) == expected);
 }

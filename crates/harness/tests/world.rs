@@ -27,8 +27,14 @@ async fn send(client: &mut Client, role: &str) -> String {
         .into(),
         ..SendCommandRequest::default()
     };
-    let sent = client.send_command(request).await.unwrap().into_inner();
-    sent.command.and_then(|command| command.command_id).unwrap()
+    let sent = client
+        .send_command(request)
+        .await
+        .expect("the command is accepted")
+        .into_inner();
+    sent.command
+        .and_then(|command| command.command_id)
+        .expect("a command has an id")
 }
 
 async fn ended(client: &mut Client, id: &str) -> Command {

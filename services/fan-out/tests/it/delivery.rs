@@ -165,14 +165,15 @@ async fn the_deadline_ends_what_is_not_over_and_a_late_report_still_reaches_the_
             .finish(&world.nats, &order.rollout_id, RunStatus::Success)
             .await;
         assert!(nodes[0].is_confirmed(&order.rollout_id));
-        until("the owner has the late news", async || {
+        let late = until("the owner has the late news", async || {
             let told = world.owner.told();
             match told.last() {
-                Some(last) if !last.records.is_empty() => Ok(assert_eq!(last.state(), TargetState::DeliveryTimedOut)),
+                Some(last) if !last.records.is_empty() => Ok(last.clone()),
                 other => Err(format!("{other:?}")),
             }
         })
         .await;
+        assert_eq!(late.state(), TargetState::DeliveryTimedOut);
     }
 }
 

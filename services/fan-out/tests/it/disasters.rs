@@ -34,7 +34,7 @@ async fn a_killed_coordinator_goes_on_where_it_was() {
         }
         world.owner.until_tally(&[(TargetState::Success, 200)]).await;
         world
-            .until_states(&order.rollout_id, &vec![TargetState::Success; 200])
+            .until_states(&order.rollout_id, &[TargetState::Success; 200])
             .await;
         for node in &nodes {
             assert_eq!(node.times(&order.rollout_id), 1);
@@ -73,9 +73,7 @@ async fn an_owner_that_is_away_hears_everything_later_even_from_the_next_life() 
     let nodes = world.nodes(20, Script::success()).await;
     let order = order(&nodes, "5", "0");
     world.roll_out(&order).await;
-    world
-        .until_states(&order.rollout_id, &vec![TargetState::Success; 20])
-        .await;
+    world.until_states(&order.rollout_id, &[TargetState::Success; 20]).await;
     service.kill();
     let _service = world.start("one").await;
     assert!(world.owner.told().is_empty());

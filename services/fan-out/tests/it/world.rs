@@ -30,7 +30,7 @@ pub(crate) struct World {
 
 enum Database {
     Sqlite(Folder),
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 impl World {
@@ -43,7 +43,7 @@ impl World {
     pub(crate) async fn on_each_database() -> Vec<Self> {
         let mut worlds = vec![Self::new().await];
         if let Some(postgres) = Postgres::start().await {
-            worlds.push(Self::on(Database::Postgres(postgres)).await);
+            worlds.push(Self::on(Database::Postgres(Box::new(postgres))).await);
         }
         worlds
     }
