@@ -101,12 +101,12 @@ mod tests {
     #[test]
     fn the_default_profile_counts_and_secrets_are_not_shown() {
         let text = "[other]\naws_access_key_id = x\n[default]\naws_access_key_id = AKID\n\
-                    aws_secret_access_key=top/secret\n# comment\naws_session_token = tok\n";
+                    aws_secret_access_key=top/secret\n# comment\naws_session_token = hidden\n";
         let found = Credentials::parse(text).unwrap();
         assert_eq!(found.access_key_id, "AKID");
         assert_eq!(found.secret_access_key.0, "top/secret");
         let shown = format!("{found:?}");
-        assert!(!shown.contains("top/secret") && !shown.contains("tok"), "{shown}");
+        assert!(!shown.contains("top/secret") && !shown.contains("hidden"), "{shown}");
         assert_eq!(Credentials::parse("[other]\naws_access_key_id = x\n"), None);
     }
 

@@ -10,8 +10,8 @@ use muster_harness::{NatsServer, until};
 use muster_model::NodeId;
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{
-    Ack, Cancel, HelloRequest, HelloResult, PullRequest, PullResult, Record, ReplyRequest, ReplyResult, RunResult,
-    RunStatus, StepResult, Verdict, WorkItem,
+    Ack, Cancel, DocumentRequest, DocumentResult, HelloRequest, HelloResult, PullRequest, PullResult, Record,
+    ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult, Verdict, WorkItem,
 };
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
 use muster_wire::subject;
@@ -27,6 +27,7 @@ struct Seen {
     replies: Vec<(ReplyRequest, Option<String>)>,
     records: HashMap<String, BTreeMap<u64, Record>>,
     is_deaf: bool,
+    documents: HashMap<String, DocumentResult>,
 }
 
 pub(crate) struct Coordinator {
@@ -69,6 +70,12 @@ impl Coordinator {
     /// Takes nothing and confirms nothing, as if the service were away.
     pub(crate) fn set_deaf(&self, is_deaf: bool) {
         self.seen.lock().unwrap().is_deaf = is_deaf;
+    }
+
+    /// Has a document for nodes that ask.
+    pub(crate) fn lend(&self, document: DocumentResult) {
+        let name = document.name.clone();
+        self.seen.lock().unwrap().documents.insert(name, document);
     }
 
     pub(crate) async fn send(&self, work: &WorkItem) -> RunId {
@@ -226,6 +233,9 @@ impl Desk {
     async fn take(&self, message: &Message) {
         let words: Vec<&str> = message.subject.split('.').collect();
         let body = message.payload.as_ref();
+        if words[4..] == ["doc", "get"] {
+            return self.lend(&DocumentRequest::decode(body).unwrap(), message).await;
+        }
         let answer = match words[4..] {
             ["RegisterNode"] => self.register(RegisterNodeRequest::decode(body).unwrap()),
             ["hello"] => self.hello(HelloRequest::decode(body).unwrap()),
@@ -240,6 +250,23 @@ impl Desk {
         if let (Some(answer), Some(inbox)) = (answer, message.reply.clone()) {
             self.client.publish(inbox, answer.into()).await.unwrap();
         }
+    }
+
+    async fn lend(&self, request: &DocumentRequest, message: &Message) {
+        let found = self.seen.lock().unwrap().documents.get(&request.name).cloned();
+        let inbox = message.reply.clone().unwrap();
+        match found {
+            Some(document) => self.client.publish(inbox, document.encode_to_vec().into()).await,
+            None => {
+                let mut headers = HeaderMap::new();
+                headers.insert("Nats-Service-Error", format!("there is no document {}", request.name));
+                headers.insert("Nats-Service-Error-Code", "400");
+                self.client
+                    .publish_with_headers(inbox, headers, Vec::new().into())
+                    .await
+            }
+        }
+        .unwrap();
     }
 
     fn register(&self, request: RegisterNodeRequest) -> Option<Vec<u8>> {

@@ -9,7 +9,11 @@ mod cancelling;
 mod coordinator;
 mod crashes;
 mod documents;
+mod downloads;
+mod nested;
 mod network;
+mod outputs;
+mod python;
 mod scripts;
 mod work;
 
