@@ -10,8 +10,8 @@ use muster_harness::{NatsServer, until};
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{
-    Ack, Cancel, Heartbeat, HelloRequest, HelloResult, PullRequest, PullResult, Record, ReplyRequest, ReplyResult,
-    RunResult, RunStatus, StepResult, Verdict, WorkItem,
+    Ack, Cancel, DocumentRequest, DocumentResult, Heartbeat, HelloRequest, HelloResult, PullRequest, PullResult,
+    Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult, Verdict, WorkItem,
 };
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
 use muster_wire::subject;
@@ -30,6 +30,7 @@ struct Seen {
     is_deaf: bool,
     /// Fleet does not know the node.
     is_strange: bool,
+    documents: HashMap<String, DocumentResult>,
 }
 
 pub(crate) struct Coordinator {
@@ -96,6 +97,12 @@ impl Coordinator {
             News::RunResult(result) => Some(Ended { result, records }),
             _ => None,
         }
+    }
+
+    /// Has a document for nodes that ask.
+    pub(crate) fn lend(&self, document: DocumentResult) {
+        let name = document.name.clone();
+        self.seen.lock().unwrap().documents.insert(name, document);
     }
 
     pub(crate) async fn send(&self, work: &WorkItem) -> RunId {
@@ -253,6 +260,9 @@ impl Desk {
     async fn take(&self, message: &Message) {
         let words: Vec<&str> = message.subject.split('.').collect();
         let body = message.payload.as_ref();
+        if words[4..] == ["doc", "get"] {
+            return self.lend(&DocumentRequest::decode(body).unwrap(), message).await;
+        }
         let answer = match words[4..] {
             ["RegisterNode"] => self.register(RegisterNodeRequest::decode(body).unwrap()),
             ["hello"] if self.seen.lock().unwrap().is_strange => {
@@ -288,6 +298,23 @@ impl Desk {
         if let (Some(answer), Some(inbox)) = (answer, message.reply.clone()) {
             self.client.publish(inbox, answer.into()).await.unwrap();
         }
+    }
+
+    async fn lend(&self, request: &DocumentRequest, message: &Message) {
+        let found = self.seen.lock().unwrap().documents.get(&request.name).cloned();
+        let inbox = message.reply.clone().unwrap();
+        match found {
+            Some(document) => self.client.publish(inbox, document.encode_to_vec().into()).await,
+            None => {
+                let mut headers = HeaderMap::new();
+                headers.insert("Nats-Service-Error", format!("there is no document {}", request.name));
+                headers.insert("Nats-Service-Error-Code", "400");
+                self.client
+                    .publish_with_headers(inbox, headers, Vec::new().into())
+                    .await
+            }
+        }
+        .unwrap();
     }
 
     fn register(&self, request: RegisterNodeRequest) -> Option<Vec<u8>> {

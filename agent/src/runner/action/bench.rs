@@ -145,7 +145,7 @@ impl Bench<'_, '_> {
         };
         let socket = self.workshop.state.courier_socket();
         let given = self
-            .block_on(tokio::time::timeout(ANSWER, ask(&socket, &question)))?
+            .block_on(async { tokio::time::timeout(ANSWER, ask(&socket, &question)).await })?
             .map_err(|_| Trouble::Failed(format!("no service answers {operation}")))?
             .map_err(Trouble::Failed)?;
         Given::decode(given.as_slice())
