@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use muster_agent_sim::{Fleet, FleetSettings, Outcome, Script};
-use muster_harness::until;
+use muster_harness::{until, until_within};
 use muster_proto::agent::v1::OutputStream;
 use muster_proto::runcommand::v1::output_news::News;
 use muster_proto::runcommand::v1::run_command_output_client::RunCommandOutputClient;
 use muster_proto::runcommand::v1::{FollowOutputRequest, OfferOutputRequest, OutputCursor, OutputNews};
-use muster_tests::{AgentSpec, Api, Cluster};
+use muster_tests::{AgentSpec, Api, Cluster, binary};
 use muster_wire::{NatsChannel, subject};
 use tonic::Streaming;
 
@@ -176,4 +176,43 @@ async fn two_hundred_nodes_are_followed_by_two_listeners() {
     drop(gone);
     until("the service still answers", async || api.command(&id).await.map(|_| ())).await;
     fleet.stop().await;
+}
+
+/// `muster run --follow`, with much output and a service that dies in the middle of it.
+#[tokio::test]
+async fn a_terminal_gets_every_line_once_whatever_dies_meanwhile() {
+    let mut cluster = Cluster::start(&[AgentSpec::tagged(&[("Role", "web")])]).await;
+    let gate = cluster.folder().join("gate");
+    let line = format!(
+        "seq 100000; while [ ! -e {} ]; do sleep 0.05; done; seq 100001 200000",
+        gate.display()
+    );
+    let log = cluster.folder().join("stdout");
+    let mut child = tokio::process::Command::new(binary("muster"))
+        .env("MUSTER_SERVER", cluster.nats.url())
+        .args(["run", "--targets", "tag:Role=web", "--follow", "--", &line])
+        .stdout(std::fs::File::create(&log).unwrap())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
+    until("the first half is there", async || match lines() {
+        100_000 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    cluster.kill("muster-run-command");
+    cluster.restart("muster-run-command").await;
+    std::fs::write(&gate, "").unwrap();
+    let status = until_within(Duration::from_secs(60), "it has ended", async || {
+        child.try_wait().unwrap().ok_or_else(lines)
+    })
+    .await;
+    assert_eq!(status.code(), Some(0));
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(text.lines().count(), 200_000);
+    let numbers = text
+        .lines()
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap());
+    assert!(numbers.eq(1..=200_000), "every line once and in order");
 }
