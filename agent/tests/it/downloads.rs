@@ -267,7 +267,15 @@ async fn objects_come_alone_or_with_all_that_lie_below() {
     for (key, content) in [("scripts/a.sh", "A"), ("scripts/sub/b.sh", "B"), ("other", "C")] {
         put(&store, key, content).await;
     }
-    let scene = Scene::with_settings(&format!("[objects]\nurl = \"http://127.0.0.1:{}\"\n", store.port)).await;
+    let credentials = tempfile::NamedTempFile::new().unwrap();
+    let keys = "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = secret\n";
+    std::fs::write(credentials.path(), keys).unwrap();
+    let settings = format!(
+        "[objects]\nurl = \"http://127.0.0.1:{}\"\ncredentials_file = {:?}\n",
+        store.port,
+        credentials.path()
+    );
+    let scene = Scene::with_settings(&settings).await;
     let one = scene.agent.scratch("one.sh");
     let ended = get(&scene, "S3", json!({"path": "s3://logs/scripts/a.sh"}), &one).await;
     assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
