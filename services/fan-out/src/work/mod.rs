@@ -14,6 +14,7 @@ mod batch;
 mod coordinator;
 mod delivery;
 mod diary;
+mod finish;
 mod held;
 mod input;
 mod listener;
