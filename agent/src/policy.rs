@@ -20,7 +20,7 @@ use crate::settings::{POLICY_FILE, Settings};
 pub struct Policy {
     /// Actions such as `aws:runShellScript`.
     pub forbid_actions: Vec<String>,
-    /// Users that nothing may run as.
+    /// Users that no process of a run may run as.
     pub forbid_users: Vec<String>,
     /// Names of documents; one that ends with `*` stands for all that begin like it.
     pub forbid_documents: Vec<String>,

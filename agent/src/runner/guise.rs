@@ -89,6 +89,17 @@ impl Guise {
     }
 }
 
+/// What a process of an action that is no script is started with: our own user, the node's limits.
+pub(crate) fn own_outfit(settings: &Settings) -> Outfit {
+    Outfit {
+        dress: Dress {
+            limits: limits(&settings.limits),
+            ..Dress::default()
+        },
+        cgroup: None,
+    }
+}
+
 fn show(path: &Path) -> io::Result<()> {
     let about = fs::symlink_metadata(path)?;
     if about.is_symlink() {

@@ -301,7 +301,9 @@ impl Desk {
     }
 
     async fn lend(&self, request: &DocumentRequest, message: &Message) {
-        let found = self.seen.lock().unwrap().documents.get(&request.name).cloned();
+        // As the service does it: an ARN stands for its last part.
+        let name = request.name.rsplit('/').next().unwrap_or_default();
+        let found = self.seen.lock().unwrap().documents.get(name).cloned();
         let inbox = message.reply.clone().unwrap();
         match found {
             Some(document) => self.client.publish(inbox, document.encode_to_vec().into()).await,

@@ -1,7 +1,7 @@
 //! The owner of the machine has the last word (agent.md B10).
 
 use muster_harness::Folder;
-use muster_proto::agent::v1::RunStatus;
+use muster_proto::agent::v1::{DocumentResult, RunStatus};
 use serde_json::json;
 
 use crate::{Scene, work};
@@ -86,4 +86,85 @@ async fn a_policy_that_is_not_understood_is_said_aloud() {
     .await;
     let (is_well, lines) = scene.agent.ask(&["doctor"]).await;
     assert!(!is_well && lines.contains("FAIL  policy"), "{lines}");
+}
+
+#[tokio::test]
+async fn a_forbidden_document_runs_by_no_other_name_either() {
+    let folder = Folder::new("policy");
+    let policy = folder.join("policy.toml");
+    std::fs::write(&policy, "").unwrap();
+    let scene = Scene::with_settings(&format!("policy_file = {policy:?}")).await;
+    let touched = scene.agent.scratch("touched");
+    let inner = json!({"schemaVersion": "2.2", "mainSteps": [
+        work::step("inner", json!({"runCommand": [format!("echo line >> {}", touched.display())]})),
+    ]});
+    scene.coordinator.lend(DocumentResult {
+        name: "AWS-Inner".into(),
+        version: "1".into(),
+        content: inner.to_string(),
+        format: "JSON".into(),
+        document_type: "Command".into(),
+    });
+    let call = |path: &str| {
+        work::steps(&[json!({"action": "aws:runDocument", "name": "call",
+            "inputs": {"documentType": "SSMDocument", "documentPath": path}})])
+    };
+    // What AWS-RunDocument does: fetch it, then run the file.
+    let fetched = work::steps(&[
+        json!({"action": "aws:downloadContent", "name": "fetch", "inputs": {
+            "sourceType": "SSMDocument", "sourceInfo": {"name": "AWS-Inner"}, "destinationPath": "inner.json"}}),
+        json!({"action": "aws:runDocument", "name": "call",
+            "inputs": {"documentType": "LocalPath", "documentPath": "inner.json"}}),
+    ]);
+    let ways = [
+        call("AWS-Inner"),
+        call("AWS-Inner:1"),
+        call("AWS-Inner:$DEFAULT"),
+        call("arn:aws:ssm:us-east-1::document/AWS-Inner"),
+        call("arn:aws:ssm:us-east-1::document/AWS-Inner:1"),
+        fetched,
+    ];
+    for (forbids, expected) in [(false, RunStatus::Success), (true, RunStatus::Failed)] {
+        if forbids {
+            std::fs::write(&policy, "forbid_documents = [\"AWS-Inn*\"]").unwrap();
+        }
+        for way in &ways {
+            let mut way = way.clone();
+            let again = work::of(&json!({}));
+            (way.run_id, way.command_id) = (again.run_id, again.command_id);
+            let run = scene.coordinator.send(&way).await;
+            let ended = scene.coordinator.end(run).await;
+            assert_eq!(ended.status(), expected, "{ended:#?}");
+            let trace = &ended.steps()[0].trace;
+            assert_eq!(trace.contains("forbids the document \"AWS-Inner\""), forbids, "{trace}");
+        }
+    }
+    let lines = std::fs::read_to_string(touched).unwrap();
+    assert_eq!(
+        lines.lines().count(),
+        ways.len(),
+        "each ran once, while nothing was forbidden"
+    );
+}
+
+#[tokio::test]
+async fn users_and_limits_bind_what_actions_start_and_not_scripts_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::new("policy");
+    let (policy, docker) = (folder.join("policy.toml"), folder.join("docker"));
+    std::fs::write(&policy, "").unwrap();
+    std::fs::write(&docker, "#!/bin/sh\necho open files $(ulimit -n)\n").unwrap();
+    std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let settings = format!("policy_file = {policy:?}\n[docker]\nprogram = {docker:?}\n[limits]\nopen_files = 77\n");
+    let scene = Scene::with_settings(&settings).await;
+    let list = || work::steps(&[json!({"action": "aws:runDockerAction", "name": "ps", "inputs": {"action": "Ps"}})]);
+    let ended = scene.coordinator.end(scene.coordinator.send(&list()).await).await;
+    assert_eq!(ended.step().stdout, "open files 77\n", "{ended:#?}");
+
+    std::fs::write(&policy, "forbid_users = [\"root\"]").unwrap();
+    let ended = scene.coordinator.end(scene.coordinator.send(&list()).await).await;
+    assert_eq!(ended.status(), RunStatus::Failed);
+    assert!(ended.step().trace.contains("forbids running as \"root\""), "{ended:#?}");
+    assert_eq!(ended.step().stdout, "");
 }

@@ -14,6 +14,7 @@ use crate::os;
 use crate::runner::account::Account;
 use crate::runner::capture::Capture;
 use crate::runner::environment;
+use crate::runner::guise;
 use crate::runner::process::{Launch, Outfit, Patience, Process};
 use crate::runner::step::{Sign, Workshop};
 use crate::runner::stop::StopSignal;
@@ -101,7 +102,8 @@ impl Bench<'_, '_> {
 
     /// Runs a process to its end; its output becomes the part's. On a timeout or a stop its whole group is ended first.
     pub(crate) fn run(&mut self, launch: &Launch) -> Result<End, Trouble> {
-        self.run_in(launch, Outfit::default(), false)
+        let outfit = self.own_outfit()?;
+        self.run_in(launch, outfit, false)
     }
 
     /// As `run`, as another user or with limits; `is_for_all`: children that are left in the end are ended as well.
@@ -120,7 +122,7 @@ impl Bench<'_, '_> {
 
     /// As `run`, but the output is kept back: standard output and standard error, at most `limit` characters of each.
     pub(crate) fn run_aside(&mut self, launch: &Launch, limit: usize) -> Result<(End, [String; 2]), Trouble> {
-        let process = start(launch, Outfit::default())?;
+        let process = start(launch, self.own_outfit()?)?;
         (self.tell)(Sign::Process(process.group()));
         let patience = self.patience();
         let keep = self.workshop.settings.keep;
@@ -150,6 +152,16 @@ impl Bench<'_, '_> {
             .map_err(Trouble::Failed)?;
         Given::decode(given.as_slice())
             .map_err(|_| Trouble::Failed(format!("the answer to {operation} is not understood")))
+    }
+
+    /// For a process that runs as the agent's own user: with the node's limits, if the owner lets anything run so.
+    fn own_outfit(&self) -> Result<Outfit, Trouble> {
+        let workshop = self.workshop;
+        workshop
+            .policy
+            .check_user(&workshop.account.name)
+            .map_err(|forbidden| Trouble::NeverRan(forbidden.to_string()))?;
+        Ok(guise::own_outfit(workshop.settings))
     }
 
     fn patience(&self) -> Patience {

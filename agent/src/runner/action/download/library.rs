@@ -36,7 +36,15 @@ pub(in super::super) fn ask_for(bench: &mut Bench<'_, '_>, wanted: &str) -> Resu
         name: name.to_owned(),
         version: version.to_owned(),
     };
-    bench.ask(RPC_DOCUMENT, &request)
+    let document: DocumentResult = bench.ask(RPC_DOCUMENT, &request)?;
+    // By the name that the service gives it, not by what it was asked by, which may be an ARN. Here, where every document
+    // comes through: one that may not run is not fetched either, or it would run as a local file.
+    bench
+        .workshop
+        .policy
+        .check_document(&document.name, &document.content)
+        .map_err(|forbidden| Trouble::NeverRan(forbidden.to_string()))?;
+    Ok(document)
 }
 
 /// A name and a version, which may be empty.
