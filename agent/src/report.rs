@@ -12,7 +12,7 @@ pub struct Report {
     pub version: String,
     /// When it started.
     pub started_at: String,
-    /// Where it connects to.
+    /// Where it connects to, without a password.
     pub server: String,
     /// Whether it is connected.
     pub is_connected: bool,

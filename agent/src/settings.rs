@@ -4,6 +4,7 @@
 //! `MUSTER_AGENT__<KEY>` (`MUSTER_AGENT__CONCURRENCY=3`, `MUSTER_AGENT__LIMITS__PROCESSES=500`).
 
 mod layers;
+mod not_fitting;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::objects::Objects;
 use crate::package::{PublicKey, Trust};
 use crate::runner::Keep;
+
+pub use not_fitting::NotFitting;
 
 /// What the owner of a machine can set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -187,7 +190,7 @@ pub enum SettingsError {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: toml::de::Error,
+        source: NotFitting,
     },
     /// The layers together have keys that do not exist, or values of another kind.
     #[error("the configuration of {path:?} and what overrides it do not fit")]
@@ -195,7 +198,7 @@ pub enum SettingsError {
         /// The main file.
         path: PathBuf,
         /// Where and why.
-        source: toml::de::Error,
+        source: NotFitting,
     },
     /// A value is outside its bounds.
     #[error("{key} must be {rule}")]
@@ -287,9 +290,9 @@ impl Settings {
     }
 
     fn of_table(table: toml::Table, path: &Path) -> Result<Self, SettingsError> {
-        let settings: Self = table.try_into().map_err(|source| SettingsError::Keys {
+        let settings: Self = table.try_into().map_err(|error| SettingsError::Keys {
             path: path.to_owned(),
-            source,
+            source: NotFitting::of(&error, ""),
         })?;
         settings.check()?;
         Ok(settings)

@@ -60,11 +60,21 @@ pub(crate) fn servers(text: &str) -> Result<Vec<ServerAddr>, ServerError> {
     text.split(',')
         .map(|one| {
             one.trim().parse().map_err(|source| ServerError {
-                text: one.to_owned(),
+                text: without_password(one),
                 source,
             })
         })
         .collect()
+}
+
+/// A server list as it may be shown: without the users and passwords that may stand before the hosts.
+pub(crate) fn without_password(text: &str) -> String {
+    let harmless = text.split(',').map(|one| match (one.find("://"), one.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}://{}", &one[..scheme], &one[at + 1..]),
+        (None, Some(at)) => one[at + 1..].to_owned(),
+        _ => one.to_owned(),
+    });
+    harmless.collect::<Vec<_>>().join(",")
 }
 
 /// Starts connecting, and keeps at it for ever; returns before there is a connection.
@@ -157,4 +167,26 @@ pub(crate) async fn call<Answer: Message + Default>(
         });
     }
     Ok(Answer::decode(answer.payload)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_their_passwords() {
+        for (text, shown) in [
+            ("nats://host:4222", "nats://host:4222"),
+            (
+                "nats://me:hunter2@host:4222, tls://me:p@ss@other",
+                "nats://host:4222, tls://other",
+            ),
+            ("token@host", "host"),
+        ] {
+            // The blank after a comma stays where a scheme follows.
+            assert_eq!(without_password(text), shown);
+        }
+        let error = servers("nats://me:hunter2@host:no-port").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
 }

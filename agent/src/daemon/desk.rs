@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use muster_model::{Clock, Timestamp};
 
 use super::agent::Agent;
+use super::bus;
 use crate::facts;
 use crate::policy::Policy;
 use crate::report::Report;
@@ -85,7 +86,7 @@ impl Agent {
             pid: std::process::id(),
             version: facts::version().to_owned(),
             started_at: started_at.to_string(),
-            server: self.settings.server.clone(),
+            server: bus::without_password(&self.settings.server),
             is_connected: self.is_connected,
             since: since.to_string(),
             answered_at: self.report.answered_at.map(|time| time.to_string()),

@@ -59,7 +59,7 @@ fn note(state: &StateDir, settings: &Settings, link: Link, refusal: Option<&str>
         pid: std::process::id(),
         version: facts::version().to_owned(),
         started_at: String::new(),
-        server: settings.server.clone(),
+        server: bus::without_password(&settings.server),
         is_connected: link == Link::Up,
         refusal: refusal.map(str::to_owned),
         ..Report::default()

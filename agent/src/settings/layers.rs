@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::SettingsError;
+use super::{NotFitting, SettingsError};
 
 /// Variables that override keys begin like this; two underscores go one level down.
 const PREFIX: &str = "MUSTER_AGENT__";
@@ -18,9 +18,9 @@ pub(super) fn file(path: &Path) -> Result<Table, SettingsError> {
         path: path.to_owned(),
         source,
     })?;
-    text.parse().map_err(|source| SettingsError::Syntax {
+    text.parse().map_err(|error| SettingsError::Syntax {
         path: path.to_owned(),
-        source,
+        source: NotFitting::of(&error, &text),
     })
 }
 
