@@ -85,17 +85,7 @@ impl StateDir {
     /// # Errors
     /// What the file system says.
     pub fn occupy(&self) -> io::Result<Option<Occupied>> {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(self.root.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Occupied(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        Ok(take_lock(&self.root.join("lock"))?.map(Occupied))
     }
 
     /// The process of the agent that runs on the directory, or ran there last.
@@ -191,11 +181,7 @@ impl StateDir {
     /// # Errors
     /// If the file cannot be read, or is not understood.
     pub fn known_identity(&self) -> io::Result<Option<Identity>> {
-        match fs::read(self.root.join("node.json")) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        read_json(&self.root.join("node.json"))
     }
 
     /// Remembers who this machine is.
@@ -203,7 +189,7 @@ impl StateDir {
     /// # Errors
     /// What the file system says.
     pub fn set_identity(&self, identity: &Identity) -> io::Result<()> {
-        self.replace("node.json", &serde_json::to_vec_pretty(identity)?)
+        replace_file(&self.root, "node.json", &serde_json::to_vec_pretty(identity)?)
     }
 
     /// Remembers settings that were good.
@@ -211,7 +197,7 @@ impl StateDir {
     /// # Errors
     /// What the file system says.
     pub fn set_settings(&self, settings: &Settings) -> io::Result<()> {
-        self.replace("settings.toml", settings.to_toml().as_bytes())
+        replace_file(&self.root, "settings.toml", settings.to_toml().as_bytes())
     }
 
     /// The settings that were good last; the default ones if there were none.
@@ -241,20 +227,45 @@ impl StateDir {
     pub fn report(&self) -> Option<Report> {
         serde_json::from_slice(&fs::read(self.root.join("status.json")).ok()?).ok()
     }
+}
 
-    /// Writes a file so that it is either the old one or the new one, whatever happens.
-    fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let (path, draft) = (self.root.join(name), self.root.join(format!("{name}.new")));
-        let mut file = File::options()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&draft, &path)?;
-        File::open(&self.root)?.sync_all()
+/// Writes a file for the owner only so that it is either the old one or the new one, whatever happens; when this returns
+/// the new one survives a power cut.
+pub(crate) fn replace_file(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let (path, draft) = (directory.join(name), directory.join(format!("{name}.new")));
+    let mut file = File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&draft, &path)?;
+    File::open(directory)?.sync_all()
+}
+
+/// A JSON file's content; nothing if it is not there.
+pub(crate) fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes a lock, which lasts as long as the file is open. `None`: another process has it.
+pub(crate) fn take_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -14,14 +14,15 @@
 //! reach its service in time. Should the runner be lost too, the count of starts takes it back.
 //! Here is what lies on the disk and what it means; who acts on it is `runner::action::update_agent` and the daemon.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::journal::RunId;
+use crate::state::{make_private_directory, read_json, replace_file, take_lock};
 
 /// The agent's name as a package.
 pub(crate) const PACKAGE: &str = "muster-agent";
@@ -93,17 +94,7 @@ impl Versions {
     /// Takes the right to update. `None`: another run has it.
     pub(crate) fn lock(&self) -> io::Result<Option<File>> {
         self.prepare()?;
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(self.root.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        take_lock(&self.root.join("lock"))
     }
 
     /// The owner's program, where the agent was started as one.
@@ -231,29 +222,15 @@ impl Versions {
     }
 
     fn prepare(&self) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)
+        make_private_directory(&self.root)
     }
 
     fn read<T: for<'a> Deserialize<'a>>(&self, name: &str) -> io::Result<Option<T>> {
-        match fs::read(self.root.join(name)) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        read_json(&self.root.join(name))
     }
 
     fn write(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
-        let (path, draft) = (self.root.join(name), self.root.join(format!("{name}.new")));
-        let mut file = File::options()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(&serde_json::to_vec_pretty(value)?)?;
-        file.sync_all()?;
-        fs::rename(&draft, &path)?;
-        File::open(&self.root)?.sync_all()
+        replace_file(&self.root, name, &serde_json::to_vec_pretty(value)?)
     }
 }
 

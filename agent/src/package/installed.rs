@@ -6,12 +6,13 @@
 //! packages/<name>/lock         held while the package is changed
 //! ```
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::state::{make_private_directory, read_json, replace_file, take_lock};
 
 /// A package on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,21 +68,8 @@ impl Shelf {
     /// # Errors
     /// What the file system says.
     pub fn lock(&self) -> io::Result<Option<File>> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(self.root.join("versions"))?;
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(self.root.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        make_private_directory(&self.root.join("versions"))?;
+        take_lock(&self.root.join("lock"))
     }
 
     /// What is installed.
@@ -89,11 +77,7 @@ impl Shelf {
     /// # Errors
     /// If the file cannot be read or is not understood.
     pub fn read(&self) -> io::Result<Option<Installed>> {
-        match fs::read(self.root.join("state.json")) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        read_json(&self.root.join("state.json"))
     }
 
     /// Remembers what is installed; it survives a power cut when this returns.
@@ -101,17 +85,7 @@ impl Shelf {
     /// # Errors
     /// What the file system says.
     pub fn write(&self, installed: &Installed) -> io::Result<()> {
-        let draft = self.root.join("state.json.new");
-        let mut file = File::options()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(&serde_json::to_vec_pretty(installed)?)?;
-        file.sync_all()?;
-        fs::rename(&draft, self.root.join("state.json"))?;
-        File::open(&self.root)?.sync_all()
+        replace_file(&self.root, "state.json", &serde_json::to_vec_pretty(installed)?)
     }
 
     /// Forgets the package; its files go too.
