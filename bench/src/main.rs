@@ -9,6 +9,7 @@ mod fan_out;
 mod floor;
 mod footprint;
 mod live;
+mod output;
 mod report;
 mod services;
 mod world;
@@ -38,6 +39,8 @@ enum Name {
     Accept,
     /// Output while it is written.
     Live,
+    /// Much output: 1 MiB on each of 50 real agents, 1 GiB on one.
+    Output,
     /// Memory and processor time at rest, time to start.
     Footprint,
     /// From the death of a service to work that goes on.
@@ -60,6 +63,9 @@ async fn main() -> Result<()> {
     }
     if wanted(Name::Live) {
         live::run(&mut report, arguments.rounds).await?;
+    }
+    if wanted(Name::Output) {
+        output::run(&mut report, arguments.rounds).await?;
     }
     if wanted(Name::Accept) {
         accept::run(&mut report).await?;

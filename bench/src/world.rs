@@ -143,6 +143,13 @@ impl Memory {
     }
 }
 
+/// The most memory that a process ever had resident, in KiB; none if it has ended.
+pub(crate) fn highest(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
 /// The processes of each agent that works below this folder: the daemon and its nursery share a command line.
 pub(crate) fn agents(folder: &Path) -> Result<Vec<Vec<u32>>> {
     let folder = folder.display().to_string();
