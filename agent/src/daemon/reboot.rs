@@ -113,8 +113,9 @@ impl Agent {
                 };
                 self.note_reboot(&asking, Fact::RebootAsked(attempt.clone()));
                 let command = self.settings.reboot_command.clone();
-                self.tasks
-                    .push(Box::pin(async move { Event::RebootAsked(attempt, ask(&command).await) }));
+                self.tasks.push(Box::pin(
+                    async move { Event::RebootAsked(attempt, ask(&command).await) },
+                ));
             }
             Step::GiveUp => {
                 for run in asking {

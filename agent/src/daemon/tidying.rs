@@ -5,10 +5,12 @@
 //! Files of a run go first, when their time has passed or room is needed. Logs stay longer, because without them a run
 //! that is delivered again would be executed again; where even they are too many, the oldest become lines of the ledger.
 
+mod stored;
+
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use muster_model::Timestamp;
@@ -44,6 +46,13 @@ pub(crate) fn tidy(state: &StateDir, now: Timestamp, settings: &Settings, known:
     let open = state.journal().open_runs()?;
     let stale = open.iter().copied().filter(|run| is_stale(state, *run, now)).collect();
     remove_strays(state, now)?;
+    let retention = retention(settings);
+    let (old, outputs): (Vec<_>, Vec<_>) = stored::outputs(state, settings)?
+        .into_iter()
+        .partition(|output| is_older(output.written, now, retention));
+    for output in old {
+        stored::remove(&output.path, state, settings)?;
+    }
 
     let system = rustix::fs::statvfs(state.root())?;
     let quota_bytes = settings.quota_on(system.f_blocks.saturating_mul(system.f_frsize));
@@ -56,13 +65,23 @@ pub(crate) fn tidy(state: &StateDir, now: Timestamp, settings: &Settings, known:
     if is_over {
         finished.extend(unconfirmed(state, &open, now, &awaited));
         finished.sort_by_key(|run| (run.left, run.ended));
-        for run in &finished {
+        let runs = finished.iter().map(|run| Removable {
+            left: run.left,
+            ended: run.ended,
+            what: What::FilesOf(run.run),
+        });
+        let stored = outputs.into_iter().map(|output| Removable {
+            left: Left::Nothing,
+            ended: output.written,
+            what: What::Stored(output.path),
+        });
+        let mut removable: Vec<Removable> = runs.chain(stored).collect();
+        removable.sort_by_key(|one| (one.left, one.ended));
+        for one in removable {
             if bytes <= enough(quota_bytes) && entries <= enough(quota_entries) && !is_low {
                 break;
             }
-            let directory = state.run(run.run);
-            let (freed_bytes, freed_entries) = measure(&directory)?;
-            remove_directory(&directory)?;
+            let (freed_bytes, freed_entries) = one.remove(state, settings)?;
             bytes = bytes.saturating_sub(freed_bytes);
             entries = entries.saturating_sub(freed_entries);
         }
@@ -104,6 +123,42 @@ enum Left {
     Output,
 }
 
+/// Something that may go when room is needed.
+struct Removable {
+    left: Left,
+    ended: Timestamp,
+    what: What,
+}
+
+enum What {
+    FilesOf(RunId),
+    /// An output that is stored here.
+    Stored(PathBuf),
+}
+
+impl Removable {
+    /// Removes it; how many bytes and entries that freed.
+    fn remove(&self, state: &StateDir, settings: &Settings) -> io::Result<(u64, u64)> {
+        match &self.what {
+            What::FilesOf(run) => {
+                let directory = state.run(*run);
+                let freed = measure(&directory)?;
+                remove_directory(&directory)?;
+                Ok(freed)
+            }
+            What::Stored(path) => {
+                let bytes = fs::metadata(path).map_or(0, |about| about.len());
+                Ok((bytes, 1 + stored::remove(path, state, settings)?))
+            }
+        }
+    }
+}
+
+/// How long files of a run are kept.
+fn retention(settings: &Settings) -> Duration {
+    Duration::from_secs(u64::from(settings.retention_days) * 24 * 60 * 60)
+}
+
 /// Removes what has been kept long enough; the other finished runs.
 fn forget(
     state: &StateDir,
@@ -112,7 +167,7 @@ fn forget(
     known: &Ledger,
     awaited: &HashSet<RunId>,
 ) -> io::Result<Vec<Finished>> {
-    let retention = Duration::from_secs(u64::from(settings.retention_days) * 24 * 60 * 60);
+    let retention = retention(settings);
     let mut finished = Vec::new();
     for run in state.journal().done_runs()? {
         let log = state.journal().done_log(run);
@@ -151,7 +206,11 @@ fn unconfirmed(state: &StateDir, open: &[RunId], now: Timestamp, awaited: &HashS
             run: *run,
             ended: ended.unwrap_or(now),
             is_confirmed: false,
-            left: if awaited.contains(run) { Left::Output } else { Left::News },
+            left: if awaited.contains(run) {
+                Left::Output
+            } else {
+                Left::News
+            },
         })
     };
     open.iter().filter_map(finished).collect()

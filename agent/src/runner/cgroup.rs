@@ -180,7 +180,10 @@ mod tests {
         let events = "low 0\nhigh 0\nmax 7\noom 900003\noom_kill 900002\noom_group_kill 0\n";
         fs::write(group.path().join("memory.events"), events).unwrap();
         assert_eq!(out_of_memory_kills(&settings), 900_002);
-        assert!(of_machine < 900_002, "without the file it is the machine's: {of_machine}");
+        assert!(
+            of_machine < 900_002,
+            "without the file it is the machine's: {of_machine}"
+        );
     }
 
     #[test]

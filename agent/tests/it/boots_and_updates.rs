@@ -65,7 +65,11 @@ async fn a_reboot_that_is_asked_for_during_a_trial_waits_for_its_end_and_comes_o
     .await;
     let phase = || fs::read_to_string(shop.versions("update.json")).unwrap();
     assert!(phase().contains("trial"), "{}", phase());
-    assert_eq!(machine.times_asked(), 0, "the machine does not go down in the middle of a trial");
+    assert_eq!(
+        machine.times_asked(),
+        0,
+        "the machine does not go down in the middle of a trial"
+    );
 
     shop.scene.nats.restart().await;
     let ended = shop.scene.coordinator.end(update).await;
@@ -91,7 +95,11 @@ async fn an_update_that_is_asked_for_while_a_reboot_is_awaited_comes_after_it() 
     let mut shop = Workshop::open_with(&machine.settings(), 5).await;
     shop.add_next();
     let (go, traces) = (shop.scene.agent.scratch("go"), shop.scene.agent.scratch("traces"));
-    let other = shop.scene.coordinator.send(&work::script(&[&work::wait_for(&go)])).await;
+    let other = shop
+        .scene
+        .coordinator
+        .send(&work::script(&[&work::wait_for(&go)]))
+        .await;
     shop.scene.agent.runner(other).await;
     // It asks at once, for this file is there.
     let boots = shop
@@ -109,7 +117,10 @@ async fn an_update_that_is_asked_for_while_a_reboot_is_awaited_comes_after_it() 
     shop.scene.coordinator.verdict(update).await;
     fs::write(&go, "").unwrap();
     machine.wait_until_asked(1).await;
-    assert!(shop.scene.coordinator.records(update).is_empty(), "nothing starts before the boot");
+    assert!(
+        shop.scene.coordinator.records(update).is_empty(),
+        "nothing starts before the boot"
+    );
     assert!(!shop.versions("update.json").exists());
 
     shop.scene.agent.kill();
@@ -134,7 +145,11 @@ async fn a_reboot_that_was_asked_for_is_not_asked_for_again_by_the_next_version(
     let shop = Workshop::open_with(&settings, 5).await;
     shop.add_next();
     let (go, traces) = (shop.scene.agent.scratch("go"), shop.scene.agent.scratch("traces"));
-    let other = shop.scene.coordinator.send(&work::script(&[&work::wait_for(&go)])).await;
+    let other = shop
+        .scene
+        .coordinator
+        .send(&work::script(&[&work::wait_for(&go)]))
+        .await;
     shop.scene.agent.runner(other).await;
     let update = shop.update(json!({})).await;
     shop.scene.agent.runner(update).await;

@@ -204,7 +204,7 @@ impl Network {
         let server = std::env::var("MUSTER_NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned());
         // Only here are addresses that do not exist no reason not to begin.
         network.server = network
-            .command(&[&server, "-a", "0.0.0.0", "-p", "4222"])
+            .command(&[server.as_str(), "-a", "0.0.0.0", "-p", "4222"])
             .stderr(Stdio::null())
             .spawn()
             .ok();
@@ -247,7 +247,11 @@ async fn a_network_that_comes_back_ends_the_wait_for_a_connection() {
     let agent = AgentProcess::start_within(network.entrance(), "nats://127.0.0.1:4222", "");
     until("its waits have become long", async || {
         let log = agent.log();
-        if log.contains("\"attempt\":4") { Ok(()) } else { Err(log) }
+        if log.contains("\"attempt\":4") {
+            Ok(())
+        } else {
+            Err(log)
+        }
     })
     .await;
     let before = agent.log().len();
@@ -285,7 +289,10 @@ async fn a_connection_from_an_address_that_has_gone_is_given_up_soon() {
     let mut agent = AgentProcess::start_within(network.entrance(), "nats://10.99.0.1:4222", "");
     // Nobody registers anybody here.
     let state = agent.state();
-    until("it has a state directory", async || state.known_identity().ok().flatten().ok_or("not yet")).await;
+    until("it has a state directory", async || {
+        state.known_identity().ok().flatten().ok_or("not yet")
+    })
+    .await;
     agent.kill();
     let mut identity = state.identity().unwrap();
     identity.node = Some(muster_model::NodeId::random());
@@ -293,7 +300,11 @@ async fn a_connection_from_an_address_that_has_gone_is_given_up_soon() {
     agent.launch();
     until("it has said hello", async || {
         let log = agent.log();
-        if log.contains("nobody answers the hello yet") { Ok(()) } else { Err(log) }
+        if log.contains("nobody answers the hello yet") {
+            Ok(())
+        } else {
+            Err(log)
+        }
     })
     .await;
 
@@ -312,7 +323,11 @@ async fn a_connection_from_an_address_that_has_gone_is_given_up_soon() {
     network.ip("address add 10.99.0.1/24 dev d0");
     until("it is back", async || {
         let log = agent.log().split_off(before);
-        if log.contains("\"message\":\"connected\"") { Ok(()) } else { Err(log) }
+        if log.contains("\"message\":\"connected\"") {
+            Ok(())
+        } else {
+            Err(log)
+        }
     })
     .await;
 }

@@ -176,7 +176,10 @@ async fn packages_and_updates_are_forbidden_like_everything_else() {
     std::fs::write(&policy, "").unwrap();
     let scene = Scene::with_settings(&format!("policy_file = {policy:?}")).await;
     let touched = scene.agent.scratch("touched");
-    let before = work::step("before", json!({"runCommand": [format!("echo line >> {}", touched.display())]}));
+    let before = work::step(
+        "before",
+        json!({"runCommand": [format!("echo line >> {}", touched.display())]}),
+    );
     let document = |step: &serde_json::Value| json!({"schemaVersion": "2.2", "mainSteps": [before, step]});
     for (action, name, inputs) in [
         (
@@ -224,8 +227,14 @@ async fn packages_and_updates_are_forbidden_like_everything_else() {
         let call = json!({"action": "aws:runDocument", "name": "call",
             "inputs": {"documentType": "SSMDocument", "documentPath": name}});
         for (forbids, why) in [
-            (format!("forbid_actions = [{action:?}]"), format!("forbids the action {action}")),
-            (format!("forbid_documents = [{name:?}]"), format!("forbids the document {name:?}")),
+            (
+                format!("forbid_actions = [{action:?}]"),
+                format!("forbids the action {action}"),
+            ),
+            (
+                format!("forbid_documents = [{name:?}]"),
+                format!("forbids the document {name:?}"),
+            ),
         ] {
             std::fs::write(&policy, forbids).unwrap();
             let run = scene.coordinator.send(&work::steps(std::slice::from_ref(&call))).await;

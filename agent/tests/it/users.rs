@@ -198,7 +198,10 @@ impl Memory {
         const OPTIMISED_PROGRAM: u64 = 14 * 1024;
         let own = self.peak.saturating_sub(self.program);
         println!("{who}: at most {} KiB, {} of them its program", self.peak, self.program);
-        assert!(own < BUDGET - OPTIMISED_PROGRAM, "{who} took {own} KiB besides its program");
+        assert!(
+            own < BUDGET - OPTIMISED_PROGRAM,
+            "{who} took {own} KiB besides its program"
+        );
         let is_optimised = !cfg!(debug_assertions) || crate::agent_process::other_program().is_some();
         if is_optimised {
             assert!(self.peak < BUDGET, "{who} took {} KiB", self.peak);

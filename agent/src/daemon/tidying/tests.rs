@@ -60,10 +60,16 @@ fn unconfirm(state: &StateDir, run: RunId) {
     log.commit().unwrap();
 }
 
-/// Modification times must differ.
+/// Waits until the file system gives another time than it gave to this file: its clock may be a coarse one.
+fn wait_for_a_later_time_than(file: &Path) {
+    let modified = |about: io::Result<fs::Metadata>| about.unwrap().modified().unwrap();
+    let written = modified(fs::metadata(file));
+    while modified(tempfile::tempfile().unwrap().metadata()) <= written {}
+}
+
+/// The same, for a run's end.
 fn wait_for_another_time(state: &StateDir, run: RunId) {
-    let written = fs::metadata(state.journal().done_log(run)).unwrap().modified().unwrap();
-    while written >= std::time::SystemTime::from(SystemClock.now()) {}
+    wait_for_a_later_time_than(&state.journal().done_log(run));
 }
 
 #[test]
@@ -220,7 +226,13 @@ fn an_output_that_is_to_be_stored_outlasts_the_retention() {
         retention_days: 1,
         ..settings(1 << 30, 1_000)
     };
-    tidy(&state, now + SignedDuration::from_hours(25), &settings, &Ledger::default()).unwrap();
+    tidy(
+        &state,
+        now + SignedDuration::from_hours(25),
+        &settings,
+        &Ledger::default(),
+    )
+    .unwrap();
     assert!(state.run(awaited).exists() && !state.run(other).exists());
 }
 
@@ -233,6 +245,40 @@ fn no_line_of_the_ledger_takes_the_place_of_news_that_is_not_confirmed() {
     let found = tidy(&state, now, &settings(1 << 30, 30), &Ledger::default()).unwrap();
     let ledger = found.ledger.expect("there are too many");
     assert!(ledger.get(runs[0]).is_none() && state.journal().open_log(runs[0]).exists());
+}
+
+#[test]
+fn outputs_that_are_stored_here_go_like_the_files_of_their_runs() {
+    let (_root, state) = state();
+    let now = SystemClock.now();
+    let bucket = state.root().join("objects/logs");
+    let output = |command: &str| bucket.join(command).join("mi-1/awsrunShellScript/only/stdout");
+    let write = |command: &str| {
+        fs::create_dir_all(output(command).parent().unwrap()).unwrap();
+        fs::write(output(command), vec![0; 10_000]).unwrap();
+    };
+    write("old");
+    wait_for_a_later_time_than(&output("old"));
+    let between = finished(&state, 10_000, now);
+    wait_for_another_time(&state, between);
+    write("new");
+    fs::write(bucket.join("tool.zip"), vec![0; 10_000]).unwrap();
+
+    let sweep = |now, bytes, settings: fn(&mut Settings)| {
+        let mut all = self::settings(bytes, 1_000);
+        settings(&mut all);
+        tidy(&state, now, &all, &Ledger::default()).unwrap()
+    };
+    sweep(now, 39_000, |_| ());
+    assert!(!bucket.join("old").exists() && state.run(between).exists() && output("new").exists());
+    sweep(now, 29_000, |_| ());
+    assert!(!state.run(between).exists() && output("new").exists());
+    let elsewhere = |settings: &mut Settings| settings.objects.url = "file:///elsewhere".into();
+    sweep(now + days(8), 1 << 30, elsewhere);
+    assert!(output("new").exists());
+    sweep(now + days(8), 1 << 30, |_| ());
+    assert!(!bucket.join("new").exists(), "after the retention");
+    assert!(bucket.join("tool.zip").exists(), "nobody of ours has put it there");
 }
 
 /// D12 with the bounds of a node that nobody has configured; `it::disk` does the same in small with real runs.
@@ -263,7 +309,10 @@ fn ten_thousand_small_runs_stay_within_the_default_bounds() {
     };
     // So many come between two looks: a twentieth of the entries, four for each run.
     for batch in runs.chunks(250) {
-        state.journal().begin(batch.iter().map(|run| (*run, &accepted))).unwrap();
+        state
+            .journal()
+            .begin(batch.iter().map(|run| (*run, &accepted)))
+            .unwrap();
         for run in batch {
             state.journal().close(*run).unwrap();
             fs::create_dir_all(state.run(*run)).unwrap();
@@ -284,7 +333,10 @@ fn ten_thousand_small_runs_stay_within_the_default_bounds() {
     };
     println!("at most {most} entries, {disk:?} in the end; the slowest look took {slowest:?}");
     assert!(most <= settings.quota_entries + 1_500, "{most}");
-    assert!(disk.entries <= disk.quota_entries && disk.bytes <= disk.quota_bytes, "{disk:?}");
+    assert!(
+        disk.entries <= disk.quota_entries && disk.bytes <= disk.quota_bytes,
+        "{disk:?}"
+    );
     assert!(slowest < std::time::Duration::from_secs(5), "{slowest:?}");
     let logs: HashSet<RunId> = state.journal().done_runs().unwrap().into_iter().collect();
     assert!(runs.iter().all(|run| logs.contains(run) || ledger.get(*run).is_some()));
