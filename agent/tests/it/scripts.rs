@@ -266,6 +266,27 @@ async fn a_timeout_beyond_its_bounds_is_clamped_and_the_trace_says_so() {
 }
 
 #[tokio::test]
+async fn a_node_has_its_own_shell_its_own_longest_time_and_its_own_part_of_long_output() {
+    let settings = "default_shell = \"bash\"\nmax_timeout_seconds = 60\nkeep = \"head\"";
+    let scene = Scene::with_settings(settings).await;
+    let ended = outcome_of(
+        &scene,
+        json!({"runCommand": ["echo ${BASH_VERSION:+bash}", "seq 1 20000"]}),
+    )
+    .await;
+    let step = ended.step();
+    assert!(step.stdout.starts_with("bash\n1\n2\n"), "{:.40}", step.stdout);
+    assert!(!step.stdout.contains("20000"), "the end is not kept");
+    assert_eq!(step.trace, "this node lowered the timeout to 60 seconds");
+    let asked = outcome_of(
+        &scene,
+        json!({"runCommand": ["echo ${BASH_VERSION:+bash}"], "shell": "sh"}),
+    )
+    .await;
+    assert_eq!(asked.step().stdout, "\n", "the step has the last word");
+}
+
+#[tokio::test]
 async fn what_is_logged_about_a_run_names_it() {
     let scene = Scene::start().await;
     let run = scene.coordinator.send(&work::script(&["true"])).await;

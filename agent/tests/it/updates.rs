@@ -146,6 +146,22 @@ async fn a_new_version_takes_over_and_brings_the_result() {
 }
 
 #[tokio::test]
+async fn an_older_version_comes_back_when_somebody_asks_for_it() {
+    let shop = Workshop::open().await;
+    shop.add_next();
+    let own = muster_agent::facts::VERSION;
+    let program = fs::read(env!("CARGO_BIN_EXE_muster-agent")).unwrap();
+    shop.add(own, &program, Some(&shop.key));
+    let up = shop.update(json!({})).await;
+    assert_eq!(shop.scene.coordinator.end(up).await.status(), RunStatus::Success);
+    shop.greets_as(NEXT).await;
+    let down = json!({"targetVersion": own, "allowDowngrade": "true"});
+    let ended = shop.scene.coordinator.end(shop.update(down).await).await;
+    assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
+    shop.greets_as(own).await;
+}
+
+#[tokio::test]
 async fn a_run_that_goes_on_meanwhile_ends_once() {
     let shop = Workshop::open().await;
     shop.add_next();
