@@ -16,6 +16,7 @@
 //! runs/<run>/…        scripts, outputs and downloads of a run; may be removed as a whole once the run is done
 //! ```
 
+use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -145,6 +146,12 @@ impl StateDir {
             }
         }
         Ok(notes)
+    }
+
+    /// The runs that those notes are about.
+    pub(crate) fn runs_with_pending_uploads(&self) -> io::Result<HashSet<RunId>> {
+        let run_of = |note: PathBuf| note.file_name()?.to_str()?.split_once('.')?.0.parse().ok();
+        Ok(self.pending_uploads()?.into_iter().filter_map(run_of).collect())
     }
 
     /// Where runners say that there is news.

@@ -27,7 +27,7 @@ use super::tidying::Findings;
 use super::upkeep::Upkeep;
 use super::work::Intake;
 use crate::facts;
-use crate::journal::{Deadline, Moment, RunId};
+use crate::journal::{Deadline, Moment, RebootAsked, RunId};
 use crate::settings::Settings;
 use crate::state::StateDir;
 use crate::update;
@@ -62,13 +62,15 @@ pub(crate) enum Event {
     /// Subscriptions to the doorbells of the node's tags.
     Subscribed(Vec<Subscriber>),
     /// The command that boots the machine ended.
-    RebootAsked(Result<(), String>),
+    RebootAsked(RebootAsked, Result<(), String>),
     /// The process that stores outputs ended, and whether it left nothing.
     UploadsEnded(bool),
     /// The disk was looked at.
     UpkeepDone(Option<Box<Findings>>),
     /// The configuration was read again.
     Settings(Box<Loaded>),
+    /// Addresses or routes of the machine are others now.
+    NetworkChanged,
     /// Come to an end.
     Stop,
     /// Nothing but time passed.
@@ -208,10 +210,11 @@ impl Agent {
                 self.talk.pulled(Instant::now(), now.as_microsecond(), answer);
             }
             Event::Subscribed(doorbells) => self.doorbells.extend(doorbells),
-            Event::RebootAsked(outcome) => self.reboot_asked(outcome),
+            Event::RebootAsked(attempt, outcome) => self.reboot_asked(attempt, outcome),
             Event::UploadsEnded(is_done) => self.uploads_ended(is_done),
             Event::UpkeepDone(findings) => self.disk_looked_at(findings.map(|findings| *findings)),
             Event::Settings(loaded) => self.reconfigure(*loaded),
+            Event::NetworkChanged => self.network_changed(),
             Event::Stop => self.stop(),
             Event::Tick => {}
         }

@@ -1,15 +1,15 @@
 //! The one connection outwards, and requests over it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use async_nats::client::Request;
-use async_nats::{Client, ConnectOptions, Event, HeaderMap, ServerAddr};
+use async_nats::client::{Request, RequestErrorKind};
+use async_nats::{Client, ConnectOptions, Event, HeaderMap, ReconnectToServer, ServerAddr};
 use prost::Message;
 use tokio::sync::mpsc;
 
-use super::backoff::CONNECTION;
+use super::network::Changes;
+use super::reconnect::{Reconnect, Wait};
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -24,9 +24,6 @@ pub(crate) enum Link {
     /// The server refuses whoever we say we are.
     Refused,
 }
-
-/// How often somebody asks who was refused for good (agent.md B7): credentials and registrations come back.
-pub(crate) const REFUSED: Duration = Duration::from_secs(5 * 60);
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +41,11 @@ impl CallError {
     pub(crate) fn is_final(&self) -> bool {
         // Too many requests, and a time that ran out, pass.
         matches!(self, Self::Refused { code, .. } if code.starts_with('4') && code != "408" && code != "429")
+    }
+
+    /// Whether nothing came back at all, not even the word that nobody is there.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Unanswered(error) if error.kind() == RequestErrorKind::TimedOut)
     }
 }
 
@@ -83,11 +85,12 @@ pub(crate) async fn connect(
     servers: Vec<ServerAddr>,
     name: &str,
     links: mpsc::UnboundedSender<Link>,
+    changes: Changes,
 ) -> Result<Client, async_nats::ConnectError> {
-    let is_first = Arc::new(AtomicBool::new(true));
-    let was_connected = Arc::clone(&is_first);
-    let is_refused = Arc::new(AtomicBool::new(false));
-    let was_refused = Arc::clone(&is_refused);
+    let attempts = Attempts(Arc::new(Mutex::new(Reconnect::starting_at(rand::random()))));
+    let known = attempts.clone();
+    // One attempt at a time waits, and what has changed is told to it once.
+    let changes = Arc::new(tokio::sync::Mutex::new(changes));
     let options = ConnectOptions::new()
         .name(format!("muster-agent {name}"))
         .custom_inbox_prefix(format!("_INBOX_{name}"))
@@ -97,24 +100,23 @@ pub(crate) async fn connect(
         .request_timeout(Some(ANSWER))
         .subscription_capacity(1024)
         .client_capacity(64)
-        .reconnect_delay_callback(move |attempt| {
-            // The very first attempt is not a reconnect: nobody else lost this server at the same moment.
-            if attempt <= 1 && is_first.load(Ordering::Relaxed) {
-                return Duration::ZERO;
+        // The client asks before each attempt, and does not mind how long the answer takes: so the wait is ours, and
+        // can be cut short.
+        .reconnect_to_server_callback(move |pool, _| {
+            let (attempts, changes) = (attempts.clone(), Arc::clone(&changes));
+            async move {
+                let wait = attempts.wait(&mut *changes.lock().await).await;
+                // One after the other, so that none keeps us from the others.
+                let place = usize::try_from(wait.turn).unwrap_or_default() % pool.len().max(1);
+                let addr = pool.into_iter().nth(place)?.addr;
+                let delay = Some(Duration::ZERO);
+                Some(ReconnectToServer { addr, delay })
             }
-            if is_refused.load(Ordering::Relaxed) {
-                tracing::error!("the server refuses this node's credentials; trying again every 5 minutes");
-                return REFUSED.mul_f64(0.9 + 0.2 * rand::random::<f64>());
-            }
-            let wait = CONNECTION.wait(u32::try_from(attempt).unwrap_or(u32::MAX), rand::random());
-            tracing::warn!(attempt, wait_ms = wait.as_millis(), "no connection yet");
-            wait
         })
         .event_callback(move |event| {
             match event {
                 Event::Connected => {
-                    was_connected.store(false, Ordering::Relaxed);
-                    was_refused.store(false, Ordering::Relaxed);
+                    known.with(Reconnect::connected);
                     // The receiver is gone only when the agent ends.
                     let _ = links.send(Link::Up);
                 }
@@ -123,7 +125,7 @@ pub(crate) async fn connect(
                 }
                 Event::ClientError(error) => {
                     let is_refused = is_refusal(&error.to_string());
-                    was_refused.store(is_refused, Ordering::Relaxed);
+                    known.with(|reconnect| reconnect.failed(is_refused));
                     if is_refused {
                         let _ = links.send(Link::Refused);
                     }
@@ -134,6 +136,52 @@ pub(crate) async fn connect(
             std::future::ready(())
         });
     options.connect(servers).await
+}
+
+/// The attempts to connect, shared by the client's callbacks.
+#[derive(Debug, Clone)]
+struct Attempts(Arc<Mutex<Reconnect>>);
+
+impl Attempts {
+    fn with<T>(&self, ask: impl FnOnce(&mut Reconnect) -> T) -> T {
+        ask(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until it is time for the next attempt, which is what is returned. A change of the network during the last
+    /// attempt counts too.
+    async fn wait(&self, changes: &mut Changes) -> Wait {
+        let mut wait = self.with(|reconnect| reconnect.next(rand::random()));
+        let mut due = tokio::time::Instant::now() + wait.duration;
+        log(wait);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => return wait,
+                Ok(()) = changes.changed() => {
+                    let sooner = self.with(|reconnect| reconnect.network_changed(Instant::now(), rand::random()));
+                    if let Some(sooner) = sooner {
+                        tracing::info!("the network has changed: trying again now");
+                        due = tokio::time::Instant::now() + sooner.duration;
+                        wait = sooner;
+                        log(wait);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn log(wait: Wait) {
+    let Wait {
+        attempt,
+        duration,
+        is_refused,
+        ..
+    } = wait;
+    match is_refused {
+        _ if duration.is_zero() => {}
+        true => tracing::error!("the server refuses this node's credentials; trying again every 5 minutes"),
+        false => tracing::warn!(attempt, wait_ms = duration.as_millis(), "no connection yet"),
+    }
 }
 
 /// Whether a connection failed because the server does not know us; the client tells it only in words.

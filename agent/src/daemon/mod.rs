@@ -2,7 +2,7 @@
 //!
 //! There are no locks and no shared state: side effects (requests, disk syncs, waiting for processes) are futures that
 //! end in an `Event`, and events are applied one after the other.
-//! What to do when is decided by pure parts: `admission`, `queue`, `outbox`, `errand`, `backoff`.
+//! What to do when is decided by pure parts: `admission`, `queue`, `outbox`, `errand`, `backoff`, `reconnect`.
 //!
 //! | Module | What |
 //! |---|---|
@@ -17,7 +17,8 @@
 //! | `desk` | what the agent writes down about itself |
 //! | `uploads` | outputs that are still to be stored |
 //! | `upkeep`, `tidying` | when the disk is looked at; what is removed |
-//! | `bus`, `runners`, `nursery` | the connection; processes |
+//! | `bus`, `network` | the connection; what becomes of the machine's network |
+//! | `runners`, `nursery` | processes |
 
 mod admission;
 mod agent;
@@ -27,10 +28,12 @@ mod carry;
 mod desk;
 mod errand;
 mod live;
+mod network;
 mod nursery;
 mod outbox;
 mod queue;
 mod reboot;
+mod reconnect;
 mod register;
 mod replies;
 mod runners;
@@ -173,12 +176,13 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
     let _ = std::fs::remove_file(state.courier_socket());
     let courier = UnixListener::bind(state.courier_socket()).map_err(refused("a socket"))?;
 
+    let mut network = network::watch();
     let mut identity = state.identity().map_err(unusable)?;
     let node = match &identity.node {
         Some(node) => node.clone(),
         None => {
             let node = tokio::select! {
-                node = register::register(servers.clone(), &identity, &state, &loaded.settings) => node?,
+                node = register::register(servers.clone(), network.clone(), &identity, &state, &loaded.settings) => node?,
                 () = &mut stop_asked => return Ok(Departure::Stop),
             };
             identity.node = Some(node.clone());
@@ -188,7 +192,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
     };
 
     let (links, mut link_news) = mpsc::unbounded_channel();
-    let client = bus::connect(servers, node.as_str(), links).await?;
+    let client = bus::connect(servers, node.as_str(), links, network.clone()).await?;
     tracing::info!(node = %node, version = crate::facts::version(), "agent started");
     let mut agent = Agent::new(
         state.clone(),
@@ -217,6 +221,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
             Some(_) = agent.doorbells.next(), if !agent.doorbells.is_empty() => Event::Doorbell,
             Ok((stream, _)) = courier.accept() => Event::Asked(stream),
             Ok(length) = notify.recv(&mut datagram) => Event::News(datagram[..length].to_vec()),
+            Ok(()) = network.changed() => Event::NetworkChanged,
             Some(()) = hangup.recv() => Event::Settings(Box::new(load_settings(&state, &options))),
             () = tokio::time::sleep_until(next_due.into()) => Event::Tick,
         };

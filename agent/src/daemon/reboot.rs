@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, Event, Phase};
-use crate::journal::{Fact, Log, RebootRefused, RunId};
+use crate::journal::{Fact, Log, RebootAsked, RebootRefused, RunId};
 
 /// How long the command itself may take.
 const COMMAND: Duration = Duration::from_secs(60);
@@ -15,6 +15,8 @@ const COMMAND: Duration = Duration::from_secs(60);
 const GOING_DOWN: Duration = Duration::from_secs(10 * 60);
 /// Between two attempts when the command fails.
 const AGAIN: Duration = Duration::from_secs(2);
+/// What is said of a machine that was told to boot and did not.
+const STAYED_UP: &str = "the command succeeded, but the machine did not go down";
 /// After so many attempts the step has failed.
 const ATTEMPTS: u32 = 3;
 
@@ -57,6 +59,17 @@ impl Reboot {
         Step::Ask
     }
 
+    /// Goes on from the attempts of an agent that was here before, as a run's log tells them; `up_ms` is the present.
+    pub(crate) fn take_up(&mut self, attempts: &[RebootAsked], up_ms: u64, now: Instant) {
+        let Some(last) = attempts.last() else { return };
+        let pause = if last.failure.is_empty() { GOING_DOWN } else { AGAIN };
+        let past = Duration::from_millis(up_ms.saturating_sub(last.up_ms));
+        let due = now + pause.saturating_sub(past);
+        self.attempts = self.attempts.max(u32::try_from(attempts.len()).unwrap_or(u32::MAX));
+        self.due = self.due.max(Some(due));
+        self.wanted = Some(now);
+    }
+
     /// The command ended.
     pub(crate) fn asked(&mut self, has_succeeded: bool, now: Instant) {
         self.is_asking = false;
@@ -94,9 +107,15 @@ impl Agent {
             Step::Wait => {}
             Step::Ask => {
                 tracing::warn!(command = ?self.settings.reboot_command, "a script asked for a reboot; booting");
+                let attempt = RebootAsked {
+                    up_ms: self.moment().up_ms,
+                    failure: String::new(),
+                };
+                self.note_reboot(&asking, Fact::RebootAsked(attempt.clone()));
                 let command = self.settings.reboot_command.clone();
-                self.tasks
-                    .push(Box::pin(async move { Event::RebootAsked(ask(&command).await) }));
+                self.tasks.push(Box::pin(
+                    async move { Event::RebootAsked(attempt, ask(&command).await) },
+                ));
             }
             Step::GiveUp => {
                 for run in asking {
@@ -111,28 +130,56 @@ impl Agent {
     }
 
     /// The command ended.
-    pub(super) fn reboot_asked(&mut self, outcome: Result<(), String>) {
+    pub(super) fn reboot_asked(&mut self, attempt: RebootAsked, outcome: Result<(), String>) {
         self.reboot.asked(outcome.is_ok(), Instant::now());
         if let Err(error) = outcome {
             tracing::error!(error, "cannot boot the machine");
+            let asking: Vec<RunId> = self.rebooting().collect();
+            let failure = error.clone();
+            self.note_reboot(&asking, Fact::RebootAsked(RebootAsked { failure, ..attempt }));
             self.reboot_failure = error;
         } else {
-            self.reboot_failure = "the command succeeded, but the machine did not go down".to_owned();
+            STAYED_UP.clone_into(&mut self.reboot_failure);
         }
     }
 
-    /// Tells the run's next runner that its step has failed. There is no runner now, so the log is free.
+    /// Goes on with the attempts that a run's log tells of.
+    pub(super) fn take_up_reboot(&mut self, attempts: &[RebootAsked]) {
+        let up_ms = self.moment().up_ms;
+        self.reboot.take_up(attempts, up_ms, Instant::now());
+        if let Some(last) = attempts.last() {
+            self.reboot_failure = match last.failure.is_empty() {
+                true => STAYED_UP.to_owned(),
+                false => last.failure.clone(),
+            };
+        }
+    }
+
+    /// Tells the run's next runner that its step has failed.
     fn go_on_without_reboot(&mut self, run: RunId) {
         let reason = self.reboot_failure.clone();
-        let noted = Log::lock(&self.state.journal().open_log(run)).and_then(|log| {
-            let Some((mut log, _)) = log else { return Ok(()) };
-            log.add(Fact::RebootRefused(RebootRefused { reason }));
-            log.commit()
-        });
-        match noted {
-            Ok(()) => self.start_runner(run),
-            Err(error) => tracing::error!(%error, run = %run, "cannot write the run's log"),
+        if self.note_reboot(&[run], Fact::RebootRefused(RebootRefused { reason })) {
+            self.start_runner(run);
         }
+    }
+
+    /// Writes down what became of a reboot with each run that asks for it, and whether it is there. There is no runner
+    /// now, so the logs are free.
+    fn note_reboot(&self, asking: &[RunId], fact: Fact) -> bool {
+        let note = |run: &RunId| {
+            let Some((mut log, _)) = Log::lock(&self.state.journal().open_log(*run))? else {
+                return Ok(());
+            };
+            log.add(fact.clone());
+            log.commit()
+        };
+        asking.iter().all(|run| {
+            let noted: std::io::Result<()> = note(run);
+            if let Err(error) = &noted {
+                tracing::error!(%error, run = %run, "cannot write the run's log");
+            }
+            noted.is_ok()
+        })
     }
 }
 
@@ -189,6 +236,30 @@ mod tests {
             assert_eq!(reboot.decide(true, true, PATIENCE, moment), Step::Wait);
         }
         assert_eq!(reboot.decide(true, true, PATIENCE, now + 3 * AGAIN), Step::GiveUp);
+    }
+
+    #[test]
+    fn the_next_agent_goes_on_counting_and_does_not_ask_at_once() {
+        let attempt = |up_ms, failure: &str| RebootAsked {
+            up_ms,
+            failure: failure.to_owned(),
+        };
+        let now = Instant::now();
+        let second = |seconds| now + Duration::from_secs(seconds);
+        let mut reboot = Reboot::default();
+        // The command succeeded ten seconds ago: the machine has ten minutes to go down.
+        reboot.take_up(&[attempt(5_000, "no"), attempt(90_000, "")], 100_000, now);
+        assert_eq!(reboot.decide(true, true, PATIENCE, second(589)), Step::Wait);
+        assert_eq!(reboot.decide(true, true, PATIENCE, second(590)), Step::Ask);
+        reboot.asked(true, second(590));
+        assert_eq!(reboot.decide(true, true, PATIENCE, second(2_000)), Step::GiveUp);
+
+        // It failed a long time ago: at once, but for the last time.
+        let mut reboot = Reboot::default();
+        reboot.take_up(&[attempt(1, "no"), attempt(2, "no")], 100_000, now);
+        assert_eq!(reboot.decide(true, true, PATIENCE, now), Step::Ask);
+        reboot.asked(false, now);
+        assert_eq!(reboot.decide(true, true, PATIENCE, now + AGAIN), Step::GiveUp);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use muster_wire::subject;
 use tokio::sync::mpsc;
 
 use super::backoff::CONNECTION;
-use super::bus::{self, Link, REFUSED};
+use super::bus::{self, Link};
+use super::network::Changes;
+use super::reconnect::REFUSED;
 use crate::facts;
 use crate::report::Report;
 use crate::settings::Settings;
@@ -18,12 +20,13 @@ use crate::state::{Identity, StateDir};
 /// Asks until it is answered. A connection of its own, because a node's inbox is named after the node.
 pub(crate) async fn register(
     servers: Vec<ServerAddr>,
+    changes: Changes,
     identity: &Identity,
     state: &StateDir,
     settings: &Settings,
 ) -> Result<NodeId, async_nats::ConnectError> {
     let (links, mut link_news) = mpsc::unbounded_channel();
-    let client = bus::connect(servers, "boot", links).await?;
+    let client = bus::connect(servers, "boot", links, changes).await?;
     let (mut link, mut failures) = (Link::Down, 0);
     loop {
         let wait = match link {

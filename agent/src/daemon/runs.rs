@@ -71,6 +71,9 @@ impl Agent {
         } else if has_begun {
             self.queue.start_out_of_turn(run);
             self.digest(run, &history);
+            if history.awaits_reboot(&self.boot_id) {
+                self.take_up_reboot(&history.reboot_asked);
+            }
             if !history.awaits_reboot(&self.boot_id) || self.state.journal().cancel_mark(run).exists() {
                 self.find_or_start_runner(run);
             }

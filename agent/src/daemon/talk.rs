@@ -14,8 +14,9 @@ use prost::Message;
 
 use super::agent::{Agent, Event};
 use super::backoff::CONNECTION;
-use super::bus::{self, CallError, REFUSED};
+use super::bus::{self, CallError};
 use super::errand::Errand;
+use super::reconnect::REFUSED;
 use crate::facts;
 use crate::update::Versions;
 
@@ -38,6 +39,8 @@ pub(crate) struct Talk {
     pub(crate) offset_us: Option<i64>,
     /// What the service was told last.
     told: Option<NodeFacts>,
+    /// Since when the connection may be dead without knowing, because the machine has another address.
+    doubtful_since: Option<Instant>,
     pull_asked: Instant,
     tags: BTreeSet<String>,
 }
@@ -51,6 +54,7 @@ impl Talk {
             heartbeat: HEARTBEAT,
             offset_us: None,
             told: None,
+            doubtful_since: None,
             pull_asked: Instant::now(),
             tags: BTreeSet::new(),
         }
@@ -58,6 +62,7 @@ impl Talk {
 
     /// A new connection: say who we are, ask what is there.
     pub(crate) fn restart(&mut self, now: Instant) {
+        self.doubtful_since = None;
         self.hello.restart(now);
         self.pull.restart(now);
     }
@@ -142,15 +147,42 @@ impl Agent {
                 heartbeat.encode_to_vec(),
             );
             self.report.wish(now);
-            if self
-                .talk
-                .told
-                .as_ref()
-                .is_some_and(|told| *told != facts::collect(&self.settings))
-            {
+            if self.is_changed() {
                 tracing::info!("something about this machine has changed");
                 self.talk.hello.wish(now);
             }
+        }
+    }
+
+    /// Whether the service knows something else about this machine.
+    fn is_changed(&self) -> bool {
+        let told = self.talk.told.as_ref();
+        told.is_some_and(|told| *told != facts::collect(&self.settings))
+    }
+
+    /// Addresses or routes have changed. Without a connection it is the next attempt that matters (`bus`); with one
+    /// the service is told, which also shows whether the connection has survived.
+    pub(super) fn network_changed(&mut self) {
+        if self.is_connected && self.is_changed() {
+            tracing::info!("the network has changed: saying hello again");
+            let now = Instant::now();
+            self.talk.doubtful_since = Some(now);
+            self.talk.hello.wish(now);
+        }
+    }
+
+    /// Nobody has answered a hello. If the machine has another address since, that is taken for the end of the
+    /// connection: the client itself would need up to a minute to notice it.
+    fn doubt_connection(&mut self, asked: Instant, error: &CallError) {
+        if error.is_silence() && self.talk.doubtful_since.is_some_and(|since| since <= asked) {
+            tracing::warn!("the connection has not survived the change of the network");
+            self.talk.doubtful_since = None;
+            let client = self.client.clone();
+            self.tasks.push(Box::pin(async move {
+                // It fails only if the client has ended.
+                let _ = client.force_reconnect().await;
+                Event::Tick
+            }));
         }
     }
 
@@ -168,11 +200,13 @@ impl Agent {
             }
             Err(error) => {
                 tracing::warn!(%error, "nobody answers the hello yet");
+                self.doubt_connection(asked, &error);
                 self.talk.hello.failed(now, rand::random());
                 return;
             }
         };
         self.confirm_update();
+        self.talk.doubtful_since = self.talk.doubtful_since.filter(|since| *since > asked);
         self.talk
             .hello
             .answered(now, Some(HELLO.mul_f64(spread(rand::random()))));

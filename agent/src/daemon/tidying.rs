@@ -1,12 +1,16 @@
 //! What is removed from the disk (agent.md B5): finished runs only, the oldest first.
 //!
+//! Those with which nothing more is to happen go before those whose news is not confirmed, and these before those with
+//! an output that is still to be stored elsewhere.
 //! Files of a run go first, when their time has passed or room is needed. Logs stay longer, because without them a run
 //! that is delivered again would be executed again; where even they are too many, the oldest become lines of the ledger.
+
+mod stored;
 
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use muster_model::Timestamp;
@@ -37,10 +41,18 @@ pub(crate) struct Findings {
 /// Looks and removes. `known` is the ledger as the agent knows it.
 pub(crate) fn tidy(state: &StateDir, now: Timestamp, settings: &Settings, known: &Ledger) -> io::Result<Findings> {
     crate::runner::remove_empty_cgroups(settings);
-    let mut finished = forget(state, now, settings, known)?;
+    let awaited = state.runs_with_pending_uploads()?;
+    let mut finished = forget(state, now, settings, known, &awaited)?;
     let open = state.journal().open_runs()?;
     let stale = open.iter().copied().filter(|run| is_stale(state, *run, now)).collect();
     remove_strays(state, now)?;
+    let retention = retention(settings);
+    let (old, outputs): (Vec<_>, Vec<_>) = stored::outputs(state, settings)?
+        .into_iter()
+        .partition(|output| is_older(output.written, now, retention));
+    for output in old {
+        stored::remove(&output.path, state, settings)?;
+    }
 
     let system = rustix::fs::statvfs(state.root())?;
     let quota_bytes = settings.quota_on(system.f_blocks.saturating_mul(system.f_frsize));
@@ -51,14 +63,25 @@ pub(crate) fn tidy(state: &StateDir, now: Timestamp, settings: &Settings, known:
     let enough = |quota: u64| quota - quota / 8;
     let is_over = bytes > quota_bytes || entries > quota_entries || is_low;
     if is_over {
-        finished.sort_by_key(|run| run.ended);
-        for run in &finished {
+        finished.extend(unconfirmed(state, &open, now, &awaited));
+        finished.sort_by_key(|run| (run.left, run.ended));
+        let runs = finished.iter().map(|run| Removable {
+            left: run.left,
+            ended: run.ended,
+            what: What::FilesOf(run.run),
+        });
+        let stored = outputs.into_iter().map(|output| Removable {
+            left: Left::Nothing,
+            ended: output.written,
+            what: What::Stored(output.path),
+        });
+        let mut removable: Vec<Removable> = runs.chain(stored).collect();
+        removable.sort_by_key(|one| (one.left, one.ended));
+        for one in removable {
             if bytes <= enough(quota_bytes) && entries <= enough(quota_entries) && !is_low {
                 break;
             }
-            let directory = state.run(run.run);
-            let (freed_bytes, freed_entries) = measure(&directory)?;
-            remove_directory(&directory)?;
+            let (freed_bytes, freed_entries) = one.remove(state, settings)?;
             bytes = bytes.saturating_sub(freed_bytes);
             entries = entries.saturating_sub(freed_entries);
         }
@@ -85,21 +108,72 @@ pub(crate) fn tidy(state: &StateDir, now: Timestamp, settings: &Settings, known:
 struct Finished {
     run: RunId,
     ended: Timestamp,
+    /// Whether its end is confirmed; otherwise its log is still needed.
+    is_confirmed: bool,
+    left: Left,
+}
+
+/// What is still to happen with a finished run: the less, the earlier its files go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    Nothing,
+    /// Its end is to be confirmed.
+    News,
+    /// One of its outputs is to be stored.
+    Output,
+}
+
+/// Something that may go when room is needed.
+struct Removable {
+    left: Left,
+    ended: Timestamp,
+    what: What,
+}
+
+enum What {
+    FilesOf(RunId),
+    /// An output that is stored here.
+    Stored(PathBuf),
+}
+
+impl Removable {
+    /// Removes it; how many bytes and entries that freed.
+    fn remove(&self, state: &StateDir, settings: &Settings) -> io::Result<(u64, u64)> {
+        match &self.what {
+            What::FilesOf(run) => {
+                let directory = state.run(*run);
+                let freed = measure(&directory)?;
+                remove_directory(&directory)?;
+                Ok(freed)
+            }
+            What::Stored(path) => {
+                let bytes = fs::metadata(path).map_or(0, |about| about.len());
+                Ok((bytes, 1 + stored::remove(path, state, settings)?))
+            }
+        }
+    }
+}
+
+/// How long files of a run are kept.
+fn retention(settings: &Settings) -> Duration {
+    Duration::from_secs(u64::from(settings.retention_days) * 24 * 60 * 60)
 }
 
 /// Removes what has been kept long enough; the other finished runs.
-fn forget(state: &StateDir, now: Timestamp, settings: &Settings, known: &Ledger) -> io::Result<Vec<Finished>> {
-    let retention = Duration::from_secs(u64::from(settings.retention_days) * 24 * 60 * 60);
+fn forget(
+    state: &StateDir,
+    now: Timestamp,
+    settings: &Settings,
+    known: &Ledger,
+    awaited: &HashSet<RunId>,
+) -> io::Result<Vec<Finished>> {
+    let retention = retention(settings);
     let mut finished = Vec::new();
     for run in state.journal().done_runs()? {
         let log = state.journal().done_log(run);
         // A run may be reopened at any moment: whatever has gone from `done` is left alone.
         let Ok(about) = fs::metadata(&log) else { continue };
-        let ended = about
-            .modified()
-            .ok()
-            .and_then(|time| Timestamp::try_from(time).ok())
-            .unwrap_or(now);
+        let ended = modified(&about).unwrap_or(now);
         let is_remembered =
             !is_older(ended, now, MEMORY) || deadline(&log).is_some_and(|deadline| !is_older(deadline, now, MEMORY));
         if !is_remembered || known.get(run).is_some() {
@@ -107,12 +181,43 @@ fn forget(state: &StateDir, now: Timestamp, settings: &Settings, known: &Ledger)
             state.journal().forget(run)?;
             continue;
         }
-        if is_older(ended, now, retention) {
+        let is_awaited = awaited.contains(&run);
+        if is_older(ended, now, retention) && !is_awaited {
             remove_directory(&state.run(run))?;
         }
-        finished.push(Finished { run, ended });
+        finished.push(Finished {
+            run,
+            ended,
+            is_confirmed: true,
+            left: if is_awaited { Left::Output } else { Left::Nothing },
+        });
     }
     Ok(finished)
+}
+
+/// Runs that are over, and nobody has confirmed it yet.
+fn unconfirmed(state: &StateDir, open: &[RunId], now: Timestamp, awaited: &HashSet<RunId>) -> Vec<Finished> {
+    let finished = |run: &RunId| {
+        let log = state.journal().open_log(*run);
+        // One that has gone from `open` is confirmed by now, and its turn comes at the next look.
+        let is_finished = journal::read(&log).is_ok_and(|history| history.is_finished());
+        let ended = fs::metadata(&log).ok().and_then(|about| modified(&about));
+        is_finished.then(|| Finished {
+            run: *run,
+            ended: ended.unwrap_or(now),
+            is_confirmed: false,
+            left: if awaited.contains(run) {
+                Left::Output
+            } else {
+                Left::News
+            },
+        })
+    };
+    open.iter().filter_map(finished).collect()
+}
+
+fn modified(about: &fs::Metadata) -> Option<Timestamp> {
+    Timestamp::try_from(about.modified().ok()?).ok()
 }
 
 /// Whether the news of an open run need not be told any more.
@@ -171,7 +276,7 @@ fn enter(
 ) -> io::Result<Option<Ledger>> {
     let mut ledger = known.clone();
     let mut entered = 0;
-    for run in finished {
+    for run in finished.iter().filter(|run| run.is_confirmed) {
         if entered >= surplus {
             break;
         }
@@ -249,166 +354,4 @@ fn remove_directory(directory: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use muster_model::{Clock, SignedDuration, SystemClock};
-
-    use super::*;
-    use crate::journal::{Accepted, Deadline, Fact};
-
-    /// A finished run with an output of `bytes`, and when its log says it had to start.
-    fn finished(state: &StateDir, bytes: usize, deadline: Timestamp) -> RunId {
-        let run = RunId::random();
-        let clock_ms = deadline.as_millisecond();
-        let deadline = Some(Deadline {
-            boot_id: "other".into(),
-            up_ms: 0,
-            clock_ms,
-        });
-        let accepted = Fact::Accepted(Accepted {
-            deadline,
-            ..Accepted::default()
-        });
-        state.journal().begin([(run, &accepted)]).unwrap();
-        state.journal().close(run).unwrap();
-        fs::create_dir_all(state.run(run).join("a/b")).unwrap();
-        fs::write(state.run(run).join("a/b/stdout"), vec![0; bytes]).unwrap();
-        run
-    }
-
-    fn state() -> (tempfile::TempDir, StateDir) {
-        let root = tempfile::tempdir().unwrap();
-        let state = StateDir::at(root.path());
-        state.prepare().unwrap();
-        (root, state)
-    }
-
-    fn settings(quota_bytes: u64, quota_entries: u64) -> Settings {
-        Settings {
-            quota_bytes: Some(quota_bytes),
-            quota_entries,
-            ..Settings::default()
-        }
-    }
-
-    fn days(days: i64) -> SignedDuration {
-        SignedDuration::from_hours(24 * days)
-    }
-
-    /// Modification times must differ.
-    fn wait_for_another_time(state: &StateDir, run: RunId) {
-        let written = fs::metadata(state.journal().done_log(run)).unwrap().modified().unwrap();
-        while written >= std::time::SystemTime::from(SystemClock.now()) {}
-    }
-
-    #[test]
-    fn the_oldest_outputs_go_first_and_their_logs_stay() {
-        let (_root, state) = state();
-        let now = SystemClock.now();
-        let [old, new] = [(); 2].map(|()| {
-            let run = finished(&state, 10_000, now);
-            wait_for_another_time(&state, run);
-            run
-        });
-        let found = tidy(&state, now, &settings(15_000, 1_000), &Ledger::default()).unwrap();
-        assert!(!state.run(old).exists() && state.run(new).exists());
-        assert_eq!(state.journal().done_runs().unwrap().len(), 2);
-        assert!(!found.is_full && found.ledger.is_none());
-        assert!(
-            found.disk.bytes < 15_000 && found.disk.bytes > 10_000,
-            "{:?}",
-            found.disk
-        );
-
-        tidy(&state, now, &settings(1 << 30, 8), &Ledger::default()).unwrap();
-        assert!(!state.run(new).exists(), "entries are bounded too");
-    }
-
-    #[test]
-    fn too_many_logs_become_lines_of_the_ledger_and_are_still_known() {
-        let (_root, state) = state();
-        let now = SystemClock.now();
-        let runs: Vec<RunId> = (0..40).map(|_| finished(&state, 10, now)).collect();
-        let settings = settings(1 << 30, 30);
-        let found = tidy(&state, now, &settings, &Ledger::default()).unwrap();
-        let ledger = found.ledger.expect("there are too many");
-        assert_eq!(
-            state.journal().done_runs().unwrap().len(),
-            40,
-            "logs go only when the agent knows the ledger"
-        );
-        assert_eq!(Ledger::read(&state.journal().ledger()).unwrap(), ledger);
-
-        let found = tidy(&state, now, &settings, &ledger).unwrap();
-        assert!(!found.is_full && found.ledger.is_none(), "{found:?}");
-        assert!(found.disk.entries <= 30, "{:?}", found.disk);
-        let logs = state.journal().done_runs().unwrap();
-        assert!(!logs.is_empty() && logs.len() < 30);
-        assert!(runs.iter().all(|run| logs.contains(run) || ledger.get(*run).is_some()));
-
-        let forgotten = tidy(&state, now + days(8), &settings, &ledger).unwrap().ledger.unwrap();
-        assert!(runs.iter().all(|run| forgotten.get(*run).is_none()));
-    }
-
-    #[test]
-    fn a_run_is_forgotten_a_week_after_its_deadline_and_its_end() {
-        let (_root, state) = state();
-        let now = SystemClock.now();
-        let early = finished(&state, 1, now);
-        let late = finished(&state, 1, now + days(2));
-        let settings = settings(1 << 30, 1_000);
-        tidy(&state, now + days(6), &settings, &Ledger::default()).unwrap();
-        assert_eq!(state.journal().done_runs().unwrap().len(), 2);
-        tidy(&state, now + days(8), &settings, &Ledger::default()).unwrap();
-        assert_eq!(state.journal().done_runs().unwrap(), [late]);
-        assert!(!state.run(early).exists());
-    }
-
-    #[test]
-    fn files_are_kept_as_long_as_the_owner_wishes() {
-        let (_root, state) = state();
-        let now = SystemClock.now();
-        let run = finished(&state, 1, now);
-        let settings = Settings {
-            retention_days: 2,
-            ..settings(1 << 30, 1_000)
-        };
-        tidy(&state, now + days(1), &settings, &Ledger::default()).unwrap();
-        assert!(state.run(run).exists());
-        tidy(&state, now + days(3), &settings, &Ledger::default()).unwrap();
-        assert!(!state.run(run).exists() && state.journal().done_log(run).exists());
-    }
-
-    #[test]
-    fn what_belongs_to_no_run_is_removed_and_what_is_open_never() {
-        let (_root, state) = state();
-        let now = SystemClock.now();
-        let (stray, open) = (RunId::random(), RunId::random());
-        let accepted = Fact::Accepted(Accepted::default());
-        state.journal().begin([(open, &accepted)]).unwrap();
-        for run in [stray, open] {
-            fs::create_dir_all(state.run(run)).unwrap();
-            fs::write(state.run(run).join("file"), vec![0; 20_000]).unwrap();
-        }
-        let found = tidy(&state, now, &settings(10_000, 1_000), &Ledger::default()).unwrap();
-        assert!(!state.run(stray).exists() && state.run(open).exists());
-        assert!(found.is_full, "nothing may go");
-        assert!(found.stale.is_empty());
-    }
-
-    #[test]
-    fn news_that_nobody_takes_is_given_up_a_week_after_the_run_expired() {
-        let (_root, state) = state();
-        let now = SystemClock.now();
-        let run = finished(&state, 1, now);
-        state.journal().reopen(run).unwrap();
-        let (mut log, _) = crate::journal::Log::lock(&state.journal().open_log(run))
-            .unwrap()
-            .unwrap();
-        log.add(Fact::Dropped(crate::journal::Dropped { at_us: 1 }));
-        log.commit().unwrap();
-        let settings = settings(1 << 30, 1_000);
-        let at = |moment| tidy(&state, moment, &settings, &Ledger::default()).unwrap().stale;
-        assert_eq!(at(now + days(6)), []);
-        assert_eq!(at(now + days(8)), [run]);
-    }
-}
+mod tests;

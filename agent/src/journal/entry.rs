@@ -6,7 +6,7 @@ use muster_proto::agent::v1::{Record, WorkItem};
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Entry {
     /// What is said.
-    #[prost(oneof = "Fact", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "Fact", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub fact: Option<Fact>,
 }
 
@@ -31,6 +31,9 @@ pub enum Fact {
     /// The reboot that the last record asks for will not come.
     #[prost(message, tag = "6")]
     RebootRefused(RebootRefused),
+    /// The machine was told to boot, or that has failed.
+    #[prost(message, tag = "7")]
+    RebootAsked(RebootAsked),
 }
 
 /// A work item and the circumstances of its arrival.
@@ -89,6 +92,18 @@ pub struct RebootRefused {
     /// Why, for whoever reads the run.
     #[prost(string, tag = "1")]
     pub reason: String,
+}
+
+/// One attempt to boot the machine. Written before it is made, so that an agent that is replaced meanwhile does not
+/// count anew; and once more if it failed.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RebootAsked {
+    /// When, in milliseconds since the machine booted last; which attempt it is.
+    #[prost(uint64, tag = "1")]
+    pub up_ms: u64,
+    /// Why the command failed; empty as long as nobody knows.
+    #[prost(string, tag = "2")]
+    pub failure: String,
 }
 
 /// See `Fact::Dropped`.

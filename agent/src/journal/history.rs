@@ -4,7 +4,7 @@ use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{RebootRequested, Record, RunResult, StepResult, StepStarted};
 use prost::Message;
 
-use super::entry::{Accepted, Entry, Fact, Process, Runner};
+use super::entry::{Accepted, Entry, Fact, Process, RebootAsked, Runner};
 use super::frame;
 
 /// Everything that a log says.
@@ -22,6 +22,8 @@ pub struct History {
     pub dropped: bool,
     /// Why the reboot that the last record asks for will not come.
     pub reboot_refused: Option<String>,
+    /// Attempts to boot the machine as the last record asks, in order.
+    pub reboot_asked: Vec<RebootAsked>,
 }
 
 impl History {
@@ -50,8 +52,13 @@ impl History {
             Fact::Process(process) => self.process = Some(process),
             Fact::Dropped(_) => self.dropped = true,
             Fact::RebootRefused(refused) => self.reboot_refused = Some(refused.reason),
+            Fact::RebootAsked(asked) => {
+                self.reboot_asked.retain(|earlier| earlier.up_ms != asked.up_ms);
+                self.reboot_asked.push(asked);
+            }
             Fact::Record(record) => {
                 self.reboot_refused = None;
+                self.reboot_asked.clear();
                 if matches!(record.fact, Some(News::StepStarted(_))) {
                     self.process = None;
                 }

@@ -27,7 +27,7 @@ use std::str::FromStr;
 
 use muster_model::RolloutId;
 
-pub use entry::{Accepted, Deadline, Dropped, Entry, Fact, Moment, Process, RebootRefused, Runner};
+pub use entry::{Accepted, Deadline, Dropped, Entry, Fact, Moment, Process, RebootAsked, RebootRefused, Runner};
 pub use history::History;
 pub use ledger::{Closed, Ledger};
 pub use log::{Log, is_locked, read};

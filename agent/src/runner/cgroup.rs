@@ -35,12 +35,30 @@ pub(crate) fn place(settings: &Settings) -> Option<PathBuf> {
     if let Some(place) = &settings.cgroup {
         return Some(place.clone());
     }
-    let own = own_group(&fs::read_to_string("/proc/self/cgroup").ok()?)?;
-    let directory = MOUNTS
-        .iter()
-        .map(|mount| Path::new(mount).join(&own))
-        .find(|directory| directory.join("cgroup.procs").exists())?;
+    let directory = own_directory()?;
     is_delegated(&directory).then_some(directory)
+}
+
+/// Our own group's directory, if there is a group of our own.
+fn own_directory() -> Option<PathBuf> {
+    let own = own_group(&fs::read_to_string("/proc/self/cgroup").ok()?)?;
+    let mut directories = MOUNTS.iter().map(|mount| Path::new(mount).join(&own));
+    directories.find(|directory| directory.join("cgroup.procs").exists())
+}
+
+/// How often the kernel has killed a process for want of memory: in the group below which scripts run, and all groups
+/// below that one, where the kernel counts it; otherwise anywhere on this machine.
+pub(crate) fn out_of_memory_kills(settings: &Settings) -> u64 {
+    let group = settings.cgroup.clone().or_else(own_directory);
+    let of_group = group.and_then(|group| kills_in(&fs::read_to_string(group.join("memory.events")).ok()?));
+    let of_machine = || kills_in(&fs::read_to_string("/proc/vmstat").ok()?);
+    of_group.or_else(of_machine).unwrap_or_default()
+}
+
+/// The counter in the text of `memory.events` or of `/proc/vmstat`.
+fn kills_in(text: &str) -> Option<u64> {
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 /// The path of our version 2 group in the text of `/proc/self/cgroup`; the root is nobody's own.
@@ -150,6 +168,23 @@ impl Drop for Cgroup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kills_are_counted_in_the_group_of_the_scripts_where_the_kernel_does() {
+        let group = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            cgroup: Some(group.path().to_owned()),
+            ..Settings::default()
+        };
+        let of_machine = out_of_memory_kills(&settings);
+        let events = "low 0\nhigh 0\nmax 7\noom 900003\noom_kill 900002\noom_group_kill 0\n";
+        fs::write(group.path().join("memory.events"), events).unwrap();
+        assert_eq!(out_of_memory_kills(&settings), 900_002);
+        assert!(
+            of_machine < 900_002,
+            "without the file it is the machine's: {of_machine}"
+        );
+    }
 
     #[test]
     fn the_own_group_is_the_one_of_version_2() {

@@ -21,7 +21,7 @@ use super::step::Workshop;
 use crate::journal::{self, Log, RunId};
 use crate::objects::ObjectsError;
 use crate::settings::Settings;
-use crate::state::{StateDir, make_private_directory};
+use crate::state::{StateDir, make_private_directory, replace_file};
 
 /// How long a run waits for the object store, all its steps together.
 const RUN_PATIENCE: Duration = Duration::from_secs(5);
@@ -116,11 +116,9 @@ impl<'a> Outputs<'a> {
                 let folder = self.state.uploads();
                 make_private_directory(&folder)?;
                 let name = format!("{}.{}.{stream}.json", self.run, part.directory().replace('/', "."));
-                let path = folder.join(name);
                 // A note that is torn is worse than none.
-                let draft = path.with_extension("new");
-                fs::write(&draft, serde_json::to_vec(&upload)?)?;
-                fs::rename(&draft, &path)?;
+                replace_file(&folder, &name, &serde_json::to_vec(&upload)?)?;
+                let path = folder.join(name);
                 noted.push(Noted { upload, path });
             }
         }

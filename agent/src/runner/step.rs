@@ -1,7 +1,6 @@
 //! One step of a document: its parts one after the other, and one result.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use muster_document::{Outcome, PlannedPart, Platform};
 use super::account::Account;
 use super::action::{Bench, Perform, Trouble};
 use super::capture::Capture;
+use super::cgroup;
 use super::environment::About;
 use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
 use super::guise;
@@ -208,12 +208,13 @@ impl Workshop<'_> {
                 .trace
                 .push(format!("this node lowered the timeout to {seconds} seconds"));
         }
-        let kills_before = out_of_memory_kills();
+        let kills_before = cgroup::out_of_memory_kills(self.settings);
         let end = match perform(&mut bench) {
             Err(Trouble::Ended(end)) => Ok(end),
             end => end,
         };
         let trace = bench.trace;
+        let is_out_of_memory = cgroup::out_of_memory_kills(self.settings) > kills_before;
         let (outcome, code) = match &end {
             Ok(End::Exited(code)) => (self.outcome_of_code(*code, trace), *code),
             Ok(End::Killed(signal)) => (Outcome::Failed, 128 + signal),
@@ -235,8 +236,14 @@ impl Workshop<'_> {
                 trace.push(format!("exit status {code}: the remaining steps are skipped"));
                 None
             }
-            Ok(End::Exited(code)) => Some(format!("exit status {code}")),
-            Ok(End::Killed(signal)) => Some(killed_by(signal, out_of_memory_kills() > kills_before)),
+            Ok(End::Exited(code)) => {
+                // A shell whose child was killed tells it in this way.
+                if code == STOPPED && is_out_of_memory {
+                    trace.push(format!("a process of this step was {}", killed_by(libc::SIGKILL, true)));
+                }
+                Some(format!("exit status {code}"))
+            }
+            Ok(End::Killed(signal)) => Some(killed_by(signal, is_out_of_memory)),
             Ok(End::TimedOut) => Some(format!("timed out after {seconds} seconds")),
             Ok(End::Stopped(Stop::Cancelled)) => Some("cancelled".to_owned()),
             Ok(End::Stopped(Stop::Shutdown)) => Some("interrupted: the runner was asked to end".to_owned()),
@@ -295,15 +302,6 @@ fn killed_by(signal: i32, is_out_of_memory: bool) -> String {
         _ => "",
     };
     format!("killed by signal {signal}{name}")
-}
-
-/// How often the kernel has killed a process of this machine for want of memory.
-fn out_of_memory_kills() -> u64 {
-    let counters = fs::read_to_string("/proc/vmstat").unwrap_or_default();
-    let kills = counters
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok());
-    kills.unwrap_or_default()
 }
 
 #[cfg(test)]

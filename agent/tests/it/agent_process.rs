@@ -9,7 +9,20 @@ use muster_agent::state::StateDir;
 use muster_harness::{Folder, until};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+/// The program under test: the one that was built with the tests, or another build of it that `MUSTER_TEST_AGENT`
+/// names, such as the optimised one.
+pub(crate) fn program() -> PathBuf {
+    other_program().unwrap_or_else(|| env!("CARGO_BIN_EXE_muster-agent").into())
+}
+
+/// The build that `MUSTER_TEST_AGENT` names.
+pub(crate) fn other_program() -> Option<PathBuf> {
+    std::env::var_os("MUSTER_TEST_AGENT").map(PathBuf::from)
+}
+
 pub(crate) struct AgentProcess {
+    /// What starts it, before its own program; nothing: it is started directly.
+    within: Vec<String>,
     folder: Folder,
     server: String,
     environment: Vec<(String, String)>,
@@ -24,16 +37,30 @@ impl AgentProcess {
     /// With variables of its own.
     pub(crate) fn start_in(server: &str, settings: &str, environment: &[(&str, &str)]) -> Self {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let folder = Folder::new("agent");
-        std::fs::write(folder.join("agent.toml"), settings).unwrap();
-        let mut agent = Self {
-            folder,
-            server: server.to_owned(),
-            environment: environment.iter().map(owned).collect(),
-            child: None,
-        };
+        let mut agent = Self::prepare(server, settings);
+        agent.environment = environment.iter().map(owned).collect();
         agent.launch();
         agent
+    }
+
+    /// Started by another program, such as `nsenter`, which becomes the agent.
+    pub(crate) fn start_within(within: Vec<String>, server: &str, settings: &str) -> Self {
+        let mut agent = Self::prepare(server, settings);
+        agent.within = within;
+        agent.launch();
+        agent
+    }
+
+    fn prepare(server: &str, settings: &str) -> Self {
+        let folder = Folder::new("agent");
+        std::fs::write(folder.join("agent.toml"), settings).unwrap();
+        Self {
+            within: Vec::new(),
+            folder,
+            server: server.to_owned(),
+            environment: Vec::new(),
+            child: None,
+        }
     }
 
     /// Starts it (again) on its state directory.
@@ -44,7 +71,10 @@ impl AgentProcess {
             .append(true)
             .open(self.folder.join("log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_muster-agent"))
+        let words = self.within.iter().map(PathBuf::from).chain([program()]);
+        let words: Vec<PathBuf> = words.collect();
+        let child = Command::new(&words[0])
+            .args(&words[1..])
             .args(["run", "--server", &self.server, "--name", "box", "--tag", "Role=Web"])
             .arg("--state-dir")
             .arg(self.folder.join("state"))

@@ -1,7 +1,9 @@
 //! The layers of the configuration (agent.md B10).
 
-use muster_harness::until;
+use muster_harness::{NatsServer, until};
 
+use crate::agent_process::{AgentProcess, is_alive, pid};
+use crate::coordinator::Coordinator;
 use crate::{Scene, work};
 
 async fn says(scene: &Scene, variable: &str) -> String {
@@ -55,4 +57,24 @@ async fn an_agent_that_starts_with_a_bad_file_goes_on_with_the_last_good_one() {
     let config = scene.agent.config().display().to_string();
     let (is_well, lines) = scene.agent.ask(&["doctor", "--config", &config]).await;
     assert!(!is_well && lines.contains("FAIL  configuration"), "{lines}");
+}
+
+#[tokio::test]
+async fn what_is_logged_can_be_changed_while_the_agent_runs() {
+    let nats = NatsServer::start().await;
+    let coordinator = Coordinator::start(&nats).await;
+    // Without the variable that fixes it.
+    let plain = ["env", "-u", "MUSTER_AGENT_LOG"].map(str::to_owned).to_vec();
+    let agent = AgentProcess::start_within(plain, &nats.url(), "log = \"warn\"");
+    coordinator.pulled().await;
+    assert!(!agent.log().contains("\"INFO\""), "{}", agent.log());
+    agent.set_config("log = \"debug,async_nats=warn\"");
+    until("it says more", async || {
+        let run = coordinator.send(&work::script(&["true"])).await;
+        coordinator.end(run).await;
+        let log = agent.log();
+        if log.contains("\"INFO\"") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert!(is_alive(pid(agent.pid())));
 }

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod agent_process;
+mod boots_and_updates;
 mod cancelling;
 mod clocks;
 mod configuration;

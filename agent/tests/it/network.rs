@@ -1,5 +1,6 @@
 //! Connections, the outbox, registration, doorbells (D5, D16 in small).
 
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
@@ -174,4 +175,153 @@ async fn a_configuration_is_read_again_at_sighup_and_a_bad_one_is_not_taken() {
     .await;
     assert_eq!(region().await, "two\n");
     assert!(is_alive(crate::agent_process::pid(scene.agent.pid())));
+}
+
+/// A network of its own, in which nothing is up yet, not even the loopback, and a NATS server in it.
+struct Network {
+    holder: Child,
+    server: Option<Child>,
+}
+
+impl Network {
+    /// `None`: only root can make one.
+    async fn make() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let mut holder = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().ok()?;
+        let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+        let place = format!("/proc/{}/ns/net", holder.id());
+        let is_made = until("the network is made or refused", async || {
+            match (holder.try_wait().unwrap(), std::fs::read_link(&place)) {
+                (Some(_), _) => Ok(false),
+                (None, Ok(made)) if made != own => Ok(true),
+                other => Err(other),
+            }
+        })
+        .await;
+        let mut network = Self { holder, server: None };
+        let server = std::env::var("MUSTER_NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned());
+        // Only here are addresses that do not exist no reason not to begin.
+        network.server = network
+            .command(&[server.as_str(), "-a", "0.0.0.0", "-p", "4222"])
+            .stderr(Stdio::null())
+            .spawn()
+            .ok();
+        is_made.then_some(network)
+    }
+
+    /// What starts a program in it.
+    fn entrance(&self) -> Vec<String> {
+        vec!["nsenter".to_owned(), format!("--net=/proc/{}/ns/net", self.holder.id())]
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let entrance = self.entrance();
+        let mut command = Command::new(&entrance[0]);
+        command.args(&entrance[1..]).args(words);
+        command
+    }
+
+    fn ip(&self, words: &str) {
+        let words: Vec<&str> = std::iter::once("ip").chain(words.split(' ')).collect();
+        assert!(self.command(&words).status().unwrap().success(), "{words:?}");
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for child in [Some(&mut self.holder), self.server.as_mut()].into_iter().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_network_that_comes_back_ends_the_wait_for_a_connection() {
+    let Some(network) = Network::make().await else {
+        println!("no network can be made here: see `daemon::reconnect` for the waits");
+        return;
+    };
+    let agent = AgentProcess::start_within(network.entrance(), "nats://127.0.0.1:4222", "");
+    until("its waits have become long", async || {
+        let log = agent.log();
+        if log.contains("\"attempt\":4") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    })
+    .await;
+    let before = agent.log().len();
+    network.ip("link set lo up");
+    until("it is connected", async || {
+        let report = agent.state().report();
+        let is_connected = report.as_ref().is_some_and(|report| report.is_connected);
+        if is_connected { Ok(()) } else { Err(report) }
+    })
+    .await;
+    let log = agent.log().split_off(before);
+    let anew = log.lines().skip_while(|line| !line.contains("the network has changed"));
+    let attempts: Vec<&str> = anew.filter(|line| line.contains("no connection yet")).collect();
+    assert!(
+        attempts.first().is_some_and(|line| line.contains("\"attempt\":1,")),
+        "the waits begin anew: {log}"
+    );
+    assert!(attempts.len() <= 3, "and few are needed: {log}");
+}
+
+#[tokio::test]
+async fn a_connection_from_an_address_that_has_gone_is_given_up_soon() {
+    let Some(network) = Network::make().await else {
+        println!("no network can be made here");
+        return;
+    };
+    network.ip("link set lo up");
+    network.ip("address add 10.99.0.1/32 dev lo");
+    let mut agent = AgentProcess::start_within(network.entrance(), "nats://10.99.0.1:4222", "");
+    // Nobody registers anybody here.
+    let state = agent.state();
+    until("it has a state directory", async || {
+        state.known_identity().ok().flatten().ok_or("not yet")
+    })
+    .await;
+    agent.kill();
+    let mut identity = state.identity().unwrap();
+    identity.node = Some(muster_model::NodeId::random());
+    state.set_identity(&identity).unwrap();
+    agent.launch();
+    until("it has said hello", async || {
+        let log = agent.log();
+        if log.contains("nobody answers the hello yet") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    })
+    .await;
+
+    let cut = Instant::now();
+    network.ip("address add 10.99.1.1/32 dev lo");
+    network.ip("address del 10.99.0.1/32 dev lo");
+    until("it gives the connection up", async || {
+        let log = agent.log();
+        let is_noticed = log.contains("the connection has not survived the change of the network")
+            && log.lines().rev().any(|line| line.contains("connection lost"));
+        if is_noticed { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert!(cut.elapsed() < Duration::from_secs(30), "{:?}", cut.elapsed());
+    let before = agent.log().len();
+    network.ip("address add 10.99.0.1/32 dev lo");
+    until("it is back", async || {
+        let log = agent.log().split_off(before);
+        if log.contains("\"message\":\"connected\"") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    })
+    .await;
 }

@@ -109,6 +109,13 @@ async fn a_store_that_is_away_does_not_hold_up_the_run_and_gets_the_output_later
         ended.result.trace
     );
 
+    let notes = scene.agent.state().root().join("uploads");
+    let modes: Vec<u32> = std::fs::read_dir(&notes)
+        .unwrap()
+        .map(|note| std::os::unix::fs::PermissionsExt::mode(&note.unwrap().metadata().unwrap().permissions()) & 0o777)
+        .collect();
+    assert_eq!(modes, [0o600], "it is nobody's business where outputs go");
+
     let store = object_store(Some(port)).await;
     until_within(Duration::from_secs(60), "the output is told to be stored", async || {
         let records = scene.coordinator.records(run);

@@ -1,7 +1,7 @@
 //! The owner of the machine has the last word (agent.md B10).
 
 use muster_harness::Folder;
-use muster_proto::agent::v1::{DocumentResult, RunStatus};
+use muster_proto::agent::v1::{DocumentResult, RunStatus, WorkItem};
 use serde_json::json;
 
 use crate::{Scene, work};
@@ -167,4 +167,81 @@ async fn users_and_limits_bind_what_actions_start_and_not_scripts_alone() {
     assert_eq!(ended.status(), RunStatus::Failed);
     assert!(ended.step().trace.contains("forbids running as \"root\""), "{ended:#?}");
     assert_eq!(ended.step().stdout, "");
+}
+
+#[tokio::test]
+async fn packages_and_updates_are_forbidden_like_everything_else() {
+    let folder = Folder::new("policy");
+    let policy = folder.join("policy.toml");
+    std::fs::write(&policy, "").unwrap();
+    let scene = Scene::with_settings(&format!("policy_file = {policy:?}")).await;
+    let touched = scene.agent.scratch("touched");
+    let before = work::step(
+        "before",
+        json!({"runCommand": [format!("echo line >> {}", touched.display())]}),
+    );
+    let document = |step: &serde_json::Value| json!({"schemaVersion": "2.2", "mainSteps": [before, step]});
+    for (action, name, inputs) in [
+        (
+            "aws:configurePackage",
+            "AWS-ConfigureAWSPackage",
+            json!({"name": "tool", "action": "Install"}),
+        ),
+        ("aws:updateSsmAgent", "AWS-UpdateSSMAgent", json!({})),
+    ] {
+        let step = json!({"action": action, "name": "it", "inputs": inputs});
+        let mut sent = work::of(&document(&step));
+        sent.document_name = name.to_owned();
+        let outcome = async || {
+            let again = work::of(&json!({}));
+            let item = WorkItem {
+                run_id: again.run_id,
+                command_id: again.command_id,
+                ..sent.clone()
+            };
+            scene.coordinator.end(scene.coordinator.send(&item).await).await
+        };
+
+        // By its action: not even the step before it runs.
+        std::fs::write(&policy, format!("forbid_actions = [{action:?}]")).unwrap();
+        let ended = outcome().await;
+        assert_eq!((ended.status(), ended.steps().len()), (RunStatus::Failed, 0));
+        let trace = &ended.result.trace;
+        assert_eq!(*trace, format!("this node's policy forbids the action {action}"));
+
+        // By its document's name.
+        std::fs::write(&policy, format!("forbid_documents = [{name:?}]")).unwrap();
+        let ended = outcome().await;
+        assert_eq!((ended.status(), ended.steps().len()), (RunStatus::Failed, 0));
+        let trace = &ended.result.trace;
+        assert_eq!(*trace, format!("this node's policy forbids the document {name:?}"));
+
+        // In a document that another one calls, be it the action or the document.
+        scene.coordinator.lend(DocumentResult {
+            name: name.to_owned(),
+            version: "1".into(),
+            content: document(&step).to_string(),
+            format: "JSON".into(),
+            document_type: "Command".into(),
+        });
+        let call = json!({"action": "aws:runDocument", "name": "call",
+            "inputs": {"documentType": "SSMDocument", "documentPath": name}});
+        for (forbids, why) in [
+            (
+                format!("forbid_actions = [{action:?}]"),
+                format!("forbids the action {action}"),
+            ),
+            (
+                format!("forbid_documents = [{name:?}]"),
+                format!("forbids the document {name:?}"),
+            ),
+        ] {
+            std::fs::write(&policy, forbids).unwrap();
+            let run = scene.coordinator.send(&work::steps(std::slice::from_ref(&call))).await;
+            let ended = scene.coordinator.end(run).await;
+            assert_eq!(ended.status(), RunStatus::Failed);
+            assert!(ended.step().trace.contains(&why), "{}", ended.step().trace);
+        }
+    }
+    assert!(!touched.exists(), "half a document is worse than none");
 }

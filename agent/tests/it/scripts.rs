@@ -1,5 +1,6 @@
 //! How scripts run: interpreters, environment, descriptors, output (D9, D11, D14, D15).
 
+use std::io::Write;
 use std::path::Path;
 
 use muster_proto::agent::v1::{RunStatus, StepStatus};
@@ -197,4 +198,111 @@ async fn a_script_that_is_killed_says_by_what() {
     let step = ended.step();
     assert_eq!((step.status(), step.code), (StepStatus::Failed, 137));
     assert_eq!(step.trace, "killed by signal 9 (SIGKILL)");
+}
+
+/// Memory that is the whole of a script's, so that the kernel must kill for it.
+struct Narrow(std::path::PathBuf);
+
+impl Narrow {
+    /// `None`: control groups for memory cannot be made here.
+    fn make() -> Option<Self> {
+        let name = format!("muster-narrow-{}", std::process::id());
+        let of_version_1 = (Path::new("/sys/fs/cgroup/memory").join(&name), "memory.limit_in_bytes");
+        let of_version_2 = (Path::new("/sys/fs/cgroup").join(&name), "memory.max");
+        [of_version_1, of_version_2].into_iter().find_map(|(group, limit)| {
+            std::fs::create_dir(&group).ok()?;
+            let narrow = Self(group);
+            // A file that is not there yet would be no limit.
+            let limit = std::fs::File::options().write(true).open(narrow.0.join(limit));
+            limit.ok()?.write_all(b"16777216").ok().map(|()| narrow)
+        })
+    }
+}
+
+impl Drop for Narrow {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_is_killed_for_want_of_memory_says_so() {
+    let Some(narrow) = Narrow::make() else {
+        println!("no control group for memory can be made here: see `runner::cgroup` for the counters");
+        return;
+    };
+    let scene = Scene::start().await;
+    let enter = format!("echo $$ > {}/cgroup.procs", narrow.0.display());
+    let hungry = "python3 -c 'b\"x\" * 90000000'";
+    let itself = outcome_of(&scene, json!({"runCommand": [enter, format!("exec {hungry}")]})).await;
+    let step = itself.step();
+    assert_eq!((step.status(), step.code), (StepStatus::Failed, 137), "{step:?}");
+    assert_eq!(step.trace, "killed by signal 9 (out of memory)");
+
+    let child = outcome_of(&scene, json!({"runCommand": [enter, hungry, "exit $?"]})).await;
+    let step = child.step();
+    assert_eq!((step.status(), step.code), (StepStatus::Failed, 137), "{step:?}");
+    assert_eq!(
+        step.trace,
+        "a process of this step was killed by signal 9 (out of memory)"
+    );
+}
+
+#[tokio::test]
+async fn a_timeout_beyond_its_bounds_is_clamped_and_the_trace_says_so() {
+    let scene = Scene::start().await;
+    for (given, said) in [
+        (json!("172801"), "timeoutSeconds was lowered to 172800"),
+        (json!(1), "timeoutSeconds was raised to 5"),
+        (json!("soon"), "timeoutSeconds is not a number; 3600 seconds apply"),
+    ] {
+        let ended = outcome_of(&scene, json!({"runCommand": ["echo in time"], "timeoutSeconds": given})).await;
+        assert_eq!(
+            (ended.status(), ended.step().trace.as_str()),
+            (RunStatus::Success, said)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_node_has_its_own_shell_its_own_longest_time_and_its_own_part_of_long_output() {
+    let settings = "default_shell = \"bash\"\nmax_timeout_seconds = 60\nkeep = \"head\"";
+    let scene = Scene::with_settings(settings).await;
+    let ended = outcome_of(
+        &scene,
+        json!({"runCommand": ["echo ${BASH_VERSION:+bash}", "seq 1 20000"]}),
+    )
+    .await;
+    let step = ended.step();
+    assert!(step.stdout.starts_with("bash\n1\n2\n"), "{:.40}", step.stdout);
+    assert!(!step.stdout.contains("20000"), "the end is not kept");
+    assert_eq!(step.trace, "this node lowered the timeout to 60 seconds");
+    let asked = outcome_of(
+        &scene,
+        json!({"runCommand": ["echo ${BASH_VERSION:+bash}"], "shell": "sh"}),
+    )
+    .await;
+    assert_eq!(asked.step().stdout, "\n", "the step has the last word");
+}
+
+#[tokio::test]
+async fn what_is_logged_about_a_run_names_it() {
+    let scene = Scene::start().await;
+    let run = scene.coordinator.send(&work::script(&["true"])).await;
+    scene.coordinator.end(run).await;
+    let path = scene.agent.state().journal().done_log(run);
+    muster_harness::until("the run is filed away", async || {
+        if path.exists() { Ok(()) } else { Err("it is open") }
+    })
+    .await;
+    let log = scene.agent.log();
+    for said in ["accepted", "run over"] {
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let of_run = lines
+            .into_iter()
+            .any(|line| line["message"] == said && line["run"] == run.to_string());
+        assert!(of_run, "{said} lacks its run: {log}");
+    }
 }

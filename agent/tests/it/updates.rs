@@ -15,23 +15,28 @@ use crate::tools::one;
 use crate::{Scene, work};
 
 /// The version of the program that `tests/next` is.
-const NEXT: &str = "99.1.0";
+pub(crate) const NEXT: &str = "99.1.0";
 
 /// An agent that takes updates from a store, and the store's key.
-struct Workshop {
-    scene: Scene,
+pub(crate) struct Workshop {
+    pub(crate) scene: Scene,
     key: SigningKey,
     store: PathBuf,
 }
 
 impl Workshop {
     async fn open() -> Self {
+        Self::open_with("", 5).await
+    }
+
+    /// With settings of its own, and a trial of so many seconds.
+    pub(crate) async fn open_with(settings: &str, confirm_seconds: u32) -> Self {
         let key = SigningKey::generate().unwrap();
-        let scene = Scene::start().await;
+        let scene = Scene::with_settings(settings).await;
         let store = scene.agent.scratch("store");
         let hellos = scene.coordinator.hellos().len();
         scene.agent.set_config(&format!(
-            "[packages]\nurl = {store:?}\nkeys = [\"{}\"]\n[update]\nconfirm_seconds = 5\n",
+            "{settings}[packages]\nurl = {store:?}\nkeys = [\"{}\"]\n[update]\nconfirm_seconds = {confirm_seconds}\n",
             key.public()
         ));
         until("the configuration is read", async || {
@@ -60,7 +65,7 @@ impl Workshop {
     }
 
     /// The real one.
-    fn add_next(&self) {
+    pub(crate) fn add_next(&self) {
         let own = PathBuf::from(env!("CARGO_BIN_EXE_muster-agent"));
         let next = own.with_file_name("examples").join("muster-agent-next");
         self.add(NEXT, &fs::read(next).unwrap(), Some(&self.key));
@@ -72,7 +77,7 @@ impl Workshop {
         self.add(version, text.as_bytes(), Some(&self.key));
     }
 
-    async fn update(&self, inputs: Value) -> RunId {
+    pub(crate) async fn update(&self, inputs: Value) -> RunId {
         self.scene
             .coordinator
             .send(&work::of(&one("aws:updateSsmAgent", inputs)))
@@ -80,7 +85,7 @@ impl Workshop {
     }
 
     /// Waits until the last hello is one of this version.
-    async fn greets_as(&self, version: &str) {
+    pub(crate) async fn greets_as(&self, version: &str) {
         until("the agent says hello", async || {
             let last = self.scene.coordinator.hellos().pop().and_then(|hello| hello.facts);
             let said = last.map(|facts| facts.agent_version).unwrap_or_default();
@@ -89,7 +94,7 @@ impl Workshop {
         .await;
     }
 
-    fn versions(&self, name: &str) -> PathBuf {
+    pub(crate) fn versions(&self, name: &str) -> PathBuf {
         self.scene.agent.scratch("state/versions").join(name)
     }
 }
@@ -138,6 +143,22 @@ async fn a_new_version_takes_over_and_brings_the_result() {
             .contains("no package muster-agent in the version 0.0.1"),
         "{ended:#?}"
     );
+}
+
+#[tokio::test]
+async fn an_older_version_comes_back_when_somebody_asks_for_it() {
+    let shop = Workshop::open().await;
+    shop.add_next();
+    let own = muster_agent::facts::VERSION;
+    let program = fs::read(env!("CARGO_BIN_EXE_muster-agent")).unwrap();
+    shop.add(own, &program, Some(&shop.key));
+    let up = shop.update(json!({})).await;
+    assert_eq!(shop.scene.coordinator.end(up).await.status(), RunStatus::Success);
+    shop.greets_as(NEXT).await;
+    let down = json!({"targetVersion": own, "allowDowngrade": "true"});
+    let ended = shop.scene.coordinator.end(shop.update(down).await).await;
+    assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
+    shop.greets_as(own).await;
 }
 
 #[tokio::test]
