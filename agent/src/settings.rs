@@ -34,6 +34,8 @@ pub struct Settings {
     pub queue: u32,
     /// Who reads scripts that do not say: a name looked up in the usual directories, or an absolute path.
     pub default_shell: String,
+    /// Who reads PowerShell scripts: a name looked up in the usual directories, or an absolute path.
+    pub powershell: String,
     /// Whom scripts run as that do not say; empty: whom the agent runs as.
     pub run_as: String,
     /// Whom the input `runAs` of a step may name, besides `run_as`.
@@ -227,6 +229,7 @@ impl Default for Settings {
             concurrency: 5,
             queue: 100,
             default_shell: "sh".to_owned(),
+            powershell: "pwsh".to_owned(),
             run_as: String::new(),
             run_as_allowed: Vec::new(),
             region: "local".to_owned(),
@@ -324,6 +327,11 @@ impl Settings {
             (
                 "default_shell",
                 !self.default_shell.is_empty(),
+                "the name or the absolute path of a program",
+            ),
+            (
+                "powershell",
+                !self.powershell.is_empty(),
                 "the name or the absolute path of a program",
             ),
             ("grace_seconds", self.grace_seconds <= 300, "from 0 to 300"),

@@ -304,6 +304,7 @@ async fn a_document_is_asked_of_the_service() {
         content: "{\"schemaVersion\": \"2.2\"}".into(),
         format: "JSON".into(),
         document_type: "Command".into(),
+        ..DocumentResult::default()
     });
     let to = scene.agent.scratch("docs/");
     let ended = get(&scene, "SSMDocument", json!({"name": "My-Doc:3"}), &to).await;
