@@ -37,7 +37,7 @@ fn web(folder: &Folder) -> Python {
 }
 
 /// A repository with a commit on `main` and another on `branch/two`; the first one's hash.
-fn repository(at: &Path) -> String {
+pub(crate) fn repository(at: &Path) -> String {
     let git = |words: &[&str]| {
         let output = Command::new("git")
             .args(["-C", at.to_str().unwrap(), "-c", "user.name=x", "-c", "user.email=x@y"])

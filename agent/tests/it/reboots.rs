@@ -11,12 +11,12 @@ use crate::agent_process::{kill, pid_in};
 use crate::{Scene, work};
 
 /// A machine whose boots the test makes up: a file tells them apart, and "booting" is a line in another.
-struct Machine {
+pub(crate) struct Machine {
     folder: Folder,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let machine = Self {
             folder: Folder::new("machine"),
         };
@@ -24,7 +24,7 @@ impl Machine {
         machine
     }
 
-    fn boot(&self, id: &str) {
+    pub(crate) fn boot(&self, id: &str) {
         std::fs::write(self.folder.join("boot-id"), id).unwrap();
     }
 
@@ -32,11 +32,11 @@ impl Machine {
         self.folder.join("asked")
     }
 
-    fn times_asked(&self) -> usize {
+    pub(crate) fn times_asked(&self) -> usize {
         std::fs::read_to_string(self.asked()).map_or(0, |text| text.lines().count())
     }
 
-    fn settings(&self) -> String {
+    pub(crate) fn settings(&self) -> String {
         format!(
             "boot_id_file = {:?}\nreboot_command = [\"sh\", \"-c\", \"echo boot >> {}\"]\n",
             self.folder.join("boot-id"),
@@ -44,7 +44,7 @@ impl Machine {
         )
     }
 
-    async fn wait_until_asked(&self, times: usize) {
+    pub(crate) async fn wait_until_asked(&self, times: usize) {
         until("the agent boots the machine", async || {
             let asked = self.times_asked();
             if asked == times { Ok(()) } else { Err(asked) }
