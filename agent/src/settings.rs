@@ -217,6 +217,8 @@ pub const POLICY_FILE: &str = "/etc/muster-agent/policy.toml";
 
 /// What the state directory may take at most unless the owner says so.
 const QUOTA: u64 = 1024 * 1024 * 1024;
+/// What names a program.
+const A_PROGRAM: &str = "the name or the absolute path of a program";
 /// Less than this for a stream's file would lose more than it keeps.
 const SMALLEST_OUTPUT: u64 = 2 * 1024 * 1024;
 
@@ -324,16 +326,8 @@ impl Settings {
         let rules = [
             ("concurrency", (1..=50).contains(&self.concurrency), "from 1 to 50"),
             ("queue", (1..=10_000).contains(&self.queue), "from 1 to 10000"),
-            (
-                "default_shell",
-                !self.default_shell.is_empty(),
-                "the name or the absolute path of a program",
-            ),
-            (
-                "powershell",
-                !self.powershell.is_empty(),
-                "the name or the absolute path of a program",
-            ),
+            ("default_shell", !self.default_shell.is_empty(), A_PROGRAM),
+            ("powershell", !self.powershell.is_empty(), A_PROGRAM),
             ("grace_seconds", self.grace_seconds <= 300, "from 0 to 300"),
             (
                 "max_timeout_seconds",

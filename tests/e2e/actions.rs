@@ -11,7 +11,15 @@ use serde_json::{Value, json};
 /// What became of a command on its one node.
 async fn run(cluster: &Cluster, node: &str, document: &str, parameters: &Value) -> Value {
     let (aws, parameters) = (cluster.aws(), parameters.to_string());
-    let words = ["send-command", "--document-name", document, "--instance-ids", node, "--parameters", &parameters];
+    let words = [
+        "send-command",
+        "--document-name",
+        document,
+        "--instance-ids",
+        node,
+        "--parameters",
+        &parameters,
+    ];
     let sent = aws.ok(&words).await;
     let id = sent["Command"]["CommandId"].as_str().unwrap();
     cluster.api().await.ended(id).await;
@@ -24,7 +32,13 @@ async fn run(cluster: &Cluster, node: &str, document: &str, parameters: &Value) 
 /// The outputs of the steps, by their names.
 fn outputs(invocation: &Value) -> String {
     let steps = invocation["CommandPlugins"].as_array().unwrap();
-    let output = |step: &Value| format!("{}: {}", step["Name"].as_str().unwrap(), step["Output"].as_str().unwrap());
+    let output = |step: &Value| {
+        format!(
+            "{}: {}",
+            step["Name"].as_str().unwrap(),
+            step["Output"].as_str().unwrap()
+        )
+    };
     steps.iter().map(output).collect()
 }
 
@@ -73,7 +87,10 @@ async fn a_remote_script_is_fetched_from_the_object_store_and_run() {
     });
     let ended = run(&cluster, &node, "AWS-RunRemoteScript", &parameters).await;
     assert_eq!(ended["Status"], "Success", "{ended}");
-    assert!(outputs(&ended).contains("runShellScript: hello world from hello.sh\n"), "{ended}");
+    assert!(
+        outputs(&ended).contains("runShellScript: hello world from hello.sh\n"),
+        "{ended}"
+    );
 
     let parameters = json!({
         "sourceType": ["S3"], "sourceInfo": [json!({"path": "s3://scripts/none.sh"}).to_string()],
@@ -82,7 +99,10 @@ async fn a_remote_script_is_fetched_from_the_object_store_and_run() {
     let ended = run(&cluster, &node, "AWS-RunRemoteScript", &parameters).await;
     assert_eq!(ended["Status"], "Failed", "{ended}");
     let outputs = outputs(&ended);
-    assert!(outputs.contains("no such object") && !outputs.contains("never"), "{ended}");
+    assert!(
+        outputs.contains("no such object") && !outputs.contains("never"),
+        "{ended}"
+    );
 }
 
 #[tokio::test]
@@ -113,7 +133,10 @@ async fn a_remote_script_is_fetched_from_a_repository_and_run() {
     });
     let ended = run(&cluster, &node, "AWS-RunRemoteScript", &parameters).await;
     assert_eq!(ended["Status"], "Success", "{ended}");
-    assert!(outputs(&ended).contains("runShellScript: hello moon from hello.sh\n"), "{ended}");
+    assert!(
+        outputs(&ended).contains("runShellScript: hello moon from hello.sh\n"),
+        "{ended}"
+    );
 }
 
 /// An archive of a package, and its SHA-256.
@@ -152,8 +175,17 @@ async fn a_package_is_made_with_an_attachment_installed_and_removed() {
     });
     let attachment = "Key=SourceUrl,Values=s3://uploads/hello";
     let made = aws
-        .ok(&["create-document", "--name", "Hello", "--document-type", "Package", "--content", &content.to_string(),
-            "--attachments", attachment])
+        .ok(&[
+            "create-document",
+            "--name",
+            "Hello",
+            "--document-type",
+            "Package",
+            "--content",
+            &content.to_string(),
+            "--attachments",
+            attachment,
+        ])
         .await;
     assert_eq!(made["DocumentDescription"]["Status"], "Creating");
     let got = until("the attachment is there", async || {
@@ -162,7 +194,10 @@ async fn a_package_is_made_with_an_attachment_installed_and_removed() {
     })
     .await;
     let file = &got["AttachmentsContent"][0];
-    assert_eq!((&file["Name"], &file["HashType"]), (&json!("hello.zip"), &json!("Sha256")));
+    assert_eq!(
+        (&file["Name"], &file["HashType"]),
+        (&json!("hello.zip"), &json!("Sha256"))
+    );
     assert_eq!(file["Hash"], json!(sum));
     assert!(file["Size"].as_u64().unwrap() > 0 && file["Url"].as_str().unwrap().starts_with("file://"));
 
@@ -179,15 +214,30 @@ async fn a_package_is_made_with_an_attachment_installed_and_removed() {
 
     // One whose file is not what the content says is never installed.
     let wrong = content.to_string().replace(&sum, &"0".repeat(64));
-    aws.ok(&["create-document", "--name", "Wrong", "--document-type", "Package", "--content", &wrong, "--attachments",
-        attachment])
-        .await;
+    aws.ok(&[
+        "create-document",
+        "--name",
+        "Wrong",
+        "--document-type",
+        "Package",
+        "--content",
+        &wrong,
+        "--attachments",
+        attachment,
+    ])
+    .await;
     let failed = until("the attachment is refused", async || {
         let got = aws.ok(&["describe-document", "--name", "Wrong"]).await["Document"].clone();
         if got["Status"] == "Failed" { Ok(got) } else { Err(got) }
     })
     .await;
-    assert!(failed["StatusInformation"].as_str().unwrap().contains("hello.zip: its sha256 is"), "{failed}");
+    assert!(
+        failed["StatusInformation"]
+            .as_str()
+            .unwrap()
+            .contains("hello.zip: its sha256 is"),
+        "{failed}"
+    );
     let install = json!({"action": ["Install"], "name": ["Wrong"]});
     let ended = run(&cluster, &node, "AWS-ConfigureAWSPackage", &install).await;
     assert_eq!(ended["Status"], "Failed", "{ended}");

@@ -123,11 +123,7 @@ impl Guise {
         DirBuilder::new().mode(0o700).create(path)?;
         for (name, text) in files {
             let file = path.join(name);
-            let mut open = File::options()
-                .create_new(true)
-                .write(true)
-                .mode(0o700)
-                .open(&file)?;
+            let mut open = File::options().create_new(true).write(true).mode(0o700).open(&file)?;
             open.write_all(text.as_bytes())?;
             if self.is_other() {
                 self.account.own(&file)?;
@@ -201,8 +197,7 @@ pub(crate) fn try_shell(settings: &Settings) -> Result<(), String> {
     let policy = Policy::default();
     let account = account::choose(None, settings, &policy, &Account::current()).map_err(|error| error.to_string())?;
     let language = muster_document::action::Language::Sh;
-    let interpreter =
-        script::interpreter(language, None, settings, "").map_err(|error| error.to_string())?;
+    let interpreter = script::interpreter(language, None, settings, "").map_err(|error| error.to_string())?;
     let mut command = std::process::Command::new(&interpreter.program);
     command.arg("/dev/null").env_clear().current_dir("/");
     let dress = Dress {

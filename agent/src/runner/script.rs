@@ -109,7 +109,9 @@ fn named(name: &str) -> Result<Interpreter, ScriptError> {
 
 /// No greeting, no profile of a user, no questions; the file comes after them.
 fn powershell_arguments() -> Vec<OsString> {
-    ["-NoLogo", "-NoProfile", "-NonInteractive", "-File"].map(OsString::from).to_vec()
+    ["-NoLogo", "-NoProfile", "-NonInteractive", "-File"]
+        .map(OsString::from)
+        .to_vec()
 }
 
 /// Program and optional argument of a `#!` line, split as the kernel does: everything after the program is one.

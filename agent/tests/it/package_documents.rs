@@ -33,8 +33,14 @@ fn offer(scene: &Scene, version: &str, install: &str, sha256: Option<&str>) {
     let bytes = archive.into_inner();
     let bucket = scene.agent.state().root().join("objects/attachments/id/1");
     fs::create_dir_all(&bucket).unwrap();
-    fs::File::create(bucket.join("tool.zip")).unwrap().write_all(&bytes).unwrap();
-    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    fs::File::create(bucket.join("tool.zip"))
+        .unwrap()
+        .write_all(&bytes)
+        .unwrap();
+    let found: String = Sha256::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let sha256 = sha256.unwrap_or(&found);
     let content = json!({
         "schemaVersion": "2.0", "version": version,
@@ -142,7 +148,10 @@ async fn a_package_that_asks_for_a_reboot_goes_on_after_it() {
         mark = mark.display()
     );
     package(store.path(), "tool", "1.0", &install);
-    let item = work::of(&one("aws:configurePackage", json!({"name": "tool", "action": "Install"})));
+    let item = work::of(&one(
+        "aws:configurePackage",
+        json!({"name": "tool", "action": "Install"}),
+    ));
     let run = scene.coordinator.send(&item).await;
     machine.wait_until_asked(1).await;
     assert_eq!(installed(&scene, "tool"), Some(("1.0".into(), Phase::Installing)));
@@ -151,7 +160,10 @@ async fn a_package_that_asks_for_a_reboot_goes_on_after_it() {
     scene.launch_again().await;
     let ended = scene.coordinator.end(run).await;
     assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
-    assert!(ended.step().stdout.contains("booted\ntool 1.0 is installed"), "{ended:#?}");
+    assert!(
+        ended.step().stdout.contains("booted\ntool 1.0 is installed"),
+        "{ended:#?}"
+    );
     assert_eq!(fs::read_to_string(&mark).unwrap(), "line\nline\n");
     assert_eq!(machine.times_asked(), 1);
 }
@@ -182,7 +194,10 @@ async fn within_another_document_asking_for_a_reboot_is_a_failure_and_the_versio
         "aws:runDocument",
         json!({"documentType": "SSMDocument", "documentPath": "Inner"}),
     );
-    let ended = scene.coordinator.end(scene.coordinator.send(&work::of(&outer)).await).await;
+    let ended = scene
+        .coordinator
+        .end(scene.coordinator.send(&work::of(&outer)).await)
+        .await;
     assert_eq!(
         (ended.step().status(), ended.step().code),
         (StepStatus::Failed, 194),

@@ -23,7 +23,10 @@ exit 3
 async fn run(scene: &Scene, inputs: Value) -> Ended {
     let document = json!({"schemaVersion": "2.2", "mainSteps": [
         {"action": "aws:runPowerShellScript", "name": "ps", "inputs": inputs}]});
-    scene.coordinator.end(scene.coordinator.send(&work::of(&document)).await).await
+    scene
+        .coordinator
+        .end(scene.coordinator.send(&work::of(&document)).await)
+        .await
 }
 
 #[tokio::test]
@@ -35,11 +38,22 @@ async fn powershell_reads_a_file_without_asking_anybody_anything() {
     let scene = Scene::with_settings(&format!("powershell = {program:?}")).await;
     let inputs = json!({"runCommand": ["Write-Output 'ä'", "exit 3"], "environment": {"MINE": "1"}});
     let ended = run(&scene, inputs).await;
-    assert_eq!((ended.step().status(), ended.step().code), (StepStatus::Failed, 3), "{ended:#?}");
+    assert_eq!(
+        (ended.step().status(), ended.step().code),
+        (StepStatus::Failed, 3),
+        "{ended:#?}"
+    );
     let lines: Vec<&str> = ended.step().stdout.lines().collect();
     assert_eq!(lines[0], "5 -NoLogo -NoProfile -NonInteractive -File");
-    assert_eq!(lines[1].trim(), "57 72 69", "the file begins with its text, not with a mark");
-    assert!(ended.step().stdout.contains("\nWrite-Output 'ä'\nexit 3\n"), "{lines:?}");
+    assert_eq!(
+        lines[1].trim(),
+        "57 72 69",
+        "the file begins with its text, not with a mark"
+    );
+    assert!(
+        ended.step().stdout.contains("\nWrite-Output 'ä'\nexit 3\n"),
+        "{lines:?}"
+    );
     let facts = lines.last().unwrap();
     assert!(facts.contains("] [] [") && facts.ends_with("[1] []"), "{facts}");
     assert!(!facts.starts_with("[] "), "a home: {facts}");
@@ -49,9 +63,16 @@ async fn powershell_reads_a_file_without_asking_anybody_anything() {
 async fn where_there_is_no_powershell_the_step_says_what_to_do() {
     let scene = Scene::with_settings("powershell = \"no-such-pwsh\"").await;
     let ended = run(&scene, json!({"runCommand": ["Get-Date"]})).await;
-    assert_eq!((ended.status(), ended.step().code), (RunStatus::Failed, -1), "{ended:#?}");
+    assert_eq!(
+        (ended.status(), ended.step().code),
+        (RunStatus::Failed, -1),
+        "{ended:#?}"
+    );
     assert!(
-        ended.step().trace.contains("there is no program \"no-such-pwsh\"; install it, or name it with powershell"),
+        ended
+            .step()
+            .trace
+            .contains("there is no program \"no-such-pwsh\"; install it, or name it with powershell"),
         "{}",
         ended.step().trace
     );

@@ -121,7 +121,8 @@ async fn scripts_of_a_package_run_as_the_steps_user_and_stay_ours() {
         store.path().display().to_string()
     ))
     .await;
-    let install = "id -un; echo $USER $HOME; cat data; echo x > here 2>/dev/null || echo refused; stat -c %U install.sh";
+    let install =
+        "id -un; echo $USER $HOME; cat data; echo x > here 2>/dev/null || echo refused; stat -c %U install.sh";
     package(store.path(), "tool", "1.0", install);
     let inputs = json!({"name": "tool", "action": "Install", "runAs": "nobody"});
     let ended = run(&scene, "aws:configurePackage", inputs).await;
@@ -140,14 +141,20 @@ async fn docker_is_called_as_the_steps_user() {
     let program = Folder::new("docker");
     fs::set_permissions(program.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let docker = program.join("docker");
-    let lines = "#!/bin/sh\nid -un\nfor word in \"$@\"; do case $word in --env-file=*) cat \"${word#*=}\";; esac; done\n";
+    let lines =
+        "#!/bin/sh\nid -un\nfor word in \"$@\"; do case $word in --env-file=*) cat \"${word#*=}\";; esac; done\n";
     fs::write(&docker, lines).unwrap();
     fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
     let scene = scene(&format!("[docker]\nprogram = {docker:?}\n")).await;
     let inputs = json!({"action": "Run", "image": "x", "env": "TOKEN=s3cret", "runAs": "nobody"});
     let ended = run(&scene, "aws:runDockerAction", inputs).await;
     assert_eq!(ended.step().stdout, "nobody\nTOKEN=s3cret\n", "{ended:#?}");
-    let refused = run(&scene, "aws:runDockerAction", json!({"action": "Ps", "runAs": "daemon"})).await;
+    let refused = run(
+        &scene,
+        "aws:runDockerAction",
+        json!({"action": "Ps", "runAs": "daemon"}),
+    )
+    .await;
     assert_eq!((refused.step().status(), refused.step().code), (StepStatus::Failed, -1));
     assert!(refused.step().trace.contains("run_as_allowed"), "{refused:?}");
 }
@@ -211,7 +218,8 @@ async fn git_runs_as_the_steps_user() {
     // A repository that only we may read is none to the step's user.
     let info = json!({"repository": format!("file://{}", folder.join("tools").display())});
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    let inputs = json!({"sourceType": "Git", "sourceInfo": info, "destinationPath": common.join("no"), "runAs": "nobody"});
+    let inputs =
+        json!({"sourceType": "Git", "sourceInfo": info, "destinationPath": common.join("no"), "runAs": "nobody"});
     let ended = run(&scene, "aws:downloadContent", inputs).await;
     assert_eq!(ended.status(), RunStatus::Failed, "{ended:#?}");
     assert!(ended.step().trace.contains("git ended with exit status"), "{ended:#?}");

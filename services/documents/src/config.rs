@@ -36,7 +36,11 @@ pub struct Settings {
 impl Settings {
     /// What the URL of an attachment begins with; its key follows.
     pub(crate) fn files_place(&self) -> String {
-        format!("{}/{}/", self.objects.url.trim_end_matches('/'), self.attachments_bucket)
+        format!(
+            "{}/{}/",
+            self.objects.url.trim_end_matches('/'),
+            self.attachments_bucket
+        )
     }
 }
 

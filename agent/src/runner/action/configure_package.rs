@@ -114,7 +114,11 @@ impl Job<'_> {
         let chosen = manifest.choose(&Machine::here());
         let (file, facts) =
             chosen.map_err(|error| Trouble::Failed(format!("{} {version} cannot be installed: {error}", self.name)))?;
-        bench.print(&format!("fetching {} {version} ({file}) from {}", self.name, source.words()));
+        bench.print(&format!(
+            "fetching {} {version} ({file}) from {}",
+            self.name,
+            source.words()
+        ));
         unpack_from(bench, file, &self.shelf.version(version), |bench, archive| {
             source.fetch(bench, [self.name, version, file], facts, archive)
         })
@@ -305,9 +309,7 @@ impl Job<'_> {
         let text = String::from_utf8_lossy(&fs::read(&path).map_err(disk)?).into_owned();
         let interpreter = script::interpreter(Language::Sh, None, bench.workshop.settings, &text)?;
         // It stays ours, also while it is another user's script: somebody else may run it the next time.
-        self.guise
-            .show(&directory, bench.workshop.state.root())
-            .map_err(disk)?;
+        self.guise.show(&directory, bench.workshop.state.root()).map_err(disk)?;
         let mut arguments = interpreter.arguments;
         arguments.push(path.into_os_string());
         let launch = Launch {

@@ -45,9 +45,7 @@ impl Wanted {
                 name: name.to_owned(),
                 kind,
             }),
-            false => Err(Trouble::NeverRan(format!(
-                "{input:?} cannot be the name of a package"
-            ))),
+            false => Err(Trouble::NeverRan(format!("{input:?} cannot be the name of a package"))),
         }
     }
 }
@@ -78,8 +76,10 @@ impl Source {
             Kind::Document(arn) => of_document(bench, arn, version),
             Kind::Any => match Store::find(bench) {
                 Some(store) if store.has(bench, name)? => from_store(bench, store),
-                Some(_) => of_document(bench, name, version).map_err(|trouble| besides(trouble, "its package store has none either")),
-                None => of_document(bench, name, version).map_err(|trouble| besides(trouble, "this node has no package store")),
+                Some(_) => of_document(bench, name, version)
+                    .map_err(|trouble| besides(trouble, "its package store has none either")),
+                None => of_document(bench, name, version)
+                    .map_err(|trouble| besides(trouble, "this node has no package store")),
             },
         }
     }
@@ -137,11 +137,7 @@ fn besides(trouble: Trouble, more: &str) -> Trouble {
 }
 
 /// A package that a document describes: the version of this name, else the default one if it is that version.
-fn of_document(
-    bench: &mut Bench<'_, '_>,
-    name: &str,
-    version: Option<&str>,
-) -> Result<(Source, Manifest), Trouble> {
+fn of_document(bench: &mut Bench<'_, '_>, name: &str, version: Option<&str>) -> Result<(Source, Manifest), Trouble> {
     let request = |version_name: &str| DocumentRequest {
         name: name.to_owned(),
         version_name: version_name.to_owned(),
@@ -154,7 +150,10 @@ fn of_document(
             let document = download::ask(bench, &request(""))?;
             let manifest = manifest(&document)?;
             if Some(manifest.version.as_str()) != version {
-                return Err(Trouble::Failed(format!("{why}; its default version is of {}", manifest.version)));
+                return Err(Trouble::Failed(format!(
+                    "{why}; its default version is of {}",
+                    manifest.version
+                )));
             }
             document
         }

@@ -37,7 +37,8 @@ impl Store {
     pub(super) fn open(bench: &Bench<'_, '_>) -> Result<Self, Trouble> {
         Self::find(bench).ok_or_else(|| {
             Trouble::NeverRan(
-                "this node has no package store: set url in the section [packages] of the agent's configuration".to_owned(),
+                "this node has no package store: set url in the section [packages] of the agent's configuration"
+                    .to_owned(),
             )
         })
     }

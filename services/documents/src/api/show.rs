@@ -5,7 +5,8 @@ use std::sync::Arc;
 use muster_document::{Format, FormatError, convert};
 use muster_proto::Word;
 use muster_proto::documents::v1::{
-    DescribeDocumentRequest, DescribeDocumentResult, DocumentFormat, DocumentStatus, GetDocumentRequest, GetDocumentResult,
+    DescribeDocumentRequest, DescribeDocumentResult, DocumentFormat, DocumentStatus, GetDocumentRequest,
+    GetDocumentResult,
 };
 use muster_wire::Failure;
 

@@ -72,7 +72,10 @@ impl Fetcher {
         loop {
             if let Err(error) = self.round(&stopping).await {
                 // The next round asks again.
-                tracing::warn!(error = &error as &dyn std::error::Error, "attachments cannot be looked after");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "attachments cannot be looked after"
+                );
             }
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
@@ -101,7 +104,10 @@ impl Fetcher {
             match cleared {
                 Ok(()) => files::forget(&self.db, &document_id, version).await?,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "attachments cannot be removed");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "attachments cannot be removed"
+                    );
                 }
             }
         }
@@ -148,7 +154,9 @@ impl Fetcher {
     }
 
     async fn tell(&self, what: &str, row: &DueRow) {
-        self.news.tell(what, &row.name, Some(row.version), self.clock.now()).await;
+        self.news
+            .tell(what, &row.name, Some(row.version), self.clock.now())
+            .await;
     }
 
     async fn fetch_all(&self, row: &DueRow) -> Result<Vec<StoredFile>, Miss> {
@@ -211,7 +219,9 @@ impl Fetcher {
     fn check(&self, attachment: &Attachment, size: u64, digest: Sha256) -> Result<String, Miss> {
         let sha256 = hex::encode(digest.finalize());
         if let Some(stated) = attachment.sha256.as_ref().filter(|stated| **stated != sha256) {
-            return Err(Miss::Never(format!("its sha256 is {sha256}, and the content says {stated}")));
+            return Err(Miss::Never(format!(
+                "its sha256 is {sha256}, and the content says {stated}"
+            )));
         }
         match attachment.size {
             Some(stated) if u64::try_from(stated) != Ok(size) => Err(Miss::Never(format!(

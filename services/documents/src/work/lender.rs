@@ -102,7 +102,10 @@ impl Lender {
             .await?;
         if found.status() != DocumentStatus::Active {
             let (name, status) = (found.name(), found.status().word());
-            let why = found.status_information.as_deref().unwrap_or("its attachments are being fetched");
+            let why = found
+                .status_information
+                .as_deref()
+                .unwrap_or("its attachments are being fetched");
             return Err(Refusal::new(Reason::InvalidDocument, format!("{name} is {status}: {why}")).into());
         }
         let files = found.attachments_content.iter().map(|file| DocumentFile {

@@ -130,7 +130,10 @@ async fn a_file_that_is_not_the_stated_one_fails_the_version_and_is_not_kept() {
     };
     let answer = service
         .nats
-        .request("muster.v1.rpc.mi-0123456789abcdef0.doc.get", question.encode_to_vec().into())
+        .request(
+            "muster.v1.rpc.mi-0123456789abcdef0.doc.get",
+            question.encode_to_vec().into(),
+        )
         .await
         .unwrap();
     let refused = format!("{:?}", answer.headers);
@@ -193,7 +196,10 @@ async fn a_version_can_take_over_a_file_of_another_one() {
     let file = &second.attachments_content[0];
     assert_eq!((file.name(), file.hash()), ("again.sh", sha256(b"echo").as_str()));
     let third = settled(&service, "Mine", "3").await;
-    assert!(third.attachments_content.is_empty(), "files are not taken over silently");
+    assert!(
+        third.attachments_content.is_empty(),
+        "files are not taken over silently"
+    );
     let described = documents
         .describe_document(describe("Mine", "2"))
         .await
@@ -231,7 +237,10 @@ async fn this_machines_own_addresses_are_refused_unless_they_are_allowed() {
         let stored = settled(&service, name, "").await;
         assert_eq!(stored.status(), DocumentStatus::Failed);
         let why = stored.status_information();
-        assert!(why.contains("fetch_from_local_addresses") && !why.contains("s3cret"), "{why}");
+        assert!(
+            why.contains("fetch_from_local_addresses") && !why.contains("s3cret"),
+            "{why}"
+        );
     }
     service.stop().await;
 
@@ -248,7 +257,10 @@ async fn this_machines_own_addresses_are_refused_unless_they_are_allowed() {
     assert_eq!(status("Good", &url).await.0, DocumentStatus::Active);
     let long = web("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nechoo").await;
     let (failed, why) = status("Long", &long).await;
-    assert!(failed == DocumentStatus::Failed && why.contains("longer than 4 bytes"), "{why}");
+    assert!(
+        failed == DocumentStatus::Failed && why.contains("longer than 4 bytes"),
+        "{why}"
+    );
     let none = web("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
     let (failed, why) = status("None", &none).await;
     assert!(failed == DocumentStatus::Failed && why.contains("answers 404"), "{why}");
@@ -261,12 +273,23 @@ async fn what_a_service_that_ended_had_in_hand_is_fetched_by_the_next_one() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/run.sh", listener.local_addr().unwrap());
     let service = Service::with(|settings| settings.fetch_from_local_addresses = true).await;
-    service.by_nats().create_document(with_file("Mine", &url)).await.unwrap();
+    service
+        .by_nats()
+        .create_document(with_file("Mine", &url))
+        .await
+        .unwrap();
     let (mut held, _) = listener.accept().await.unwrap();
     held.read_exact(&mut [0; 4]).await.unwrap();
-    let creating = service.by_nats().get_document(get("Mine", "")).await.unwrap().into_inner();
+    let creating = service
+        .by_nats()
+        .get_document(get("Mine", ""))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(creating.status(), DocumentStatus::Creating);
-    let service = service.restart_with(|settings| settings.fetch_from_local_addresses = true).await;
+    let service = service
+        .restart_with(|settings| settings.fetch_from_local_addresses = true)
+        .await;
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.read_exact(&mut [0; 4]).await.unwrap();
     stream.write_all(GOOD.as_bytes()).await.unwrap();
@@ -281,7 +304,11 @@ async fn without_an_object_store_there_are_no_attachments() {
     let (reason, message) = refusal(refused);
     assert_eq!(reason, Reason::ValidationException);
     assert!(message.contains("set objects.url of documents"), "{message}");
-    service.by_nats().create_document(new("Mine", saying("x"))).await.unwrap();
+    service
+        .by_nats()
+        .create_document(new("Mine", saying("x")))
+        .await
+        .unwrap();
     service.stop().await;
 }
 

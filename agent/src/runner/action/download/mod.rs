@@ -99,13 +99,7 @@ fn hand_over(bench: &mut Bench<'_, '_>, guise: &Guise, staging: &Staging, place:
         .map_err(|error| Trouble::Failed(format!("cannot hand the download over: {error}")))?;
     let launch = Launch {
         program: script::find("sh")?,
-        arguments: vec![
-            "-c".into(),
-            TAKE.into(),
-            "sh".into(),
-            from.into(),
-            to.into(),
-        ],
+        arguments: vec!["-c".into(), TAKE.into(), "sh".into(), from.into(), to.into()],
         environment: bench.environment(&guise.account, &[]),
         directory: "/".into(),
     };
