@@ -32,7 +32,6 @@ mod doctor;
 pub mod facts;
 mod inventory;
 pub mod journal;
-pub mod objects;
 mod os;
 pub mod package;
 pub mod policy;
@@ -41,3 +40,5 @@ pub mod runner;
 pub mod settings;
 pub mod state;
 mod update;
+
+pub use muster_objects as objects;

@@ -88,7 +88,7 @@ pub(crate) fn leave_children_to_the_kernel() {
 }
 
 /// Whom a process becomes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Identity {
     uid: Uid,
     gid: Gid,

@@ -34,6 +34,8 @@ pub struct Settings {
     pub queue: u32,
     /// Who reads scripts that do not say: a name looked up in the usual directories, or an absolute path.
     pub default_shell: String,
+    /// Who reads PowerShell scripts: a name looked up in the usual directories, or an absolute path.
+    pub powershell: String,
     /// Whom scripts run as that do not say; empty: whom the agent runs as.
     pub run_as: String,
     /// Whom the input `runAs` of a step may name, besides `run_as`.
@@ -215,6 +217,8 @@ pub const POLICY_FILE: &str = "/etc/muster-agent/policy.toml";
 
 /// What the state directory may take at most unless the owner says so.
 const QUOTA: u64 = 1024 * 1024 * 1024;
+/// What names a program.
+const A_PROGRAM: &str = "the name or the absolute path of a program";
 /// Less than this for a stream's file would lose more than it keeps.
 const SMALLEST_OUTPUT: u64 = 2 * 1024 * 1024;
 
@@ -227,6 +231,7 @@ impl Default for Settings {
             concurrency: 5,
             queue: 100,
             default_shell: "sh".to_owned(),
+            powershell: "pwsh".to_owned(),
             run_as: String::new(),
             run_as_allowed: Vec::new(),
             region: "local".to_owned(),
@@ -321,11 +326,8 @@ impl Settings {
         let rules = [
             ("concurrency", (1..=50).contains(&self.concurrency), "from 1 to 50"),
             ("queue", (1..=10_000).contains(&self.queue), "from 1 to 10000"),
-            (
-                "default_shell",
-                !self.default_shell.is_empty(),
-                "the name or the absolute path of a program",
-            ),
+            ("default_shell", !self.default_shell.is_empty(), A_PROGRAM),
+            ("powershell", !self.powershell.is_empty(), A_PROGRAM),
             ("grace_seconds", self.grace_seconds <= 300, "from 0 to 300"),
             (
                 "max_timeout_seconds",

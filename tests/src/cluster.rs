@@ -26,13 +26,25 @@ const START_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 pub struct AgentSpec {
     /// Its tags.
     pub tags: Vec<(&'static str, &'static str)>,
+    /// Keys of its configuration, in upper case, with their values.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl AgentSpec {
     /// An agent with these tags.
     #[must_use]
     pub fn tagged(tags: &[(&'static str, &'static str)]) -> Self {
-        Self { tags: tags.to_vec() }
+        Self {
+            tags: tags.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// The same agent with another setting.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((key, value.into()));
+        self
     }
 }
 
@@ -127,6 +139,21 @@ impl Cluster {
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}{complaint}");
         assert!(said.contains("entries were checked"), "{said}");
+    }
+
+    /// Puts an object into the object store of the services and the agents.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn put(&self, bucket: &str, key: &str, content: &[u8]) {
+        let file = self.folder.join("objects").join(bucket).join(key);
+        let parent = file.parent().expect("a key lies in a bucket");
+        std::fs::create_dir_all(parent).expect("the test's own folder can be written");
+        std::fs::write(file, content).expect("the test's own folder can be written");
+    }
+
+    fn objects_url(&self) -> String {
+        format!("file://{}", self.folder.join("objects").display())
     }
 
     /// The test's folder.
@@ -238,6 +265,9 @@ impl Cluster {
             .env("MUSTER_SERVER__LISTEN", listen)
             .env("MUSTER_DATABASE__URL", format!("sqlite:{}", database.display()))
             .env("MUSTER_REPLICA", "one");
+        if name == "muster-documents" {
+            command.env("MUSTER_SERVICE__OBJECTS__URL", self.objects_url());
+        }
         for (service, variable, value) in &self.settings {
             if *service == name {
                 command.env(variable, value);
@@ -282,7 +312,11 @@ impl Cluster {
             .args(["run", "--name", &name, "--server", &self.nats.url(), "--state-dir"])
             .arg(self.folder.join(&name))
             // A secret of the agent's own that no script may see.
-            .env("AGENT_SECRET", "canary-of-the-agent");
+            .env("AGENT_SECRET", "canary-of-the-agent")
+            .env("MUSTER_AGENT__OBJECTS__URL", self.objects_url());
+        for (key, value) in &spec.settings {
+            command.env(format!("MUSTER_AGENT__{key}"), value);
+        }
         for (key, value) in &spec.tags {
             command.args(["--tag", &format!("{key}={value}")]);
         }

@@ -33,6 +33,8 @@ pub(crate) enum AccountError {
     Unknown(String),
     #[error("the agent runs as {me:?} and cannot run anything as {wanted:?}")]
     NotRoot { me: String, wanted: String },
+    #[error("this action is the agent's own work, done as {me:?}: the input runAs cannot make it {wanted:?}")]
+    Inapplicable { me: String, wanted: String },
     #[error(transparent)]
     Forbidden(#[from] crate::policy::Forbidden),
 }

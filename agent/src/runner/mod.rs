@@ -15,6 +15,8 @@ mod cgroup;
 mod environment;
 mod excerpt;
 mod guise;
+mod kin;
+mod nesting;
 mod outputs;
 mod planning;
 mod process;
@@ -47,6 +49,7 @@ use crate::settings::{OnInterrupt, Settings};
 use crate::state::StateDir;
 use account::Account;
 use environment::About;
+use nesting::Nesting;
 use outputs::Outputs;
 use planning::{PLATFORM, permitted_plan, plan};
 use record::Recorder;
@@ -253,7 +256,7 @@ impl Job<'_, '_> {
             },
             parameters: plan.environment(),
             platform: PLATFORM,
-            nesting: 0,
+            nesting: Nesting::default(),
             prefix: String::new(),
         };
         let mut outputs = Outputs::of(self.state, self.settings, self.run, work);
@@ -297,7 +300,7 @@ impl Job<'_, '_> {
         let mut finished = match step.verdict() {
             Verdict::Skip(trace) => Finished::without_running(Outcome::Skipped, trace),
             Verdict::Fail(trace) => Finished::without_running(Outcome::Failed, trace),
-            Verdict::Run(parts) => match action::find(step.action()) {
+            Verdict::Run(parts) => match action::find(step.action(), workshop.nesting) {
                 Err(trace) => Finished::without_running(Outcome::Failed, &trace),
                 Ok(perform) => {
                     let (index, name, action) = identity(step);

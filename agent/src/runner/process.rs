@@ -2,8 +2,8 @@
 //!
 //! The step ends when the main process has exited, not when its pipes are closed: a background child that still
 //! holds them keeps running, and what it writes for at most two more seconds is taken along.
-//! On a timeout or a stop the whole group gets SIGTERM, a grace period, then SIGKILL; the call returns when nobody of
-//! the group is left.
+//! On a timeout or a stop all of them get SIGTERM, a grace period, then SIGKILL: the process group, and the control group,
+//! or without one the whole family (`kin`). The call returns when nobody is left.
 //!
 //! Everything happens in one `poll` loop without threads.
 
@@ -23,6 +23,7 @@ use rustix::process::{
 
 use super::capture::Capture;
 use super::cgroup::Cgroup;
+use super::kin::Kin;
 use super::stop::{Stop, StopSignal};
 use crate::os::{self, Dress};
 
@@ -88,7 +89,30 @@ pub(crate) struct Process {
     exit: OwnedFd,
     streams: [Option<OwnedFd>; 2],
     started: Instant,
-    cgroup: Option<Cgroup>,
+    beyond: Beyond,
+}
+
+/// Who belongs to the step beyond the process group, which can be left.
+enum Beyond {
+    Group(Cgroup),
+    Family(Kin),
+}
+
+impl Beyond {
+    /// `group` is the process group, which gets its signal as a whole.
+    fn signal(&self, signal: Signal, group: u32) {
+        match self {
+            Self::Group(group) => group.signal(signal),
+            Self::Family(kin) => kin.signal(signal, group),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Group(group) => group.is_empty(),
+            Self::Family(kin) => kin.is_empty(),
+        }
+    }
 }
 
 impl Process {
@@ -112,6 +136,10 @@ impl Process {
         if let Some(cgroup) = &outfit.cgroup {
             outfit.dress.cgroup = Some(cgroup.door()?);
         }
+        let beyond = match outfit.cgroup {
+            Some(group) => Beyond::Group(group),
+            None => Beyond::Family(Kin::before_start()),
+        };
         os::dress(&mut command, outfit.dress);
         let mut child = command.spawn()?;
         let group = Pid::from_child(&child);
@@ -129,7 +157,7 @@ impl Process {
             exit,
             streams,
             started: Instant::now(),
-            cgroup: outfit.cgroup,
+            beyond,
         })
     }
 
@@ -175,22 +203,23 @@ impl Process {
         Ok(reason)
     }
 
-    /// SIGTERM, grace, SIGKILL; returns when the group is empty.
+    /// SIGTERM, grace, SIGKILL; returns when nobody is left.
     fn terminate(&mut self, grace: Duration, captures: &mut [Capture; 2], buffer: &mut [u8]) -> io::Result<()> {
         for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, VANISH)] {
             let _ = kill_process_group(self.group, signal);
-            if let Some(cgroup) = &self.cgroup {
-                cgroup.signal(signal);
-            }
+            self.beyond.signal(signal, self.child.id());
             let until = Instant::now() + patience;
             loop {
                 let exited = self.child.try_wait()?.is_some();
-                let is_empty = self.cgroup.as_ref().is_none_or(Cgroup::is_empty);
-                if exited && !group_is_alive(self.group) && is_empty {
+                if exited && !group_is_alive(self.group) && self.beyond.is_empty() {
                     return Ok(());
                 }
                 if Instant::now() >= until {
                     break;
+                }
+                if signal == Signal::KILL {
+                    // Whoever was born since.
+                    self.beyond.signal(signal, self.child.id());
                 }
                 self.poll_once(Some(LOOK), captures, buffer, None)?;
                 if exited {

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use muster_document::action::Language;
 
 use super::environment::SEARCH_PATH;
+use crate::settings::Settings;
 use crate::state::make_private_directory;
 
 /// Why a script cannot be started.
@@ -21,6 +22,11 @@ pub(crate) enum ScriptError {
     Write(#[source] io::Error),
     #[error("{0:?} is not installed on this machine")]
     NoInterpreter(String),
+    #[error(
+        "PowerShell is not installed on this machine: there is no program {0:?}; install it, or name it with powershell \
+         in the agent's configuration"
+    )]
+    NoPowerShell(String),
     #[error("the working directory {0:?} does not exist")]
     NoDirectory(PathBuf),
     #[error("the working directory {0:?} leaves the run's downloads directory")]
@@ -39,20 +45,17 @@ pub(crate) struct Interpreter {
 }
 
 /// Writes the script, mode 0700 in a directory of the same mode.
-pub(crate) fn write(path: &Path, text: &str) -> Result<(), ScriptError> {
-    let write = || {
-        if let Some(directory) = path.parent() {
-            make_private_directory(directory)?;
-        }
-        fs::File::options()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o700)
-            .open(path)?
-            .write_all(text.as_bytes())
-    };
-    write().map_err(ScriptError::Write)
+pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        make_private_directory(directory)?;
+    }
+    fs::File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o700)
+        .open(path)?
+        .write_all(text.as_bytes())
 }
 
 /// Writes a file that only its owner can read.
@@ -68,15 +71,19 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), ScriptError> 
 }
 
 /// Chooses who reads the script. `wanted` is the step's `shell` input and wins over a `#!` line, because somebody
-/// asked for it; `default` is the node's.
+/// asked for it; the node's default comes last.
 pub(crate) fn interpreter(
     language: Language,
     wanted: Option<&str>,
-    default: &str,
+    settings: &Settings,
     text: &str,
 ) -> Result<Interpreter, ScriptError> {
     if language == Language::PowerShell {
-        return named("pwsh");
+        let program = find(&settings.powershell).map_err(|_| ScriptError::NoPowerShell(settings.powershell.clone()))?;
+        return Ok(Interpreter {
+            program,
+            arguments: powershell_arguments(),
+        });
     }
     if let Some(wanted) = wanted {
         return named(wanted);
@@ -86,7 +93,7 @@ pub(crate) fn interpreter(
             program: find(program)?,
             arguments: argument.map(OsString::from).into_iter().collect(),
         }),
-        None => named(default),
+        None => named(&settings.default_shell),
     }
 }
 
@@ -94,12 +101,17 @@ fn named(name: &str) -> Result<Interpreter, ScriptError> {
     let program = find(name)?;
     let is_powershell = program.file_stem().is_some_and(|stem| stem == "pwsh");
     let arguments = match is_powershell {
-        true => ["-NoLogo", "-NoProfile", "-NonInteractive", "-File"]
-            .map(OsString::from)
-            .to_vec(),
+        true => powershell_arguments(),
         false => Vec::new(),
     };
     Ok(Interpreter { program, arguments })
+}
+
+/// No greeting, no profile of a user, no questions; the file comes after them.
+fn powershell_arguments() -> Vec<OsString> {
+    ["-NoLogo", "-NoProfile", "-NonInteractive", "-File"]
+        .map(OsString::from)
+        .to_vec()
 }
 
 /// Program and optional argument of a `#!` line, split as the kernel does: everything after the program is one.
@@ -190,16 +202,17 @@ mod tests {
     #[test]
     fn a_first_line_names_the_interpreter_unless_the_step_does() {
         let script = "#!/bin/sh -e\ntrue\n";
-        let chosen = interpreter(Language::Sh, None, "sh", script).unwrap();
+        let settings = Settings::default();
+        let chosen = interpreter(Language::Sh, None, &settings, script).unwrap();
         assert_eq!(chosen.program, Path::new("/bin/sh"));
         assert_eq!(chosen.arguments, ["-e"]);
 
-        let chosen = interpreter(Language::Sh, Some("sh"), "sh", script).unwrap();
+        let chosen = interpreter(Language::Sh, Some("sh"), &settings, script).unwrap();
         assert!(chosen.arguments.is_empty());
 
-        let error = interpreter(Language::Sh, Some("no-such-shell"), "sh", script).unwrap_err();
+        let error = interpreter(Language::Sh, Some("no-such-shell"), &settings, script).unwrap_err();
         assert_eq!(error.to_string(), "\"no-such-shell\" is not installed on this machine");
-        assert!(interpreter(Language::Sh, Some("./sh"), "sh", script).is_err());
+        assert!(interpreter(Language::Sh, Some("./sh"), &settings, script).is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::cgroup;
 use super::environment::About;
 use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
 use super::guise;
+use super::nesting::Nesting;
 use super::process::End;
 use super::stop::{Stop, StopSignal};
 use crate::journal::RunId;
@@ -40,8 +41,8 @@ pub(crate) struct Workshop<'a> {
     /// Parameters that travel as variables.
     pub(crate) parameters: &'a BTreeMap<String, String>,
     pub(crate) platform: Platform,
-    /// How many documents lie around this one: 0 for the one that was sent.
-    pub(crate) nesting: u32,
+    /// How many documents lie around this one.
+    pub(crate) nesting: Nesting,
     /// What the names of files begin with, so that those of nested documents differ.
     pub(crate) prefix: String,
 }
@@ -216,7 +217,7 @@ impl Workshop<'_> {
         let trace = bench.trace;
         let is_out_of_memory = cgroup::out_of_memory_kills(self.settings) > kills_before;
         let (outcome, code) = match &end {
-            Ok(End::Exited(code)) => (self.outcome_of_code(*code, trace), *code),
+            Ok(End::Exited(code)) => (Outcome::of_exit_code(*code, self.platform), *code),
             Ok(End::Killed(signal)) => (Outcome::Failed, 128 + signal),
             Ok(End::TimedOut) => (Outcome::TimedOut, STOPPED),
             Ok(End::Stopped(Stop::Cancelled)) => (Outcome::Cancelled, STOPPED),
@@ -225,6 +226,7 @@ impl Workshop<'_> {
             Err(Trouble::Failed(_)) => (Outcome::Failed, 1),
             Err(_) => (Outcome::Failed, NEVER_RAN),
         };
+        let outcome = self.nesting.judge(outcome, trace);
         let stop = match end {
             Ok(End::Stopped(stop)) => Some(stop),
             _ => None,
@@ -266,18 +268,6 @@ impl Workshop<'_> {
     /// What the names of a part's files begin with.
     pub(crate) fn stem(&self, part: &PlannedPart) -> String {
         format!("{}{}", self.prefix, part.directory().replace('/', "."))
-    }
-
-    fn outcome_of_code(&self, code: i32, trace: &mut Vec<String>) -> Outcome {
-        match Outcome::of_exit_code(code, self.platform) {
-            Outcome::SuccessAndReboot if self.nesting > 0 => {
-                trace.push(format!(
-                    "exit status {code}: a document that another one started cannot boot the node"
-                ));
-                Outcome::Failed
-            }
-            outcome => outcome,
-        }
     }
 
     /// How many seconds a part may run on this node.

@@ -37,7 +37,7 @@ fn web(folder: &Folder) -> Python {
 }
 
 /// A repository with a commit on `main` and another on `branch/two`; the first one's hash.
-fn repository(at: &Path) -> String {
+pub(crate) fn repository(at: &Path) -> String {
     let git = |words: &[&str]| {
         let output = Command::new("git")
             .args(["-C", at.to_str().unwrap(), "-c", "user.name=x", "-c", "user.email=x@y"])
@@ -304,6 +304,7 @@ async fn a_document_is_asked_of_the_service() {
         content: "{\"schemaVersion\": \"2.2\"}".into(),
         format: "JSON".into(),
         document_type: "Command".into(),
+        ..DocumentResult::default()
     });
     let to = scene.agent.scratch("docs/");
     let ended = get(&scene, "SSMDocument", json!({"name": "My-Doc:3"}), &to).await;

@@ -13,6 +13,7 @@ fn lend(scene: &Scene, name: &str, document: &Value) {
         content: document.to_string(),
         format: "JSON".into(),
         document_type: "Command".into(),
+        ..DocumentResult::default()
     });
 }
 

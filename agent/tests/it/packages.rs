@@ -1,9 +1,10 @@
 //! `aws:configurePackage` with a store in a directory and on a web server.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use muster_agent::package::{Order, Phase, Shelf, SigningKey, build};
+use muster_harness::Folder;
 use muster_proto::agent::v1::RunStatus;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +14,23 @@ use crate::agent_process::kill;
 use crate::coordinator::Ended;
 use crate::tools::one;
 use crate::{Scene, work};
+
+/// Adds a version without a signature to a store.
+pub(crate) fn package(store: &Path, name: &str, version: &str, install: &str) {
+    let from = Folder::new("source");
+    fs::write(from.join("data"), format!("data-{version}\n")).unwrap();
+    fs::write(from.join("install.sh"), format!("{install}\n")).unwrap();
+    let order = Order {
+        name,
+        version,
+        platform: "_any",
+        platform_version: "_any",
+        architecture: "_any",
+        directory: from.path(),
+        store,
+    };
+    build(&order, None).unwrap();
+}
 
 /// A store, a key, and an agent that trusts both. The package's scripts write what they do into a file.
 struct Shop {
@@ -72,7 +90,7 @@ impl Shop {
         build(&self.order(version, &from), Some(&self.key)).unwrap();
     }
 
-    fn order<'a>(&'a self, version: &'a str, directory: &'a std::path::Path) -> Order<'a> {
+    fn order<'a>(&'a self, version: &'a str, directory: &'a Path) -> Order<'a> {
         Order {
             name: "tool",
             version,

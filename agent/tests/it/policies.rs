@@ -104,6 +104,7 @@ async fn a_forbidden_document_runs_by_no_other_name_either() {
         content: inner.to_string(),
         format: "JSON".into(),
         document_type: "Command".into(),
+        ..DocumentResult::default()
     });
     let call = |path: &str| {
         work::steps(&[json!({"action": "aws:runDocument", "name": "call",

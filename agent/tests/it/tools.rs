@@ -114,7 +114,7 @@ async fn what_cannot_be_done_here_says_why() {
         ("aws:refreshAssociation", json!({}), "needs State Manager"),
         (
             "aws:configurePackage",
-            json!({"action": "Install", "name": "tool"}),
+            json!({"action": "Install", "name": "arn:aws:ssm:::package/tool"}),
             "has no package store",
         ),
         ("aws:updateSsmAgent", json!({}), "has no package store"),

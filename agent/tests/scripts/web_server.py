@@ -1,7 +1,8 @@
 """A web server for downloads: plain files, passwords, slow and large answers, a git repository.
 
 Usage: web_server.py <folder>. Prints its port. Files of the folder lie below /files/, and after a password below
-/basic/ and /digest/ (user "me", password "s3cret word"); /git/ is `git http-backend` for the folder, with Basic authentication.
+/basic/ and /digest/ (user "me", password "s3cret word"); /git/ is `git http-backend` for the folder, with Basic authentication,
+and /hub/ the same for everybody.
 Passwords are checked here by the standard library alone.
 """
 
@@ -63,13 +64,18 @@ class Handler(BaseHTTPRequestHandler):
             open(os.path.join(FOLDER, "slow-began"), "w").close()
             self.rfile.read(1)
         elif place == "git":
+            self.git(rest) if self.is_basic() else self.refuse('Basic realm="git"')
+        elif place == "hub":
             self.git(rest)
         else:
             self.answer(404, b"")
 
     def do_POST(self):
         parts = self.path.split("?")[0].split("/", 2)
-        self.git(parts[2]) if parts[1] == "git" else self.answer(404, b"")
+        if parts[1] == "hub" or (parts[1] == "git" and self.is_basic()):
+            self.git(parts[2])
+        else:
+            self.answer(404, b"") if parts[1] != "git" else self.refuse('Basic realm="git"')
 
     def is_basic(self):
         expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -108,8 +114,6 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def git(self, path):
-        if not self.is_basic():
-            return self.refuse('Basic realm="git"')
         length = int(self.headers.get("Content-Length", "0"))
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = b""

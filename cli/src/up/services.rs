@@ -49,7 +49,18 @@ impl Services {
         }
         let starting: Vec<BoxFuture<'_, Result<(&'static str, Running), UpError>>> = vec![
             service!("muster-fleet", muster_fleet, Some(muster_fleet::DATABASE)),
-            service!("muster-documents", muster_documents, Some(muster_documents::DATABASE)),
+            start(
+                "muster-documents",
+                muster_documents::DEFAULTS,
+                Some(muster_documents::DATABASE),
+                wiring,
+                |mut settings: muster_documents::Settings, parts| {
+                    if settings.objects.url.is_empty() {
+                        settings.objects.url = wiring.folder.objects_url();
+                    }
+                    muster_documents::Server::start(settings, parts)
+                },
+            ),
             service!("muster-fan-out", muster_fan_out, Some(muster_fan_out::DATABASE)),
             start(
                 "muster-run-command",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use muster_objects::Objects;
 use serde::Deserialize;
 
 /// Settings of documents; `config.default.toml` explains each key.
@@ -20,6 +21,27 @@ pub struct Settings {
     pub max_public: u32,
     /// Bytes of contents that are kept in memory.
     pub cache_bytes: usize,
+    /// Where attachments are kept; an empty URL: nowhere, so that there are none.
+    pub objects: Objects,
+    /// The bucket that they are kept in.
+    pub attachments_bucket: String,
+    /// Longest attachment, in bytes.
+    pub max_attachment_bytes: u64,
+    /// How long fetching the attachments of a version may take, in seconds.
+    pub fetch_seconds: u32,
+    /// Whether attachments may come from loopback, link-local and metadata addresses.
+    pub fetch_from_local_addresses: bool,
+}
+
+impl Settings {
+    /// What the URL of an attachment begins with; its key follows.
+    pub(crate) fn files_place(&self) -> String {
+        format!(
+            "{}/{}/",
+            self.objects.url.trim_end_matches('/'),
+            self.attachments_bucket
+        )
+    }
 }
 
 /// The id of an account: 12 digits.

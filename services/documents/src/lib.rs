@@ -3,7 +3,7 @@
 //! - `api`: the operations, from the contract to the domain and back.
 //! - `domain`: names, versions, filters, sharing; pure. What a content means is in `muster-document`.
 //! - `store`: the queries.
-//! - `work`: news of what changed; documents for nodes that ask.
+//! - `work`: attachments that are fetched and removed; documents for nodes that ask; news of what changed.
 //!
 //! Built-in documents are brought up to date at each start.
 
@@ -23,6 +23,7 @@ use muster_proto::documents::v1::document_validation_server::DocumentValidationS
 use muster_proto::documents::v1::documents_server::DocumentsServer;
 use muster_store::sqlx::migrate::Migrator;
 use muster_store::{Db, Pager};
+use tokio::sync::Notify;
 
 pub use config::{AccountId, AccountIdError, Settings};
 
@@ -56,8 +57,10 @@ impl Server {
         seed_all(&db, parts.clock.as_ref()).await?;
         let pager = Pager::of(&db).await?;
         let tags = TagsApi::new(db.clone(), settings.account_id.clone());
-        let documents = Arc::new(DocumentsApi::new(settings, &parts, db, pager));
-        work::lender::start(&parts, Arc::clone(&documents)).await?;
+        let wake = Arc::new(Notify::new());
+        work::fetcher::start(&parts, &settings, db.clone(), Arc::clone(&wake))?;
+        let documents = Arc::new(DocumentsApi::new(settings.clone(), &parts, db, pager, wake));
+        work::lender::start(&parts, &settings, Arc::clone(&documents)).await?;
         let running = parts
             .serve(|mount| {
                 mount

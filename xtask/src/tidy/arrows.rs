@@ -15,6 +15,7 @@ const BELOW_SERVICES: &[&str] = &[
     "muster-store",
     "muster-wire",
     "muster-document",
+    "muster-objects",
     "muster-proto",
     "muster-model",
 ];
@@ -42,10 +43,16 @@ fn reach(package: &Package, manifest: &str) -> Option<Reach> {
         return Some(Reach::Only(BELOW_SERVICES));
     }
     Some(match package.name.as_str() {
-        "muster-proto" | "muster-model" | "xtask" => Reach::Only(&[]),
+        "muster-proto" | "muster-model" | "muster-objects" | "xtask" => Reach::Only(&[]),
         "muster-wire" | "muster-store" | "muster-document" => Reach::Only(&["muster-proto", "muster-model"]),
         "muster-boot" => Reach::Only(&["muster-store", "muster-wire", "muster-proto", "muster-model"]),
-        "muster-agent" => Reach::Only(&["muster-document", "muster-wire", "muster-proto", "muster-model"]),
+        "muster-agent" => Reach::Only(&[
+            "muster-document",
+            "muster-objects",
+            "muster-wire",
+            "muster-proto",
+            "muster-model",
+        ]),
         "muster-agent-sim" => Reach::Only(&[
             "muster-agent",
             "muster-document",

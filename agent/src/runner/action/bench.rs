@@ -11,13 +11,15 @@ use tokio::net::UnixStream;
 use super::{End, Trouble};
 use crate::courier::{Answer, Question};
 use crate::os;
-use crate::runner::account::Account;
+use crate::policy::Policy;
+use crate::runner::account::{Account, AccountError};
 use crate::runner::capture::Capture;
 use crate::runner::environment;
-use crate::runner::guise;
-use crate::runner::process::{Launch, Outfit, Patience, Process};
+use crate::runner::guise::{self, Guise};
+use crate::runner::process::{Launch, Patience, Process};
 use crate::runner::step::{Sign, Workshop};
 use crate::runner::stop::StopSignal;
+use crate::settings::Settings;
 
 /// An action that is over within a moment is told about once, at its end.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -73,13 +75,35 @@ impl Bench<'_, '_> {
         self.workshop.directory.join("downloads")
     }
 
-    /// The environment that a script of this run gets, with `more` variables of the action's own.
-    pub(crate) fn environment(&self, more: &[(String, String)]) -> Vec<(String, String)> {
-        self.environment_of(&self.workshop.account, more)
+    /// As whom and within which bounds what the part starts runs: its input `runAs`, else what the node says.
+    pub(crate) fn guise(&self) -> Result<Guise, Trouble> {
+        self.wear(Guise::of)
     }
 
-    /// As `environment`, for a script of another user.
-    pub(crate) fn environment_of(&self, account: &Account, more: &[(String, String)]) -> Vec<(String, String)> {
+    /// As `guise`, for an action that is the agent's own work; a part that names somebody else is refused.
+    pub(crate) fn own_guise(&self) -> Result<Guise, Trouble> {
+        self.wear(Guise::of_agent)
+    }
+
+    /// Refuses a part that names a user, for an action that starts nothing itself.
+    pub(crate) fn refuse_run_as(&self) -> Result<(), Trouble> {
+        let refused = guise::refuse_others(self.part, &self.workshop.account);
+        refused.map_err(|error| Trouble::NeverRan(error.to_string()))
+    }
+
+    fn wear(
+        &self,
+        of: fn(&PlannedPart, &str, &Settings, &Policy, &Account) -> Result<Guise, AccountError>,
+    ) -> Result<Guise, Trouble> {
+        let workshop = self.workshop;
+        let run = workshop.directory.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("{run}.{}", workshop.stem(self.part));
+        let guise = of(self.part, &name, workshop.settings, workshop.policy, &workshop.account);
+        guise.map_err(|error| Trouble::NeverRan(error.to_string()))
+    }
+
+    /// The environment that a process of this run gets, with `more` variables of the action's own.
+    pub(crate) fn environment(&self, account: &Account, more: &[(String, String)]) -> Vec<(String, String)> {
         let workshop = self.workshop;
         let parameters: Vec<(String, String)> = workshop
             .parameters
@@ -100,37 +124,35 @@ impl Bench<'_, '_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Runs a process to its end; its output becomes the part's. On a timeout or a stop its whole group is ended first.
-    pub(crate) fn run(&mut self, launch: &Launch) -> Result<End, Trouble> {
-        let outfit = self.own_outfit()?;
-        self.run_in(launch, outfit, false)
-    }
-
-    /// As `run`, as another user or with limits; `is_for_all`: children that are left in the end are ended as well.
-    pub(crate) fn run_in(&mut self, launch: &Launch, outfit: Outfit, is_for_all: bool) -> Result<End, Trouble> {
-        let process = start(launch, outfit)?;
+    /// Runs a process to its end; its output becomes the part's. On a timeout or a stop everybody whom it started is ended
+    /// first.
+    pub(crate) fn run(&mut self, launch: &Launch, guise: &Guise) -> Result<End, Trouble> {
+        let process = start(launch, guise)?;
         (self.tell)(Sign::Process(process.group()));
-        let patience = Patience {
-            is_for_all,
-            ..self.patience()
-        };
+        let patience = self.patience(guise.ends_orphans);
         let tell = &mut *self.tell;
         process
             .wait(patience, self.captures, self.stop, &mut || tell(Sign::Lasting))
-            .map_err(|error| Trouble::NeverRan(format!("lost the process: {error}")))
+            .map_err(lost)
     }
 
     /// As `run`, but the output is kept back: standard output and standard error, at most `limit` characters of each.
-    pub(crate) fn run_aside(&mut self, launch: &Launch, limit: usize) -> Result<(End, [String; 2]), Trouble> {
-        let process = start(launch, self.own_outfit()?)?;
+    /// Nobody whom the process started is left.
+    pub(crate) fn run_aside(
+        &mut self,
+        launch: &Launch,
+        guise: &Guise,
+        limit: usize,
+    ) -> Result<(End, [String; 2]), Trouble> {
+        let process = start(launch, guise)?;
         (self.tell)(Sign::Process(process.group()));
-        let patience = self.patience();
+        let patience = self.patience(true);
         let keep = self.workshop.settings.keep;
         let mut aside = [limit; 2].map(|limit| Capture::aside(limit, keep));
         let tell = &mut *self.tell;
         let end = process
             .wait(patience, &mut aside, self.stop, &mut || tell(Sign::Lasting))
-            .map_err(|error| Trouble::NeverRan(format!("lost the process: {error}")))?;
+            .map_err(lost)?;
         Ok((end, aside.map(|capture| capture.into_excerpt().text())))
     }
 
@@ -154,21 +176,11 @@ impl Bench<'_, '_> {
             .map_err(|_| Trouble::Failed(format!("the answer to {operation} is not understood")))
     }
 
-    /// For a process that runs as the agent's own user: with the node's limits, if the owner lets anything run so.
-    fn own_outfit(&self) -> Result<Outfit, Trouble> {
-        let workshop = self.workshop;
-        workshop
-            .policy
-            .check_user(&workshop.account.name)
-            .map_err(|forbidden| Trouble::NeverRan(forbidden.to_string()))?;
-        Ok(guise::own_outfit(workshop.settings))
-    }
-
-    fn patience(&self) -> Patience {
+    fn patience(&self, is_for_all: bool) -> Patience {
         Patience {
             timeout: self.remaining(),
             grace: Duration::from_secs(self.workshop.settings.grace_seconds),
-            is_for_all: false,
+            is_for_all,
         }
     }
 
@@ -230,7 +242,11 @@ async fn ask(socket: &Path, question: &Question) -> Result<Vec<u8>, String> {
     }
 }
 
-fn start(launch: &Launch, outfit: Outfit) -> Result<Process, Trouble> {
-    Process::start(launch, outfit)
+fn start(launch: &Launch, guise: &Guise) -> Result<Process, Trouble> {
+    Process::start(launch, guise.outfit())
         .map_err(|error| Trouble::NeverRan(format!("cannot start {:?}: {error}", launch.program)))
+}
+
+fn lost(error: std::io::Error) -> Trouble {
+    Trouble::NeverRan(format!("lost the process: {error}"))
 }

@@ -1,17 +1,20 @@
-//! `aws:configurePackage`: a package from the store is installed, updated or removed (docs/operate/packages.md).
+//! `aws:configurePackage`: a package is installed, updated or removed (docs/operate/packages.md).
 //!
 //! What is going on is written down before it begins, so that a step that was interrupted, and is carried out again, knows
 //! where it stands.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::Path;
 
+use muster_document::Outcome;
 use muster_document::action::Language;
 use serde_json::Value;
 
-use super::store::Store;
+use super::package_source::{Source, Wanted};
 use super::{Bench, End, Trouble};
-use crate::package::{self, Installed, Limits, Machine, Manifest, Phase, Shelf, is_name};
+use crate::package::{self, Installed, Limits, Machine, Manifest, Phase, Shelf};
+use crate::runner::guise::Guise;
 use crate::runner::process::Launch;
 use crate::runner::script;
 
@@ -22,23 +25,24 @@ const SCRIPT: u64 = 1024 * 1024;
 
 /// A package under change.
 struct Job<'a> {
+    wanted: &'a Wanted,
     name: &'a str,
     shelf: Shelf,
+    /// As whom its scripts run.
+    guise: Guise,
     /// Variables for its scripts.
     variables: Vec<(String, String)>,
 }
 
 /// Brings the package into the state that is asked for.
 pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
-    let name = bench.text("name").unwrap_or_default();
-    // Of an ARN the last part is the name.
-    let name = name.rsplit('/').next().unwrap_or_default();
-    if !is_name(name) {
-        return Err(Trouble::NeverRan(format!("{name:?} cannot be the name of a package")));
-    }
+    let wanted = Wanted::read(&bench.text("name").unwrap_or_default())?;
+    let name = wanted.name.as_str();
     let job = Job {
+        wanted: &wanted,
         name,
         shelf: Shelf::at(&bench.workshop.state.packages(), name),
+        guise: bench.guise()?,
         variables: variables(bench.part.inputs().get("additionalArguments"))?,
     };
     let held = job.shelf.lock().map_err(disk)?;
@@ -68,8 +72,7 @@ impl Job<'_> {
         {
             return Ok(self.already(bench, wanted));
         }
-        let store = Store::open(bench)?;
-        let manifest = store.manifest(bench, self.name, wanted.as_deref())?;
+        let (source, manifest) = Source::find(bench, self.wanted, wanted.as_deref())?;
         let version = manifest.version.clone();
         if is_there(installed.as_ref(), &version) {
             return Ok(self.already(bench, &version));
@@ -83,7 +86,7 @@ impl Job<'_> {
                 self.name, left.version
             ));
         }
-        self.bring(bench, &store, &manifest)?;
+        self.bring(bench, &source, &manifest)?;
         let is_in_place = bench
             .text("installationType")
             .is_some_and(|kind| kind.eq_ignore_ascii_case("In-place update"));
@@ -106,19 +109,19 @@ impl Job<'_> {
     }
 
     /// Fetches, checks and unpacks a version.
-    fn bring(&self, bench: &mut Bench<'_, '_>, store: &Store, manifest: &Manifest) -> Result<(), Trouble> {
+    fn bring(&self, bench: &mut Bench<'_, '_>, source: &Source, manifest: &Manifest) -> Result<(), Trouble> {
         let version = &manifest.version;
         let chosen = manifest.choose(&Machine::here());
         let (file, facts) =
             chosen.map_err(|error| Trouble::Failed(format!("{} {version} cannot be installed: {error}", self.name)))?;
-        bench.print(&format!("fetching {} {version} ({file})", self.name));
-        unpack_from(
-            bench,
-            store,
-            [self.name, version, file],
-            facts,
-            &self.shelf.version(version),
-        )
+        bench.print(&format!(
+            "fetching {} {version} ({file}) from {}",
+            self.name,
+            source.words()
+        ));
+        unpack_from(bench, file, &self.shelf.version(version), |bench, archive| {
+            source.fetch(bench, [self.name, version, file], facts, archive)
+        })
     }
 
     /// Installs what was brought. `previous` comes back if that fails.
@@ -131,7 +134,7 @@ impl Job<'_> {
         self.shelf.write(&state).map_err(disk)?;
         let end = self.script(bench, version, "install.sh")?;
         let end = end.ok_or_else(|| Trouble::Failed(format!("{} {version} has no install.sh", self.name)))?;
-        if let Some(end) = self.interruption(end) {
+        if self.interruption(bench, &end) {
             return Ok(end);
         }
         if end == End::Exited(0) {
@@ -149,15 +152,22 @@ impl Job<'_> {
     /// The version before is removed, then the new one installed.
     fn replace(&self, bench: &mut Bench<'_, '_>, version: &str, before: Installed) -> Result<End, Trouble> {
         let was_whole = before.phase == Phase::Installed;
-        self.shelf
-            .write(&Installed {
-                phase: Phase::Uninstalling,
-                ..before.clone()
-            })
-            .map_err(disk)?;
+        let previous = match before.phase {
+            Phase::Installed => Some(before.version.clone()),
+            // Its removal was interrupted.
+            Phase::Uninstalling => before.previous.clone(),
+            _ => None,
+        };
+        let state = Installed {
+            version: before.version.clone(),
+            phase: Phase::Uninstalling,
+            previous: previous.clone(),
+        };
+        self.shelf.write(&state).map_err(disk)?;
         match self.script(bench, &before.version, "uninstall.sh")? {
             None => bench.note(format!("{} {} has no uninstall.sh", self.name, before.version)),
             Some(End::Exited(0)) => {}
+            Some(end) if self.interruption(bench, &end) => return Ok(end),
             Some(end) if was_whole => {
                 self.mark_failed(before)?;
                 bench.note("the version that is installed could not be removed; nothing else was changed");
@@ -166,7 +176,7 @@ impl Job<'_> {
             // Of a version that was never whole there may be nothing to remove.
             Some(_) => bench.note(format!("what is left of {} could not be removed", before.version)),
         }
-        self.put_in(bench, version, was_whole.then_some(before.version))
+        self.put_in(bench, version, previous)
     }
 
     fn change_in_place(&self, bench: &mut Bench<'_, '_>, version: &str, before: Installed) -> Result<End, Trouble> {
@@ -187,7 +197,7 @@ impl Job<'_> {
                 self.name
             )));
         };
-        if let Some(end) = self.interruption(end) {
+        if self.interruption(bench, &end) {
             return Ok(end);
         }
         match end {
@@ -252,7 +262,7 @@ impl Job<'_> {
             None => bench.note(format!("{} {} has no uninstall.sh", self.name, state.version)),
             Some(End::Exited(0)) => {}
             Some(end) => {
-                if let Some(end) = self.interruption(end) {
+                if self.interruption(bench, &end) {
                     return Ok(end);
                 }
                 self.mark_failed(state)?;
@@ -270,9 +280,17 @@ impl Job<'_> {
     }
 
     /// An end that is none of the script's own: what was begun stays written down as begun. So it does when the script
-    /// asks for a reboot, after which it runs again.
-    fn interruption(&self, end: End) -> Option<End> {
-        matches!(end, End::Stopped(_) | End::Exited(194)).then_some(end)
+    /// asks for a reboot, after which it runs again; where nobody may ask, that is a failure like any other.
+    fn interruption(&self, bench: &Bench<'_, '_>, end: &End) -> bool {
+        let workshop = bench.workshop;
+        match end {
+            End::Stopped(_) => true,
+            End::Exited(code) => {
+                Outcome::of_exit_code(*code, workshop.platform) == Outcome::SuccessAndReboot
+                    && workshop.nesting.may_reboot()
+            }
+            _ => false,
+        }
     }
 
     /// Runs a script of a version in the directory of its files. `None`: it has no such script.
@@ -289,36 +307,39 @@ impl Job<'_> {
             )));
         }
         let text = String::from_utf8_lossy(&fs::read(&path).map_err(disk)?).into_owned();
-        let shell = &bench.workshop.settings.default_shell;
-        let interpreter = script::interpreter(Language::Sh, None, shell, &text)?;
+        let interpreter = script::interpreter(Language::Sh, None, bench.workshop.settings, &text)?;
+        // It stays ours, also while it is another user's script: somebody else may run it the next time.
+        self.guise.show(&directory, bench.workshop.state.root()).map_err(disk)?;
         let mut arguments = interpreter.arguments;
         arguments.push(path.into_os_string());
         let launch = Launch {
             program: interpreter.program,
             arguments,
-            environment: bench.environment(&self.variables),
+            environment: bench.environment(&self.guise.account, &self.variables),
             directory,
         };
         bench.print(&format!("running {file} of {} {version}", self.name));
-        bench.run(&launch).map(Some)
+        bench.run(&launch, &self.guise).map(Some)
     }
 }
 
-/// Fetches the file at a path of the store and unpacks it into a directory, which is either complete or not there.
+/// Fetches an archive and unpacks it into a directory, which is either complete or not there.
 pub(super) fn unpack_from(
     bench: &mut Bench<'_, '_>,
-    store: &Store,
-    path: [&str; 3],
-    facts: &package::FileFacts,
+    file: &str,
     into: &Path,
+    fetch: impl FnOnce(&mut Bench<'_, '_>, &Path) -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
     let archive = bench.file("zip");
-    store.fetch(bench, &path, facts, &archive)?;
-    let draft = into.with_file_name(format!(".{}.new", path[1]));
-    remove_directory(&draft)?;
-    let unpacked = File::open(&archive).map_err(disk).and_then(|file| {
-        package::unpack(file, &draft, Limits::default())
-            .map_err(|error| Trouble::Failed(format!("{}: {error}", path[2])))
+    let fetched = fetch(bench, &archive);
+    let mut draft = OsString::from(".");
+    draft.push(into.file_name().unwrap_or_default());
+    draft.push(".new");
+    let draft = into.with_file_name(draft);
+    let unpacked = fetched.and_then(|()| {
+        remove_directory(&draft)?;
+        let file_of = File::open(&archive).map_err(disk)?;
+        package::unpack(file_of, &draft, Limits::default()).map_err(|error| Trouble::Failed(format!("{file}: {error}")))
     });
     let _ = fs::remove_file(&archive);
     if unpacked.is_err() {

@@ -1,8 +1,7 @@
 //! `aws:runDocument`: another document, run as one step (documents.md 5).
 //!
 //! What its steps print is this step's output, and what they amount to is this step's outcome.
-//! Documents may start documents that start documents, and no further. Nothing started so may reboot the node or
-//! replace the agent, because the step around it could not go on afterwards.
+//! What it may not do for being within another one is said in `nesting`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,16 +16,10 @@ use crate::runner::step::{NEVER_RAN, Workshop};
 use crate::runner::stop::Stop;
 use crate::runner::{Text, plan_of};
 
-/// How deep documents may lie in each other.
-const NESTING: u32 = 3;
-
 /// Runs the document that the inputs name.
 pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
-    if bench.workshop.nesting >= NESTING {
-        return Err(Trouble::NeverRan(format!(
-            "documents start each other more than {NESTING} deep"
-        )));
-    }
+    bench.refuse_run_as()?;
+    let nesting = bench.workshop.nesting.deeper().map_err(Trouble::NeverRan)?;
     let path = bench
         .text("documentPath")
         .ok_or_else(|| Trouble::NeverRan("documentPath is missing".to_owned()))?;
@@ -50,7 +43,7 @@ pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
         parameters: plan.environment(),
         account: outer.account.clone(),
         about: outer.about.clone(),
-        nesting: outer.nesting + 1,
+        nesting,
         prefix: format!("{}.", outer.stem(bench.part)),
         ..*outer
     };
@@ -97,12 +90,7 @@ impl Inner<'_> {
                 bench.complain(&format!("{}: {trace}", step.name()));
                 (Outcome::Failed, NEVER_RAN)
             }
-            Verdict::Run(_) if step.action().name() == "aws:updateSsmAgent" => {
-                let why = "the agent is not updated by a document that another one started";
-                bench.complain(&format!("{}: {why}", step.name()));
-                (Outcome::Failed, NEVER_RAN)
-            }
-            Verdict::Run(parts) => match find(step.action()) {
+            Verdict::Run(parts) => match find(step.action(), self.workshop.nesting) {
                 Err(trace) => {
                     bench.complain(&format!("{}: {trace}", step.name()));
                     (Outcome::Failed, NEVER_RAN)
@@ -134,13 +122,9 @@ impl Inner<'_> {
                 tell: &mut *bench.tell,
                 deadline: self.limit.map_or(own, |limit| limit.min(own)),
             };
-            let (mut outcome, code, stop) = self.workshop.carry_out(perform, inner);
+            let (outcome, code, stop) = self.workshop.carry_out(perform, inner);
             if let Some(stop) = stop {
                 return Err(stop);
-            }
-            if outcome == Outcome::SuccessAndReboot {
-                bench.complain("a document that another one started cannot reboot the node");
-                outcome = Outcome::Failed;
             }
             ends.push((outcome, code));
         }

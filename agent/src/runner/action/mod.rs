@@ -10,6 +10,7 @@ mod bench;
 mod configure_package;
 mod document;
 mod download;
+mod package_source;
 mod run_docker;
 mod script;
 mod software_inventory;
@@ -19,6 +20,7 @@ mod update_agent;
 
 use muster_document::action::Action;
 
+use super::nesting::Nesting;
 use super::process::End;
 use super::script::ScriptError;
 pub(crate) use bench::Bench;
@@ -65,8 +67,9 @@ impl From<ScriptError> for Trouble {
     }
 }
 
-/// The function of an action, or why this agent cannot carry it out.
-pub(crate) fn find(action: &Action) -> Result<Perform, String> {
+/// The function of an action, or why this agent cannot carry it out there.
+pub(crate) fn find(action: &Action, nesting: Nesting) -> Result<Perform, String> {
+    nesting.permit(action)?;
     let known = |name: &str| ACTIONS.iter().find(|(known, _)| *known == name);
     match known(action.name()) {
         Some((_, perform)) => Ok(*perform),

@@ -4,18 +4,18 @@ use muster_document::action::Language;
 use serde_json::Value;
 
 use super::{Bench, End, Trouble};
-use crate::runner::guise::{self, Guise};
-use crate::runner::process::{Launch, Outfit};
+use crate::runner::guise::Guise;
+use crate::runner::process::Launch;
 use crate::runner::script::{self, ScriptError};
 
 /// Writes the script and runs it.
 pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
-    let (launch, outfit) = prepare(bench)?;
-    let is_for_all = guise::ends_orphans(bench.part, bench.workshop.settings);
-    bench.run_in(&launch, outfit, is_for_all)
+    let guise = bench.guise()?;
+    let launch = prepare(bench, &guise)?;
+    bench.run(&launch, &guise)
 }
 
-fn prepare(bench: &Bench<'_, '_>) -> Result<(Launch, Outfit), Trouble> {
+fn prepare(bench: &Bench<'_, '_>, guise: &Guise) -> Result<Launch, Trouble> {
     let (workshop, part) = (bench.workshop, bench.part);
     let language = part.language().unwrap_or(Language::Sh);
     let text = part.script().unwrap_or_default();
@@ -23,17 +23,12 @@ fn prepare(bench: &Bench<'_, '_>) -> Result<(Launch, Outfit), Trouble> {
         Language::Sh => "sh",
         Language::PowerShell => "ps1",
     };
-    let run = workshop.directory.file_name().unwrap_or_default().to_string_lossy();
-    let group = format!("{run}.{}", workshop.stem(part));
-    let guise =
-        Guise::of(part, &group, workshop.settings, workshop.policy, &workshop.account).map_err(ScriptError::from)?;
-    let file = guise
-        .script_file(bench.file(ending), workshop.state.root())
-        .map_err(ScriptError::Write)?;
-    script::write(&file, &text)?;
-    guise.hand_over(&file).map_err(ScriptError::Write)?;
+    let state = workshop.state.root();
     let wanted = part.text("shell");
-    let interpreter = script::interpreter(language, wanted.as_deref(), &workshop.settings.default_shell, &text)?;
+    let interpreter = script::interpreter(language, wanted.as_deref(), workshop.settings, &text)?;
+    let file = guise
+        .write(bench.file(ending), &text, state)
+        .map_err(ScriptError::Write)?;
     let downloads = bench.downloads();
     // What a step before this one downloaded is where a step without a directory of its own looks first
     // (AWS-RunRemoteScript stands on that).
@@ -42,17 +37,15 @@ fn prepare(bench: &Bench<'_, '_>) -> Result<(Launch, Outfit), Trouble> {
         false => guise.account.directory(),
     };
     let directory = script::working_directory(part.text("workingDirectory").as_deref(), &downloads, usual)?;
-    guise.show(&downloads).map_err(ScriptError::MakeDirectory)?;
+    guise.show(&downloads, state).map_err(ScriptError::MakeDirectory)?;
     let mut arguments = interpreter.arguments;
     arguments.push(file.into_os_string());
-    let environment = bench.environment_of(&guise.account, &variables(part.inputs().get("environment")));
-    let launch = Launch {
+    Ok(Launch {
         program: interpreter.program,
         arguments,
-        environment,
+        environment: bench.environment(&guise.account, &variables(part.inputs().get("environment"))),
         directory,
-    };
-    Ok((launch, guise.outfit))
+    })
 }
 
 /// The `environment` input: a map, or the JSON text of one.

@@ -26,8 +26,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("billingInfo", "AWS:BillingInfo"),
 ];
 
-/// Collects what is asked for.
+/// Collects what is asked for, as the agent's own user: it is about the machine.
 pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
+    bench.own_guise()?;
     let now = SystemClock.now();
     let items = collect(bench, now)?;
     inventory::check(&items).map_err(|error| Trouble::Failed(error.to_string()))?;
@@ -83,7 +84,7 @@ fn collect(bench: &mut Bench<'_, '_>, now: Timestamp) -> Result<Vec<Item>, Troub
         items.extend(custom(bench, now)?);
     }
     if let Some(input) = bench.text("files") {
-        let variables = bench.environment(&[]);
+        let variables = bench.environment(&bench.workshop.account, &[]);
         let variable = |name: &str| {
             let found = variables.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| value.clone())
@@ -213,13 +214,14 @@ fn tool(bench: &mut Bench<'_, '_>, name: &str, arguments: &[&str]) -> Result<Opt
         Err(ScriptError::NoInterpreter(_)) => return Ok(None),
         program => program?,
     };
+    let guise = bench.own_guise()?;
     let launch = Launch {
         program,
         arguments: arguments.iter().map(Into::into).collect(),
-        environment: bench.environment(&[("LC_ALL".to_owned(), "C.UTF-8".to_owned())]),
+        environment: bench.environment(&guise.account, &[("LC_ALL".to_owned(), "C.UTF-8".to_owned())]),
         directory: "/".into(),
     };
-    let (end, [out, err]) = bench.run_aside(&launch, OUTPUT)?;
+    let (end, [out, err]) = bench.run_aside(&launch, &guise, OUTPUT)?;
     match end {
         End::Exited(0) => Ok(Some(out)),
         // An empty list is a failure to some.

@@ -35,20 +35,25 @@ pub(super) struct Store {
 impl Store {
     /// Opens it; nothing is read yet.
     pub(super) fn open(bench: &Bench<'_, '_>) -> Result<Self, Trouble> {
+        Self::find(bench).ok_or_else(|| {
+            Trouble::NeverRan(
+                "this node has no package store: set url in the section [packages] of the agent's configuration"
+                    .to_owned(),
+            )
+        })
+    }
+
+    /// As `open`; nothing if there is none.
+    pub(super) fn find(bench: &Bench<'_, '_>) -> Option<Self> {
         let packages = &bench.workshop.settings.packages;
         let url = packages.url.trim_end_matches('/');
         let place = match url.strip_prefix("file://") {
             Some(path) => Place::Directory(path.into()),
             None if url.starts_with('/') => Place::Directory(url.into()),
             None if !url.is_empty() => Place::Web(url.to_owned()),
-            None => {
-                return Err(Trouble::NeverRan(
-                    "this node has no package store: set url in the section [packages] of the agent's configuration"
-                        .to_owned(),
-                ));
-            }
+            None => return None,
         };
-        Ok(Self {
+        Some(Self {
             place,
             trust: packages.trust(),
         })
@@ -58,6 +63,11 @@ impl Store {
     pub(super) fn signed_only(mut self) -> Self {
         self.trust.allows_unsigned = false;
         self
+    }
+
+    /// Whether the store has a package of this name.
+    pub(super) fn has(&self, bench: &mut Bench<'_, '_>, name: &str) -> Result<bool, Trouble> {
+        Ok(self.read(bench, &[name, "index.json"])?.is_some())
     }
 
     /// The manifest of a version, or of the latest one; believed.
@@ -142,16 +152,7 @@ impl Store {
         facts: &FileFacts,
         into: &Path,
     ) -> Result<(), Trouble> {
-        let longest = facts.size.unwrap_or(FILE).min(FILE);
-        let disk = |error: io::Error| Trouble::Failed(format!("cannot write {into:?}: {error}"));
-        if let Some(directory) = into.parent() {
-            fs::create_dir_all(directory).map_err(disk)?;
-        }
-        let mut sink = Sink {
-            file: File::create(into).map_err(disk)?,
-            digest: Context::new(&SHA256),
-            left: longest,
-        };
+        let mut sink = Sink::create(into, facts)?;
         match &self.place {
             Place::Directory(root) => {
                 let path = join(root, path);
@@ -161,7 +162,7 @@ impl Store {
                 loop {
                     match file.read(&mut buffer).map_err(unreadable)? {
                         0 => break,
-                        length => sink.push(&buffer[..length], &path.display(), longest)?,
+                        length => sink.push(&buffer[..length], &path.display())?,
                     }
                 }
             }
@@ -172,39 +173,60 @@ impl Store {
                     let answer = answer.ok_or_else(|| Trouble::Failed(format!("there is no {url}")))?;
                     let mut pieces = answer.bytes_stream();
                     while let Some(piece) = pieces.next().await {
-                        sink.push(&piece.map_err(|error| lost(&url, &error))?, &url, longest)?;
+                        sink.push(&piece.map_err(|error| lost(&url, &error))?, &url)?;
                     }
                     Ok::<_, Trouble>(())
                 })??;
             }
         }
-        let digest = sink.digest.finish();
-        let found: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        match facts.sha256() {
-            Some(expected) if expected == found => Ok(()),
-            _ => Err(Trouble::Failed(format!(
-                "the file {} is not the one that the manifest names: its sha256 is {found}",
-                path.last().unwrap_or(&"")
-            ))),
-        }
+        sink.finish(facts, path.last().unwrap_or(&""))
     }
 }
 
 /// A file on its way to the disk, measured.
-struct Sink {
+pub(super) struct Sink {
     file: File,
     digest: Context,
+    longest: u64,
     left: u64,
 }
 
 impl Sink {
-    fn push(&mut self, piece: &[u8], from: &dyn std::fmt::Display, longest: u64) -> Result<(), Trouble> {
+    /// Begins a file, and the directory above it; `facts` say how long it may become.
+    pub(super) fn create(into: &Path, facts: &FileFacts) -> Result<Self, Trouble> {
+        let disk = |error: io::Error| Trouble::Failed(format!("cannot write {into:?}: {error}"));
+        if let Some(directory) = into.parent() {
+            fs::create_dir_all(directory).map_err(disk)?;
+        }
+        let longest = facts.size.unwrap_or(FILE).min(FILE);
+        Ok(Self {
+            file: File::create(into).map_err(disk)?,
+            digest: Context::new(&SHA256),
+            longest,
+            left: longest,
+        })
+    }
+
+    /// Adds a piece; `from` is where it comes from.
+    pub(super) fn push(&mut self, piece: &[u8], from: &dyn std::fmt::Display) -> Result<(), Trouble> {
         let left = self.left.checked_sub(piece.len() as u64);
-        self.left = left.ok_or_else(|| too_long(from, longest))?;
+        self.left = left.ok_or_else(|| too_long(from, self.longest))?;
         self.digest.update(piece);
         self.file
             .write_all(piece)
             .map_err(|error| Trouble::Failed(format!("cannot write what comes from {from}: {error}")))
+    }
+
+    /// Takes the file only with the right checksum.
+    pub(super) fn finish(self, facts: &FileFacts, name: &str) -> Result<(), Trouble> {
+        let digest = self.digest.finish();
+        let found: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        match facts.sha256() {
+            Some(expected) if expected == found => Ok(()),
+            _ => Err(Trouble::Failed(format!(
+                "the file {name} is not the one that the manifest names: its sha256 is {found}"
+            ))),
+        }
     }
 }
 

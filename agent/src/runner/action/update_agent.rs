@@ -35,6 +35,7 @@ const ANSWER: usize = 200;
 
 /// Replaces the program, or goes on with it.
 pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
+    bench.refuse_run_as()?;
     let versions = Versions::at(bench.workshop.state.root());
     let Some(_held) = versions.lock().map_err(disk)? else {
         return Err(Trouble::Failed("another run is updating the agent".into()));
@@ -121,24 +122,21 @@ fn bring(bench: &mut Bench<'_, '_>, store: &Store, manifest: &Manifest, versions
     let chosen = manifest.choose(&Machine::here());
     let (file, facts) = chosen.map_err(|error| Trouble::Failed(format!("{PACKAGE} {version}: {error}")))?;
     bench.print(&format!("fetching {PACKAGE} {version} ({file})"));
-    unpack_from(
-        bench,
-        store,
-        [PACKAGE, version, file],
-        facts,
-        &versions.version(version),
-    )?;
+    unpack_from(bench, file, &versions.version(version), |bench, archive| {
+        store.fetch(bench, &[PACKAGE, version, file], facts, archive)
+    })?;
     let program = versions.program(version);
     let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(&program, mode)
         .map_err(|error| Trouble::Failed(format!("the package has no program {PROGRAM}: {error}")))?;
+    let guise = bench.own_guise()?;
     let launch = Launch {
         program,
         arguments: vec!["version".into()],
-        environment: bench.environment(&[]),
+        environment: bench.environment(&guise.account, &[]),
         directory: "/".into(),
     };
-    let (end, [out, _]) = bench.run_aside(&launch, ANSWER)?;
+    let (end, [out, _]) = bench.run_aside(&launch, &guise, ANSWER)?;
     match end {
         End::Exited(0) if out.trim() == version => Ok(()),
         End::Stopped(_) | End::TimedOut => Err(Trouble::Ended(end)),

@@ -53,9 +53,10 @@ impl DocumentsApi {
             created_at: self.now().as_microsecond(),
         };
         let row = settle(write::create(&self.db, &asked, document_type, &new, &tags, self.quotas()).await)?;
+        self.fetch.notify_one();
         self.news.tell("created", &asked, Some(row.version), self.now()).await;
         let mut description = view::description(&row, tags, &self.settings.account_id).map_err(from_store)?;
-        // The reply says what AWS says; the document can be used at once.
+        // The reply says what AWS says; a document without attachments can be used at once.
         description.set_status(DocumentStatus::Creating);
         Ok(CreateDocumentResult {
             document_description: Some(description),
@@ -92,6 +93,7 @@ impl DocumentsApi {
         let expected = request.document_version.as_deref().map_or(Which::Latest, Which::parse);
         let id = &present.document_id;
         let row = settle(write::update(&self.db, &asked, id, expected, &new, self.quotas()).await)?;
+        self.fetch.notify_one();
         self.news.tell("updated", &asked, Some(row.version), self.now()).await;
         let tags = read::tags(&self.db, id).await.map_err(from_store)?;
         let mut description = view::description(&row, tags, &self.settings.account_id).map_err(from_store)?;
@@ -130,12 +132,17 @@ impl DocumentsApi {
             Removal::Document => None,
             Removal::Version { version, .. } => Some(version),
         };
+        self.fetch.notify_one();
         self.news.tell("deleted", asked, version, self.now()).await;
         Ok(DeleteDocumentResult {})
     }
 
     /// The files of a new version, whose content speaks of `files`.
     async fn attach(&self, sources: Vec<Source>, files: &[AttachedFile]) -> Result<Vec<Attachment>, Failure> {
+        if !sources.is_empty() && self.settings.objects.url.is_empty() {
+            let message = "this installation has no object store to keep files in: set objects.url of documents";
+            return Err(DocumentError::Attachment(message.to_owned()).into());
+        }
         let mut attachments = Vec::new();
         for source in sources {
             match source {
@@ -143,13 +150,20 @@ impl DocumentsApi {
                 Source::File { name, url } => attachments.push(attachment::stated(&name, url, files)),
                 Source::Reference { name, other } => {
                     let row = self.find(&other.document, &other.version).await?;
-                    let present = row.facts().map_err(from_store)?.attachments;
-                    let found = present.into_iter().find(|attachment| attachment.name == other.file);
-                    let mut found = found.ok_or_else(|| {
-                        let message = format!("{} has no file {} in that version", row.name, other.file);
+                    let present = row.files().map_err(from_store)?;
+                    let found = present.into_iter().find(|file| file.name == other.file);
+                    let found = found.ok_or_else(|| {
+                        let message = format!(
+                            "{} has no file {} in that version, or does not have it yet",
+                            row.name, other.file
+                        );
                         DocumentError::Attachment(message)
                     })?;
-                    found.name = name.unwrap_or(found.name);
+                    let name = name.unwrap_or(found.name);
+                    let found = Attachment {
+                        object: Some(found.object),
+                        ..attachment::stated(&name, format!("{}/{}/{}", row.name, row.version, other.file), files)
+                    };
                     attachments.push(found);
                 }
             }

@@ -26,6 +26,7 @@ use muster_proto::documents::v1::{
 };
 use muster_store::{Db, Pager, StoreError};
 use muster_wire::Failure;
+use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
 pub(crate) use tags::TagsApi;
@@ -46,10 +47,12 @@ pub(crate) struct DocumentsApi {
     clock: Arc<dyn Clock>,
     news: News,
     contents: Contents,
+    /// Wakes whoever fetches and removes files.
+    fetch: Arc<Notify>,
 }
 
 impl DocumentsApi {
-    pub(crate) fn new(settings: Settings, parts: &Parts, db: Db, pager: Pager) -> Self {
+    pub(crate) fn new(settings: Settings, parts: &Parts, db: Db, pager: Pager, fetch: Arc<Notify>) -> Self {
         Self {
             contents: Contents::new(settings.cache_bytes),
             settings,
@@ -57,6 +60,7 @@ impl DocumentsApi {
             pager,
             clock: Arc::clone(&parts.clock),
             news: News::new(parts.nats.clone()),
+            fetch,
         }
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use muster_document::{Format, FormatError, convert};
 use muster_proto::Word;
 use muster_proto::documents::v1::{
-    DescribeDocumentRequest, DescribeDocumentResult, DocumentFormat, GetDocumentRequest, GetDocumentResult,
+    DescribeDocumentRequest, DescribeDocumentResult, DocumentFormat, DocumentStatus, GetDocumentRequest,
+    GetDocumentResult,
 };
 use muster_wire::Failure;
 
@@ -63,8 +64,12 @@ impl DocumentsApi {
             let (name, version) = (asked.to_owned(), selector.to_string());
             return Err(DocumentError::MissingVersion { name, version }.into());
         };
-        let answer = Arc::new(view::content(&row, content).map_err(from_store)?);
-        self.contents.put(pointer, Arc::clone(&answer));
+        let answer = view::content(&row, content, &self.settings.files_place()).map_err(from_store)?;
+        let answer = Arc::new(answer);
+        // All other answers are right for ever.
+        if answer.status() != DocumentStatus::Creating {
+            self.contents.put(pointer, Arc::clone(&answer));
+        }
         Ok(answer)
     }
 }

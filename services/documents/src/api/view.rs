@@ -13,6 +13,7 @@ use muster_proto::documents::v1::{
 use muster_store::StoreError;
 
 use crate::AccountId;
+use crate::domain::attachment::{Standing, StoredFile};
 use crate::domain::draft::Facts;
 use crate::store::row::VersionRow;
 
@@ -31,8 +32,8 @@ pub(super) fn description(
         version_name: row.version_name.clone(),
         owner: Some(owner(row, account)),
         created_date: Some(time(row.created_at)),
-        status: Some(DocumentStatus::Active.into()),
-        status_information: facts.remarks.clone(),
+        status: Some(status(row)?.into()),
+        status_information: row.reason.clone().or_else(|| facts.remarks.clone()),
         document_version: Some(row.version.to_string()),
         description: facts.description.clone(),
         parameters: parameters(&facts),
@@ -75,8 +76,17 @@ pub(super) fn identifier(
     })
 }
 
-/// A version with its content as it is stored.
-pub(super) fn content(row: &VersionRow, content: String) -> Result<GetDocumentResult, StoreError> {
+/// Where the files of a version stand.
+fn status(row: &VersionRow) -> Result<DocumentStatus, StoreError> {
+    Ok(match row.standing()? {
+        Standing::Creating => DocumentStatus::Creating,
+        Standing::Active => DocumentStatus::Active,
+        Standing::Failed => DocumentStatus::Failed,
+    })
+}
+
+/// A version with its content as it is stored; `place` is where the URLs of its files begin.
+pub(super) fn content(row: &VersionRow, content: String, place: &str) -> Result<GetDocumentResult, StoreError> {
     let facts = row.facts()?;
     Ok(GetDocumentResult {
         name: Some(row.name.clone()),
@@ -84,13 +94,13 @@ pub(super) fn content(row: &VersionRow, content: String) -> Result<GetDocumentRe
         display_name: row.display_name.clone(),
         version_name: row.version_name.clone(),
         document_version: Some(row.version.to_string()),
-        status: Some(DocumentStatus::Active.into()),
-        status_information: facts.remarks.clone(),
+        status: Some(status(row)?.into()),
+        status_information: row.reason.clone().or_else(|| facts.remarks.clone()),
         content: Some(content),
         document_type: DocumentType::from_word(&row.document_type).map(Into::into),
         document_format: DocumentFormat::from_word(&row.format).map(Into::into),
         requires: requires(&facts),
-        attachments_content: attachments(&facts),
+        attachments_content: attachments(row.files()?, place),
         ..GetDocumentResult::default()
     })
 }
@@ -105,8 +115,8 @@ pub(super) fn version(row: &VersionRow) -> Result<DocumentVersionInfo, StoreErro
         created_date: Some(time(row.created_at)),
         is_default_version: Some(row.version == row.default_version),
         document_format: DocumentFormat::from_word(&row.format).map(Into::into),
-        status: Some(DocumentStatus::Active.into()),
-        status_information: row.facts()?.remarks,
+        status: Some(status(row)?.into()),
+        status_information: row.reason.clone().or(row.facts()?.remarks),
         ..DocumentVersionInfo::default()
     })
 }
@@ -129,14 +139,14 @@ fn attachment_names(facts: &Facts) -> Vec<AttachmentInformation> {
     names.collect()
 }
 
-/// The files of a version, with where they are and what they must be.
-fn attachments(facts: &Facts) -> Vec<AttachmentContent> {
-    let attachments = facts.attachments.iter().map(|attachment| AttachmentContent {
-        name: Some(attachment.name.clone()),
-        size: attachment.size,
-        hash: attachment.sha256.clone(),
-        hash_type: attachment.sha256.as_ref().map(|_| AttachmentHashType::Sha256.into()),
-        url: Some(attachment.url.clone()),
+/// The stored files of a version, with where they are and what they are.
+fn attachments(files: Vec<StoredFile>, place: &str) -> Vec<AttachmentContent> {
+    let attachments = files.into_iter().map(|file| AttachmentContent {
+        name: Some(file.name),
+        size: Some(file.size),
+        hash: Some(file.sha256),
+        hash_type: Some(AttachmentHashType::Sha256.into()),
+        url: Some(format!("{place}{}", file.object)),
     });
     attachments.collect()
 }

@@ -1,7 +1,7 @@
-//! Files that belong to a version: where they are, and what they must be (documents.md 8).
+//! Files that belong to a version: where they come from, and what they must be (documents.md 7, 8).
 //!
-//! The files are not copied: a version keeps where its files are, and the checksums that its content states. Whoever
-//! fetches one compares it.
+//! A version keeps where its files come from, and the checksums that its content states. They are fetched when the version
+//! is there already, as `Creating`, and then kept in the object store.
 
 use muster_document::AttachedFile;
 use muster_proto::documents::v1::{AttachmentsSource, AttachmentsSourceKey};
@@ -14,11 +14,61 @@ use crate::error::DocumentError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attachment {
     pub(crate) name: String,
+    /// Where it comes from.
     pub(crate) url: String,
+    /// Where it is already, as a file of another version.
+    #[serde(default)]
+    pub(crate) object: Option<String>,
     /// SHA-256 in lower-case hexadecimal, if the content states it.
     pub(crate) sha256: Option<String>,
     /// Bytes, if the content states them.
     pub(crate) size: Option<i64>,
+}
+
+/// A file that is in the object store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredFile {
+    pub(crate) name: String,
+    /// Its key in the bucket of attachments.
+    pub(crate) object: String,
+    /// In lower-case hexadecimal.
+    pub(crate) sha256: String,
+    /// Bytes.
+    pub(crate) size: i64,
+}
+
+/// How far the files of a version have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// They are being fetched.
+    Creating,
+    /// They are all there.
+    Active,
+    /// One of them could not be had.
+    Failed,
+}
+
+impl Standing {
+    /// The word that is stored.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Creating => "Creating",
+            Self::Active => "Active",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// The standing of a stored word.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Creating, Self::Active, Self::Failed]
+            .into_iter()
+            .find(|standing| standing.word() == word)
+    }
+}
+
+/// The folder of the objects of a version.
+pub(crate) fn folder(document_id: &str, version: i64) -> String {
+    format!("{document_id}/{version}")
 }
 
 /// Where a request says that files are.
@@ -120,14 +170,22 @@ pub(crate) fn stated(name: &str, url: String, files: &[AttachedFile]) -> Attachm
     Attachment {
         name: name.to_owned(),
         url,
+        object: None,
         sha256: file.and_then(AttachedFile::sha256).map(str::to_owned),
         size: file.and_then(AttachedFile::size).and_then(|size| size.try_into().ok()),
     }
 }
 
-/// Refuses two files of one name.
+/// Refuses two files of one name, and names that cannot be part of a key.
 pub(crate) fn check_names(attachments: &[Attachment]) -> Result<(), DocumentError> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+~".contains(c);
+    let is_name = |name: &str| (1..=128).contains(&name.len()) && name.chars().all(is_plain) && !name.starts_with('.');
     let mut names: Vec<&str> = attachments.iter().map(|attachment| attachment.name.as_str()).collect();
+    if let Some(name) = names.iter().find(|name| !is_name(name)) {
+        return Err(DocumentError::Attachment(format!(
+            "{name:?} cannot be the name of a file: letters, digits and . _ - + ~ only, at most 128, no point at the beginning"
+        )));
+    }
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         None => Ok(()),
@@ -215,5 +273,8 @@ mod tests {
         assert!(check_names(&[file("a"), file("b")]).is_ok());
         let error = check_names(&[file("a"), file("b"), file("a")]).unwrap_err();
         assert!(error.to_string().contains("two files called a"), "{error}");
+        for bad in ["", ".a", "a/b", "..", "a b"] {
+            assert!(check_names(&[file(bad)]).is_err(), "{bad}");
+        }
     }
 }

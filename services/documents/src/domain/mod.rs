@@ -1,5 +1,6 @@
 //! What documents are and how they change. Pure: no IO, time comes as an argument.
 
+pub(crate) mod address;
 pub(crate) mod attachment;
 pub(crate) mod builtin;
 pub(crate) mod draft;

@@ -6,7 +6,7 @@ use sqlx::AssertSqlSafe;
 use super::row::{VersionRow, select_version};
 use crate::domain::filter::{Filter, Owner};
 
-const DOCUMENTS: &str = select_version!("and v.version = d.default_version");
+const DOCUMENTS: &str = select_version!("where v.version = d.default_version");
 
 /// What documents are listed.
 #[derive(Debug, Clone, Default)]
@@ -81,10 +81,7 @@ impl Statement {
 
     /// A condition without texts.
     fn all(&mut self, condition: &str) {
-        self.conditions.push_str(match self.conditions.is_empty() {
-            true => " where ",
-            false => " and ",
-        });
+        self.conditions.push_str(" and ");
         self.conditions.push_str(condition);
     }
 

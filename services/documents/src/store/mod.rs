@@ -1,5 +1,6 @@
 //! Queries. Writers take turns on the row of `catalogue`; readers never wait.
 
+pub(crate) mod files;
 pub(crate) mod list;
 pub(crate) mod read;
 pub(crate) mod review;

@@ -3,6 +3,7 @@
 use muster_store::StoreError;
 use sqlx::FromRow;
 
+use crate::domain::attachment::{Standing, StoredFile};
 use crate::domain::draft::Facts;
 use crate::domain::history::{Head, History, VersionKey};
 
@@ -63,7 +64,9 @@ macro_rules! select_version {
         concat!(
             "select d.id as document_id, d.name, d.built_in, d.document_type, d.default_version, d.latest_version, ",
             "v.version, v.version_name, v.created_at, v.format, v.display_name, v.target_type, v.hash, v.platforms, ",
-            "v.facts from document as d join document_version as v on v.document_id = d.id ",
+            "v.facts, f.standing, f.reason, f.found from document as d ",
+            "join document_version as v on v.document_id = d.id ",
+            "left join document_files as f on f.document_id = v.document_id and f.version = v.version ",
             $rest
         )
     };
@@ -88,9 +91,29 @@ pub(crate) struct VersionRow {
     pub(crate) hash: String,
     pub(crate) platforms: String,
     facts: String,
+    standing: Option<String>,
+    /// Why its files are not there.
+    pub(crate) reason: Option<String>,
+    found: Option<String>,
 }
 
 impl VersionRow {
+    /// How far its files have come; one without is there at once.
+    pub(crate) fn standing(&self) -> Result<Standing, StoreError> {
+        match &self.standing {
+            None => Ok(Standing::Active),
+            Some(word) => {
+                Standing::from_word(word).ok_or_else(|| StoreError::corrupt("a version has an unknown standing"))
+            }
+        }
+    }
+
+    /// Its files that are stored.
+    pub(crate) fn files(&self) -> Result<Vec<StoredFile>, StoreError> {
+        let found = self.found.as_deref().unwrap_or("[]");
+        serde_json::from_str(found).map_err(StoreError::corrupt)
+    }
+
     /// What was found in the content.
     pub(crate) fn facts(&self) -> Result<Facts, StoreError> {
         serde_json::from_str(&self.facts).map_err(StoreError::corrupt)

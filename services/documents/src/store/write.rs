@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::read::VERSION;
 use super::row::VersionRow;
-use super::{Outcome, history, tag, take_turn};
+use super::{Outcome, files, history, tag, take_turn};
 use crate::domain::draft::{Draft, Facts};
 use crate::domain::history::{Proposal, Removal, Seeding};
 use crate::domain::share::Change;
@@ -61,7 +61,15 @@ macro_rules! insert_version {
             .bind(facts(&$new.draft.facts))
             .bind(&$new.draft.content)
             .execute(&mut *$tx)
-            .await?
+            .await?;
+        if !$new.draft.facts.attachments.is_empty() {
+            sqlx::query(files::INSERT)
+                .bind($id)
+                .bind($number)
+                .bind($new.created_at)
+                .execute(&mut *$tx)
+                .await?;
+        }
     };
 }
 

@@ -8,13 +8,15 @@ use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt;
 use muster_boot::{BoxError, Parts};
 use muster_proto::Word;
-use muster_proto::agent::v1::{DocumentRequest, DocumentResult};
-use muster_proto::documents::v1::GetDocumentRequest;
+use muster_proto::agent::v1::{DocumentFile, DocumentRequest, DocumentResult};
+use muster_proto::aws::v1::Reason;
+use muster_proto::documents::v1::{DocumentStatus, GetDocumentRequest};
 use muster_wire::{Failure, NatsStatus, Refusal, subject};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::Settings;
 use crate::api::DocumentsApi;
 
 /// Replicas share the questions.
@@ -26,11 +28,13 @@ const AT_ONCE: usize = 64;
 ///
 /// # Errors
 /// If the bus does not take the subscription.
-pub(crate) async fn start(parts: &Parts, documents: Arc<DocumentsApi>) -> Result<(), BoxError> {
+pub(crate) async fn start(parts: &Parts, settings: &Settings, documents: Arc<DocumentsApi>) -> Result<(), BoxError> {
     let subject = subject::rpc_of_all(subject::RPC_DOCUMENT);
     let questions = parts.nats.queue_subscribe(subject, QUEUE.to_owned()).await?;
     let lender = Lender {
         documents,
+        place: settings.files_place(),
+        bucket: settings.attachments_bucket.clone(),
         nats: parts.nats.clone(),
     };
     parts
@@ -41,6 +45,9 @@ pub(crate) async fn start(parts: &Parts, documents: Arc<DocumentsApi>) -> Result
 
 struct Lender {
     documents: Arc<DocumentsApi>,
+    /// What the URLs of attachments begin with.
+    place: String,
+    bucket: String,
     nats: Client,
 }
 
@@ -89,10 +96,30 @@ impl Lender {
             .get(GetDocumentRequest {
                 name: Some(request.name),
                 document_version: Some(request.version).filter(|version| !version.is_empty()),
+                version_name: Some(request.version_name).filter(|name| !name.is_empty()),
                 ..GetDocumentRequest::default()
             })
             .await?;
+        if found.status() != DocumentStatus::Active {
+            let (name, status) = (found.name(), found.status().word());
+            let why = found
+                .status_information
+                .as_deref()
+                .unwrap_or("its attachments are being fetched");
+            return Err(Refusal::new(Reason::InvalidDocument, format!("{name} is {status}: {why}")).into());
+        }
+        let files = found.attachments_content.iter().map(|file| DocumentFile {
+            name: file.name().to_owned(),
+            // By its bucket: a node may reach the object store by another address than we do.
+            url: match file.url().strip_prefix(&self.place) {
+                Some(key) => format!("s3://{}/{key}", self.bucket),
+                None => file.url().to_owned(),
+            },
+            size: file.size(),
+            sha256: file.hash().to_owned(),
+        });
         Ok(DocumentResult {
+            files: files.collect(),
             format: found.document_format().word().to_owned(),
             document_type: found.document_type().word().to_owned(),
             name: found.name.unwrap_or_default(),

@@ -1,10 +1,17 @@
 //! Files that belong to a document.
 
+use muster_harness::until;
+use muster_proto::agent::v1::{DocumentRequest, DocumentResult};
 use muster_proto::aws::v1::Reason;
 use muster_proto::documents::v1::{
-    AttachmentContent, AttachmentHashType, AttachmentsSource, AttachmentsSourceKey, CreateDocumentRequest, DocumentType,
+    AttachmentHashType, AttachmentsSource, AttachmentsSourceKey, CreateDocumentRequest, DeleteDocumentRequest,
+    DocumentStatus, DocumentType, GetDocumentResult,
 };
+use prost::Message as _;
 use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::service::{Service, describe, get, new, on_each_surface, reason, refusal, saying, update};
 
@@ -18,12 +25,18 @@ fn source(key: AttachmentsSourceKey, value: &str, name: Option<&str>) -> Attachm
     source
 }
 
+const BUCKET: &str = "muster-attachments";
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
 /// A package of two files, the second without a checksum.
-fn package(attachments: Vec<AttachmentsSource>) -> CreateDocumentRequest {
+fn package(sum: &str, attachments: Vec<AttachmentsSource>) -> CreateDocumentRequest {
     let content = json!({
         "schemaVersion": "2.0", "version": "1.0", "publisher": "us",
         "packages": {"linux": {"_any": {"x86_64": {"file": "tool.zip"}, "arm64": {"file": "arm.zip"}}}},
-        "files": {"tool.zip": {"checksums": {"sha256": "AB".repeat(32)}, "size": 12}, "arm.zip": {"checksums": {}}},
+        "files": {"tool.zip": {"checksums": {"sha256": sum.to_uppercase()}, "size": 4}, "arm.zip": {"checksums": {}}},
     });
     let mut request = CreateDocumentRequest {
         attachments,
@@ -33,48 +46,141 @@ fn package(attachments: Vec<AttachmentsSource>) -> CreateDocumentRequest {
     request
 }
 
-fn shown(attachments: &[AttachmentContent]) -> Vec<(&str, &str, &str, i64)> {
-    let shown = attachments.iter().map(|a| (a.name(), a.url(), a.hash(), a.size()));
-    shown.collect()
+fn folder() -> AttachmentsSource {
+    source(AttachmentsSourceKey::SourceUrl, "s3://source/tool/", None)
+}
+
+fn with_file(name: &str, url: &str) -> CreateDocumentRequest {
+    CreateDocumentRequest {
+        attachments: vec![source(AttachmentsSourceKey::S3FileUrl, url, Some("run.sh"))],
+        ..new(name, saying(name))
+    }
+}
+
+/// Waits until the files of a version are there, or cannot be.
+async fn settled(service: &Service, name: &str, version: &str) -> GetDocumentResult {
+    until("its files are settled", async || {
+        let answer = service.by_nats().get_document(get(name, version)).await;
+        let answer = answer.map_err(|status| status.to_string())?.into_inner();
+        match answer.status() {
+            DocumentStatus::Active | DocumentStatus::Failed => Ok(answer),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
 }
 
 #[tokio::test]
-async fn the_files_of_a_package_are_shown_with_their_places_and_checksums() {
+async fn the_files_of_a_package_are_fetched_checked_and_kept() {
     on_each_surface!(service, documents => {
-        let folder = source(AttachmentsSourceKey::SourceUrl, "s3://bucket/tool/", None);
-        let made = documents.create_document(package(vec![folder])).await.unwrap().into_inner();
+        service.put("source", "tool/tool.zip", b"tool");
+        service.put("source", "tool/arm.zip", b"arm");
+        let made = documents.create_document(package(&sha256(b"tool"), vec![folder()])).await.unwrap().into_inner();
         let made = made.document_description.unwrap();
         let names: Vec<_> = made.attachments_information.iter().map(|a| a.name().to_owned()).collect();
         assert_eq!(names, ["tool.zip", "arm.zip"]);
-        assert_eq!(made.schema_version(), "2.0");
-        let stored = documents.get_document(get("Tool", "")).await.unwrap().into_inner();
-        let hash = "ab".repeat(32);
-        assert_eq!(
-            shown(&stored.attachments_content),
-            [
-                ("tool.zip", "s3://bucket/tool/tool.zip", hash.as_str(), 12),
-                ("arm.zip", "s3://bucket/tool/arm.zip", "", 0),
-            ]
-        );
-        let kinds: Vec<_> = stored.attachments_content.iter().map(|a| a.hash_type).collect();
-        assert_eq!(kinds, [Some(AttachmentHashType::Sha256.into()), None]);
+        assert_eq!((made.schema_version(), made.status()), ("2.0", DocumentStatus::Creating));
+        let stored = settled(&service, "Tool", "").await;
+        assert_eq!(stored.status(), DocumentStatus::Active, "{:?}", stored.status_information);
+        let mut shown = Vec::new();
+        for file in &stored.attachments_content {
+            assert_eq!(file.hash_type(), AttachmentHashType::Sha256);
+            let content = std::fs::read(file.url().strip_prefix("file://").unwrap()).unwrap();
+            assert_eq!(file.hash(), sha256(&content));
+            shown.push((file.name(), content, file.size()));
+        }
+        assert_eq!(shown, [("tool.zip", b"tool".to_vec(), 4), ("arm.zip", b"arm".to_vec(), 3)]);
+        let described = documents.describe_document(describe("Tool", "")).await.unwrap().into_inner();
+        assert_eq!(described.document.unwrap().status(), DocumentStatus::Active);
+
+        let gone = DeleteDocumentRequest { name: Some("Tool".to_owned()), ..DeleteDocumentRequest::default() };
+        assert_eq!(service.objects(BUCKET).len(), 2);
+        documents.delete_document(gone).await.unwrap();
+        until("its objects are removed", async || match service.objects(BUCKET) {
+            left if left.is_empty() => Ok(()),
+            left => Err(left),
+        })
+        .await;
     });
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_the_stated_one_fails_the_version_and_is_not_kept() {
+    let service = Service::start().await;
+    service.put("source", "tool/tool.zip", b"fool");
+    service.put("source", "tool/arm.zip", b"arm");
+    service
+        .by_nats()
+        .create_document(package(&sha256(b"tool"), vec![folder()]))
+        .await
+        .unwrap();
+    let stored = settled(&service, "Tool", "").await;
+    assert_eq!(stored.status(), DocumentStatus::Failed);
+    let why = stored.status_information();
+    for words in ["tool.zip: its sha256 is", &sha256(b"fool"), &sha256(b"tool")] {
+        assert!(why.contains(words), "{why}");
+    }
+    assert!(stored.attachments_content.is_empty());
+    assert!(service.objects(BUCKET).is_empty());
+
+    // A node does not get half a package.
+    let question = DocumentRequest {
+        name: "Tool".to_owned(),
+        ..DocumentRequest::default()
+    };
+    let answer = service
+        .nats
+        .request(
+            "muster.v1.rpc.mi-0123456789abcdef0.doc.get",
+            question.encode_to_vec().into(),
+        )
+        .await
+        .unwrap();
+    let refused = format!("{:?}", answer.headers);
+    assert!(refused.contains("Tool is Failed"), "{refused}");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_gets_the_files_of_a_version_by_its_name() {
+    let service = Service::start().await;
+    service.put("source", "x/run.sh", b"echo");
+    let request = CreateDocumentRequest {
+        version_name: Some("blue".to_owned()),
+        ..with_file("Mine", "s3://source/x/run.sh")
+    };
+    service.by_nats().create_document(request).await.unwrap();
+    settled(&service, "Mine", "").await;
+    let ask = async |version_name: &str| {
+        let question = DocumentRequest {
+            name: "Mine".to_owned(),
+            version_name: version_name.to_owned(),
+            ..DocumentRequest::default()
+        };
+        let subject = "muster.v1.rpc.mi-0123456789abcdef0.doc.get";
+        let answer = service.nats.request(subject, question.encode_to_vec().into()).await;
+        answer.unwrap()
+    };
+    let given = DocumentResult::decode(ask("blue").await.payload).unwrap();
+    let file = &given.files[0];
+    assert_eq!((file.name.as_str(), file.size), ("run.sh", 4));
+    assert_eq!(file.sha256, sha256(b"echo"));
+    let key = &service.objects(BUCKET)[0];
+    assert_eq!(file.url, format!("s3://{BUCKET}/{key}"));
+    assert!(ask("red").await.headers.is_some(), "there is no such version");
+    service.stop().await;
 }
 
 #[tokio::test]
 async fn a_version_can_take_over_a_file_of_another_one() {
     let service = Service::start().await;
     let mut documents = service.by_nats();
-    let file = source(
-        AttachmentsSourceKey::S3FileUrl,
-        "https://example.com/run.sh?v=1",
-        Some("run.sh"),
-    );
-    let request = CreateDocumentRequest {
-        attachments: vec![file],
-        ..new("Mine", saying("one"))
-    };
-    documents.create_document(request).await.unwrap();
+    service.put("source", "run.sh", b"echo");
+    documents
+        .create_document(with_file("Mine", "s3://source/run.sh"))
+        .await
+        .unwrap();
+    settled(&service, "Mine", "1").await;
     let mut second = update("Mine", saying("two"));
     second.attachments = vec![source(
         AttachmentsSourceKey::AttachmentReference,
@@ -86,19 +192,14 @@ async fn a_version_can_take_over_a_file_of_another_one() {
         .update_document(update("Mine", saying("three")))
         .await
         .unwrap();
-    let stored = async |version: &str| {
-        let answer = service.by_nats().get_document(get("Mine", version)).await.unwrap();
-        answer.into_inner().attachments_content
-    };
-    assert_eq!(
-        shown(&stored("1").await),
-        [("run.sh", "https://example.com/run.sh?v=1", "", 0)]
+    let second = settled(&service, "Mine", "2").await;
+    let file = &second.attachments_content[0];
+    assert_eq!((file.name(), file.hash()), ("again.sh", sha256(b"echo").as_str()));
+    let third = settled(&service, "Mine", "3").await;
+    assert!(
+        third.attachments_content.is_empty(),
+        "files are not taken over silently"
     );
-    assert_eq!(
-        shown(&stored("2").await),
-        [("again.sh", "https://example.com/run.sh?v=1", "", 0)]
-    );
-    assert!(stored("3").await.is_empty(), "files are not taken over silently");
     let described = documents
         .describe_document(describe("Mine", "2"))
         .await
@@ -108,6 +209,106 @@ async fn a_version_can_take_over_a_file_of_another_one() {
         described.document.unwrap().attachments_information[0].name(),
         "again.sh"
     );
+    service.stop().await;
+}
+
+/// A web server that answers every request with this; where it listens.
+async fn web(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/run.sh?token=s3cret", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
+const GOOD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\necho";
+
+#[tokio::test]
+async fn this_machines_own_addresses_are_refused_unless_they_are_allowed() {
+    let url = web(GOOD).await;
+    let service = Service::start().await;
+    let named = url.replace("127.0.0.1", "localhost");
+    for (name, url) in [("Number", url.as_str()), ("Named", &named)] {
+        service.by_nats().create_document(with_file(name, url)).await.unwrap();
+        let stored = settled(&service, name, "").await;
+        assert_eq!(stored.status(), DocumentStatus::Failed);
+        let why = stored.status_information();
+        assert!(
+            why.contains("fetch_from_local_addresses") && !why.contains("s3cret"),
+            "{why}"
+        );
+    }
+    service.stop().await;
+
+    let service = Service::with(|settings| {
+        settings.fetch_from_local_addresses = true;
+        settings.max_attachment_bytes = 4;
+    })
+    .await;
+    let status = async |name: &str, url: &str| {
+        service.by_nats().create_document(with_file(name, url)).await.unwrap();
+        let stored = settled(&service, name, "").await;
+        (stored.status(), stored.status_information().to_owned())
+    };
+    assert_eq!(status("Good", &url).await.0, DocumentStatus::Active);
+    let long = web("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nechoo").await;
+    let (failed, why) = status("Long", &long).await;
+    assert!(
+        failed == DocumentStatus::Failed && why.contains("longer than 4 bytes"),
+        "{why}"
+    );
+    let none = web("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+    let (failed, why) = status("None", &none).await;
+    assert!(failed == DocumentStatus::Failed && why.contains("answers 404"), "{why}");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_service_that_ended_had_in_hand_is_fetched_by_the_next_one() {
+    // It takes the question and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/run.sh", listener.local_addr().unwrap());
+    let service = Service::with(|settings| settings.fetch_from_local_addresses = true).await;
+    service
+        .by_nats()
+        .create_document(with_file("Mine", &url))
+        .await
+        .unwrap();
+    let (mut held, _) = listener.accept().await.unwrap();
+    held.read_exact(&mut [0; 4]).await.unwrap();
+    let creating = service
+        .by_nats()
+        .get_document(get("Mine", ""))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(creating.status(), DocumentStatus::Creating);
+    let service = service
+        .restart_with(|settings| settings.fetch_from_local_addresses = true)
+        .await;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.read_exact(&mut [0; 4]).await.unwrap();
+    stream.write_all(GOOD.as_bytes()).await.unwrap();
+    assert_eq!(settled(&service, "Mine", "").await.status(), DocumentStatus::Active);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn without_an_object_store_there_are_no_attachments() {
+    let service = Service::with(|settings| settings.objects.url.clear()).await;
+    let refused = service.by_nats().create_document(with_file("Mine", "s3://b/a")).await;
+    let (reason, message) = refusal(refused);
+    assert_eq!(reason, Reason::ValidationException);
+    assert!(message.contains("set objects.url of documents"), "{message}");
+    service
+        .by_nats()
+        .create_document(new("Mine", saying("x")))
+        .await
+        .unwrap();
     service.stop().await;
 }
 

@@ -61,14 +61,42 @@ impl Service {
 
     /// Stops it and starts another one on the same tables.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same with other settings than the default ones.
+    pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Settings)) -> Self {
         self.running.stop(Duration::from_secs(5)).await;
-        let running = run(&self.server, &self.folder, |_| {}).await;
+        let running = run(&self.server, &self.folder, change).await;
         Self { running, ..self }
     }
 
     /// Another replica on the same tables, to be asked by gRPC.
     pub(crate) async fn replica(&self) -> Running {
         run(&self.server, &self.folder, |_| {}).await
+    }
+
+    /// Puts an object into the object store.
+    pub(crate) fn put(&self, bucket: &str, key: &str, content: &[u8]) {
+        let file = self.folder.join("objects").join(bucket).join(key);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+
+    /// The objects of a bucket, by their keys.
+    pub(crate) fn objects(&self, bucket: &str) -> Vec<String> {
+        let root = self.folder.join("objects").join(bucket);
+        let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => folders.push(path),
+                    path => found.push(path.strip_prefix(&root).unwrap().display().to_string()),
+                }
+            }
+        }
+        found.sort();
+        found
     }
 
     pub(crate) async fn stop(self) {
@@ -107,6 +135,7 @@ async fn run(server: &NatsServer, folder: &Folder, change: impl FnOnce(&mut Sett
     let (mut common, mut settings): (Common, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
     common.nats.url = server.url();
     common.database.url = format!("sqlite:{}", folder.join("documents.sqlite").display());
+    settings.objects.url = format!("file://{}", folder.join("objects").display());
     change(&mut settings);
     let parts = Parts::assemble("muster-documents", &common, Some(DATABASE))
         .await

@@ -3,18 +3,18 @@
 //! A password reaches git through its environment and a credential helper that reads it there; a private key through a
 //! file that lives as long as the download. Neither is ever an argument.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use reqwest::Url;
 
-use super::place::{Place, copy, measure};
+use super::original::Original;
+use super::place::Place;
 use super::{Bench, End, Info, Trouble};
+use crate::runner::account::Account;
+use crate::runner::guise::Guise;
 use crate::runner::process::Launch;
 use crate::runner::script;
-use crate::state::make_private_directory;
 
 /// How much of git's own words is kept.
 const WORDS: usize = 4_000;
@@ -117,9 +117,11 @@ fn check_url(url: &str) -> Result<(), String> {
     }
 }
 
-/// Downloads; what to say about it.
+/// Downloads; what to say about it. Git runs as the step's user, who may write to the clone as long as it likes: what is in
+/// it is copied without following anything.
 pub(super) fn download(
     bench: &mut Bench<'_, '_>,
+    guise: &Guise,
     repository: &Repository,
     place: &Place,
     limit: u64,
@@ -128,11 +130,12 @@ pub(super) fn download(
     if inner.is_absolute() || inner.components().any(|part| part == Component::ParentDir) {
         return Err(Trouble::NeverRan(format!("{inner:?} is no path within a repository")));
     }
-    let workplace = Workplace::make(bench.file("git")).map_err(Trouble::Failed)?;
+    let workplace = Workplace::make(bench, guise, repository.key.as_deref()).map_err(Trouble::Failed)?;
     let clone = workplace.0.join("clone");
     let git = Git {
         program: script::find("git")?,
-        environment: environment(bench, repository, &workplace)?,
+        guise,
+        environment: environment(bench, &guise.account, repository, &workplace),
         directory: workplace.0.clone(),
     };
     let clone_text = clone.to_string_lossy().into_owned();
@@ -148,34 +151,47 @@ pub(super) fn download(
     if let At::Commit(commit) = &repository.at {
         git.run(bench, &["-C", &clone_text, "checkout", "--quiet", "--detach", commit])?;
     }
-    let from = clone.join(inner);
     let shown = shown(&repository.url);
     // A link in the repository must not lead out of it.
-    let real = from.canonicalize().ok();
+    let real = clone.join(inner).canonicalize().ok();
     let base = clone.canonicalize().ok();
-    if !matches!((&real, &base), (Some(real), Some(base)) if real.starts_with(base)) {
+    let (Some(real), Some(base)) = (real, base) else {
         return Err(Trouble::Failed(format!("{shown} has no {:?}", repository.path)));
-    }
+    };
+    let Ok(within) = real.strip_prefix(&base) else {
+        return Err(Trouble::Failed(format!("{shown} has no {:?}", repository.path)));
+    };
     let failed = |error: std::io::Error| Trouble::Failed(format!("cannot copy the repository's content: {error}"));
-    if measure(&from).map_err(failed)? > limit {
+    let from = Original::open(&base, within).map_err(failed)?;
+    if from.measure().map_err(failed)? > limit {
         return Err(Trouble::Failed(super::too_large(limit)));
     }
-    let target = match from.is_dir() {
+    let target = match from.is_folder() {
         true => place.folder().to_owned(),
         false => place.file(&inner.file_name().unwrap_or_default().to_string_lossy()),
     };
-    let files = copy(&from, &target).map_err(failed)?;
-    Ok(format!("downloaded {shown} ({files} files) to {}", target.display()))
+    let files = from.copy(&target).map_err(failed)?;
+    Ok(format!(
+        "downloaded {shown} ({files} files) to {}",
+        place.shown(&target).display()
+    ))
 }
 
-/// A folder for the download, for its owner only; gone when the download is over.
+/// A folder for the download, for the step's user only; gone when the download is over.
 struct Workplace(PathBuf);
 
+/// The file of the private key.
+const KEY: &str = "key";
+
 impl Workplace {
-    fn make(path: PathBuf) -> Result<Self, String> {
-        // A runner that died here may have left one.
-        let _ = fs::remove_dir_all(&path);
-        make_private_directory(&path).map_err(|error| format!("cannot make a folder for git: {error}"))?;
+    fn make(bench: &Bench<'_, '_>, guise: &Guise, key: Option<&str>) -> Result<Self, String> {
+        let path = bench.file("git");
+        // Keys often come through parameters that lost their last line end, without which ssh refuses them.
+        let key = key.map(|key| format!("{}\n", key.trim_end()));
+        let files: Vec<(&str, &str)> = key.iter().map(|key| (KEY, key.as_str())).collect();
+        guise
+            .folder(&path, &files, bench.workshop.state.root())
+            .map_err(|error| format!("cannot make a folder for git: {error}"))?;
         Ok(Self(path))
     }
 }
@@ -187,8 +203,9 @@ impl Drop for Workplace {
 }
 
 /// The git program as it is called here.
-struct Git {
+struct Git<'g> {
     program: PathBuf,
+    guise: &'g Guise,
     environment: Vec<(String, String)>,
     directory: PathBuf,
 }
@@ -197,7 +214,7 @@ struct Git {
 const HELPER: &str = "credential.helper=!f() { test \"$1\" = get && \
                       printf 'username=%s\\npassword=%s\\n' \"$MUSTER_GIT_USERNAME\" \"$MUSTER_GIT_PASSWORD\"; }; f";
 
-impl Git {
+impl Git<'_> {
     fn run(&self, bench: &mut Bench<'_, '_>, arguments: &[&str]) -> Result<(), Trouble> {
         let mut all = vec!["-c", "credential.helper="];
         if self.environment.iter().any(|(name, _)| name == "MUSTER_GIT_PASSWORD") {
@@ -210,7 +227,7 @@ impl Git {
             environment: self.environment.clone(),
             directory: self.directory.clone(),
         };
-        match bench.run_aside(&launch, WORDS)? {
+        match bench.run_aside(&launch, self.guise, WORDS)? {
             (End::Exited(0), _) => Ok(()),
             (End::Exited(code), [_, words]) => {
                 let words = words.trim().lines().last().unwrap_or_default().to_owned();
@@ -224,9 +241,10 @@ impl Git {
 
 fn environment(
     bench: &Bench<'_, '_>,
+    account: &Account,
     repository: &Repository,
     workplace: &Workplace,
-) -> Result<Vec<(String, String)>, Trouble> {
+) -> Vec<(String, String)> {
     let mut more = vec![
         ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()),
         ("GIT_ALLOW_PROTOCOL".to_owned(), "https:http:ssh:git:file".to_owned()),
@@ -241,20 +259,14 @@ fn environment(
     if repository.skips_host_check {
         ssh.push_str(" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null");
     }
-    if let Some(key) = &repository.key {
-        let file = workplace.0.join("key");
-        write_key(&file, key).map_err(|error| Trouble::Failed(format!("cannot write the private key: {error}")))?;
-        ssh.push_str(&format!(" -o IdentitiesOnly=yes -i '{}'", file.display()));
+    if repository.key.is_some() {
+        ssh.push_str(&format!(
+            " -o IdentitiesOnly=yes -i '{}'",
+            workplace.0.join(KEY).display()
+        ));
     }
     more.push(("GIT_SSH_COMMAND".to_owned(), ssh));
-    Ok(bench.environment(&more))
-}
-
-/// Keys often come through parameters that lost their last line end, without which ssh refuses them.
-fn write_key(file: &Path, key: &str) -> std::io::Result<()> {
-    let mut file = File::options().create_new(true).write(true).mode(0o600).open(file)?;
-    file.write_all(key.trim_end().as_bytes())?;
-    file.write_all(b"\n")
+    bench.environment(account, &more)
 }
 
 /// A repository as it may be shown.

@@ -47,7 +47,10 @@ pub(super) fn download(bench: &mut Bench<'_, '_>, info: &Info, place: &Place, li
     let bytes = bench
         .block_on(fetch(url, login, is_insecure, target.clone(), limit))?
         .map_err(|why| Trouble::Failed(format!("cannot download {shown}: {why}")))?;
-    Ok(format!("downloaded {shown} ({bytes} bytes) to {}", target.display()))
+    Ok(format!(
+        "downloaded {shown} ({bytes} bytes) to {}",
+        place.shown(&target).display()
+    ))
 }
 
 fn login(info: &Info) -> Result<Login, Trouble> {

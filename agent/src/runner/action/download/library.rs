@@ -25,18 +25,26 @@ pub(super) fn download(bench: &mut Bench<'_, '_>, info: &Info, place: &Place) ->
     Ok(format!(
         "downloaded document {own} version {} ({bytes} bytes) to {}",
         document.version,
-        target.display()
+        place.shown(&target).display()
     ))
 }
 
 /// Asks for a document by `name[:version]` or by its ARN.
 pub(in super::super) fn ask_for(bench: &mut Bench<'_, '_>, wanted: &str) -> Result<DocumentResult, Trouble> {
     let (name, version) = split(wanted);
-    let request = DocumentRequest {
-        name: name.to_owned(),
-        version: version.to_owned(),
-    };
-    let document: DocumentResult = bench.ask(RPC_DOCUMENT, &request)?;
+    ask(
+        bench,
+        &DocumentRequest {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            ..DocumentRequest::default()
+        },
+    )
+}
+
+/// Asks for a document.
+pub(in super::super) fn ask(bench: &mut Bench<'_, '_>, request: &DocumentRequest) -> Result<DocumentResult, Trouble> {
+    let document: DocumentResult = bench.ask(RPC_DOCUMENT, request)?;
     // By the name that the service gives it, not by what it was asked by, which may be an ARN. Here, where every document
     // comes through: one that may not run is not fetched either, or it would run as a local file.
     bench

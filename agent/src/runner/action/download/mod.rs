@@ -7,44 +7,103 @@
 //! | `object` | `S3`: the object store that the node is configured for, or AWS's own |
 //! | `library` | `SSMDocument`: asked of the documents service |
 //! | `place` | where it goes |
+//! | `original` | copying a clone that is another user's |
 //!
 //! What is written is for the owner only and may be executed, because most of what is downloaded is scripts.
+//!
+//! A step that runs as another user writes as that user: what goes anywhere but to the run's own downloads directory is
+//! copied there by a process of that user. The downloads directory stays ours and is shown to whoever runs next; fetching
+//! over HTTP and from the object store, with the node's own keys, is the agent's work.
 
 mod git;
 mod http;
 mod library;
 mod object;
+mod original;
 mod place;
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use super::{Bench, End, Trouble};
+use crate::runner::guise::Guise;
+use crate::runner::process::Launch;
+use crate::runner::script;
 use place::Place;
 
-pub(super) use library::ask_for;
+pub(super) use library::{ask, ask_for};
+pub(super) use object::read;
 
 /// Downloads what the inputs name.
 pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
+    let guise = bench.guise()?;
     let info = Info::read(bench.part.inputs().get("sourceInfo"))?;
-    let downloads = bench.downloads();
-    let place = Place::find(&downloads, bench.text("destinationPath").as_deref()).map_err(Trouble::Failed)?;
+    let input = bench.text("destinationPath").unwrap_or_default();
+    let place = Place::find(&bench.downloads(), Some(&input)).map_err(Trouble::Failed)?;
+    if !guise.is_other() || Path::new(&input).is_relative() {
+        let said = fetch(bench, &guise, &info, &place)?;
+        bench.print(&said);
+        return Ok(End::Exited(0));
+    }
+    let staging = Staging(bench.file("download"));
+    let place = place.staged(&staging.0);
+    let said = fetch(bench, &guise, &info, &place)?;
+    let end = hand_over(bench, &guise, &staging, &place)?;
+    if end == End::Exited(0) {
+        bench.print(&said);
+    }
+    Ok(end)
+}
+
+fn fetch(bench: &mut Bench<'_, '_>, guise: &Guise, info: &Info, place: &Place) -> Result<String, Trouble> {
     let limit = bench.workshop.settings.download_bytes;
-    let source = bench.text("sourceType").unwrap_or_default();
-    let said = match source.as_str() {
-        "HTTP" => http::download(bench, &info, &place, limit),
-        "Git" => git::download(bench, &git::Repository::of_git(&info)?, &place, limit),
+    match bench.text("sourceType").unwrap_or_default().as_str() {
+        "HTTP" => http::download(bench, info, place, limit),
+        "Git" => git::download(bench, guise, &git::Repository::of_git(info)?, place, limit),
         "GitHub" => {
-            let repository = git::Repository::of_github(&info, &bench.workshop.settings.github_url)?;
-            git::download(bench, &repository, &place, limit)
+            let repository = git::Repository::of_github(info, &bench.workshop.settings.github_url)?;
+            git::download(bench, guise, &repository, place, limit)
         }
-        "S3" => object::download(bench, &info, &place, limit),
-        "SSMDocument" => library::download(bench, &info, &place),
+        "S3" => object::download(bench, info, place, limit),
+        "SSMDocument" => library::download(bench, info, place),
         other => Err(Trouble::NeverRan(format!(
             "sourceType {other:?} is not known; GitHub, Git, HTTP, S3 and SSMDocument are"
         ))),
-    }?;
-    bench.print(&said);
-    Ok(End::Exited(0))
+    }
+}
+
+/// A folder of ours that is gone when the download is over.
+struct Staging(PathBuf);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Takes a file, or what is in a folder, to where it belongs.
+const TAKE: &str = r#"if [ -d "$1" ]
+then mkdir -p -- "$2" && exec cp -R -- "$1/." "$2"
+else mkdir -p -- "$(dirname -- "$2")" && exec cp -- "$1" "$2"
+fi"#;
+
+/// Lets the step's user take what was downloaded to its destination. What that user may not write is not written.
+fn hand_over(bench: &mut Bench<'_, '_>, guise: &Guise, staging: &Staging, place: &Place) -> Result<End, Trouble> {
+    let Some((from, to)) = place.onward() else {
+        return Ok(End::Exited(0));
+    };
+    guise
+        .show(&staging.0, bench.workshop.state.root())
+        .map_err(|error| Trouble::Failed(format!("cannot hand the download over: {error}")))?;
+    let launch = Launch {
+        program: script::find("sh")?,
+        arguments: vec!["-c".into(), TAKE.into(), "sh".into(), from.into(), to.into()],
+        environment: bench.environment(&guise.account, &[]),
+        directory: "/".into(),
+    };
+    bench.run(&launch, guise)
 }
 
 /// The `sourceInfo` input: a map, or the JSON text of one. Values may be secret, so there is no way to print it.

@@ -9,7 +9,7 @@ use reqwest::Url;
 
 use super::place::{Draft, Place};
 use super::{Bench, Info, Trouble};
-use crate::objects::{ObjectsError, parse_key};
+use crate::objects::{Bucket, ObjectsError, parse_key};
 
 /// How long a store that does not answer is asked again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,12 +24,30 @@ struct Address {
     endpoint: Option<String>,
 }
 
-/// Downloads; what to say about it.
-pub(super) fn download(bench: &mut Bench<'_, '_>, info: &Info, place: &Place, limit: u64) -> Result<String, Trouble> {
-    let path = info.required("path")?;
+/// Reads one object piece by piece.
+pub(in super::super) fn read(
+    bench: &mut Bench<'_, '_>,
+    path: &str,
+    mut take: impl FnMut(&[u8]) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    let (address, bucket) = open(bench, path)?;
+    let failed = |error: ObjectsError| Trouble::Failed(format!("cannot read {}: {error}", without_query(path)));
+    let key = parse_key(&address.key).map_err(failed)?;
+    bench.block_on(async {
+        let object = bucket.store().get(&key).await.map_err(|error| failed(error.into()))?;
+        let mut pieces = object.into_stream();
+        while let Some(piece) = pieces.next().await {
+            take(&piece.map_err(|error| failed(error.into()))?)?;
+        }
+        Ok(())
+    })?
+}
+
+/// What a path names, and the bucket that it is in.
+fn open(bench: &Bench<'_, '_>, path: &str) -> Result<(Address, Bucket), Trouble> {
     let objects = &bench.workshop.settings.objects;
-    let address = Address::read(&path, &objects.url)
-        .ok_or_else(|| Trouble::NeverRan(format!("{} names no object", without_query(&path))))?;
+    let address = Address::read(path, &objects.url)
+        .ok_or_else(|| Trouble::NeverRan(format!("{} names no object", without_query(path))))?;
     let state = bench.workshop.state.root();
     let bucket = objects
         .bucket(
@@ -40,6 +58,12 @@ pub(super) fn download(bench: &mut Bench<'_, '_>, info: &Info, place: &Place, li
             PATIENCE,
         )
         .map_err(|error| Trouble::Failed(error.to_string()))?;
+    Ok((address, bucket))
+}
+
+/// Downloads; what to say about it.
+pub(super) fn download(bench: &mut Bench<'_, '_>, info: &Info, place: &Place, limit: u64) -> Result<String, Trouble> {
+    let (address, bucket) = open(bench, &info.required("path")?)?;
     let shown = format!("s3://{}/{}", address.bucket, address.key);
     let (files, bytes) = bench
         .block_on(fetch(bucket.store(), &address.key, place, limit))?

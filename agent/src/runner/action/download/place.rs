@@ -4,8 +4,8 @@
 //! One file goes into it if it is a folder or ends with a slash, and otherwise becomes it; a folder's content goes into it.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::too_large;
@@ -17,6 +17,8 @@ pub(super) struct Place {
     path: PathBuf,
     /// Whether one file goes into it rather than becoming it.
     is_folder: bool,
+    /// Where what is written here goes in the end.
+    destination: Option<PathBuf>,
 }
 
 impl Place {
@@ -40,7 +42,31 @@ impl Place {
         Ok(Self {
             is_folder: input.is_empty() || input.ends_with('/') || path.is_dir(),
             path,
+            destination: None,
         })
+    }
+
+    /// A place of the same kind in a folder of ours, from where somebody else takes it to this one.
+    pub(super) fn staged(self, folder: &Path) -> Self {
+        Self {
+            path: folder.join(self.path.file_name().unwrap_or("content".as_ref())),
+            is_folder: self.is_folder,
+            destination: Some(self.path),
+        }
+    }
+
+    /// Where what is written goes in the end, if it does not stay: from, to.
+    pub(super) fn onward(&self) -> Option<(&Path, &Path)> {
+        Some((&self.path, self.destination.as_deref()?))
+    }
+
+    /// What is written, by the name that it has in the end.
+    pub(super) fn shown(&self, written: &Path) -> PathBuf {
+        match (&self.destination, written.strip_prefix(&self.path)) {
+            (Some(end), Ok(rest)) if rest.as_os_str().is_empty() => end.clone(),
+            (Some(end), Ok(rest)) => end.join(rest),
+            _ => written.to_owned(),
+        }
     }
 
     /// Where one file with this name of its own goes.
@@ -144,62 +170,10 @@ impl Drop for Draft {
     }
 }
 
-/// Bytes of a file, or of all files of a folder but those of git's own.
-pub(super) fn measure(path: &Path) -> io::Result<u64> {
-    let about = fs::symlink_metadata(path)?;
-    if !about.is_dir() {
-        return Ok(about.len());
-    }
-    let mut bytes = 0;
-    for entry in content(path)? {
-        bytes += measure(&entry)?;
-    }
-    Ok(bytes)
-}
-
-/// Copies a folder's content into another, or a file over another; the number of files.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<u64> {
-    let about = fs::symlink_metadata(from)?;
-    if about.is_dir() {
-        make_private_directory(to)?;
-        let mut files = 0;
-        for entry in content(from)? {
-            if let Some(name) = entry.file_name() {
-                files += copy(&entry, &to.join(name))?;
-            }
-        }
-        return Ok(files);
-    }
-    if let Some(folder) = to.parent() {
-        make_private_directory(folder)?;
-    }
-    // A link at the target is replaced, not followed.
-    if fs::symlink_metadata(to).is_ok_and(|there| !there.is_dir()) {
-        fs::remove_file(to)?;
-    }
-    if about.is_symlink() {
-        symlink(fs::read_link(from)?, to)?;
-    } else {
-        fs::copy(from, to)?;
-        fs::set_permissions(to, fs::Permissions::from_mode(0o700))?;
-    }
-    Ok(1)
-}
-
-/// What is in a folder but git's own folder.
-fn content(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name() != ".git" {
-            entries.push(entry.path());
-        }
-    }
-    Ok(entries)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -218,6 +192,12 @@ mod tests {
         for bad in ["..", "a/../../b", "/tmp/../etc"] {
             assert!(find(bad).unwrap_err().contains("\"..\""), "{bad}");
         }
+        let staged = find("/srv/app/run.sh").unwrap().staged(dir.path());
+        assert_eq!(staged.file("a.sh"), dir.path().join("run.sh"));
+        assert_eq!(staged.shown(&staged.file("a.sh")), Path::new("/srv/app/run.sh"));
+        let staged = find("/srv/app/").unwrap().staged(dir.path());
+        assert_eq!(staged.shown(&staged.file("a.sh")), Path::new("/srv/app/a.sh"));
+
         symlink("/", downloads.join("out")).unwrap();
         assert!(find("out/x").unwrap_err().contains("leaves"));
     }
@@ -247,24 +227,5 @@ mod tests {
         draft.write(b"whole").unwrap();
         assert_eq!(draft.finish().unwrap(), 5);
         assert_eq!(fs::read(&target).unwrap(), b"whole");
-    }
-
-    #[test]
-    fn a_copy_has_no_git_folder_and_follows_no_link_at_the_target() {
-        let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-        for (file, text) in [(".git/config", "x"), ("a/run.sh", "12"), ("b", "3")] {
-            let path = from.join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        fs::create_dir_all(&to).unwrap();
-        fs::write(dir.path().join("precious"), "old").unwrap();
-        symlink(dir.path().join("precious"), to.join("b")).unwrap();
-        assert_eq!(measure(&from).unwrap(), 3);
-        assert_eq!(copy(&from, &to).unwrap(), 2);
-        assert!(!to.join(".git").exists());
-        assert_eq!(fs::read_to_string(to.join("b")).unwrap(), "3");
-        assert_eq!(fs::read_to_string(dir.path().join("precious")).unwrap(), "old");
     }
 }

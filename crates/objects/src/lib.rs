@@ -1,16 +1,19 @@
-//! The object store as the node's owner configured it (agent.md B5, run-command.md 8.3): a folder, or an S3-compatible
-//! service.
+//! The object store as an owner configured it (agent.md B5, run-command.md 8.3): a folder, or an S3-compatible service.
 //!
-//! Nothing here exists until somebody needs an object: an idle agent has no client and no memory of one.
+//! Nodes store outputs here and fetch packages; the documents service keeps attachments here.
+//! Nothing exists until somebody needs an object: an idle agent has no client and no memory of one.
 //! Buckets are folders below the configured one, or buckets of the service in path style.
 //! Keys are taken as they are written; nothing is encoded but what travels in a URL.
 
 mod credentials;
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
@@ -18,14 +21,15 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, PutPayload, RetryC
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
-use credentials::{Credentials, CredentialsError};
+use credentials::Credentials;
+pub use credentials::CredentialsError;
 
-/// Where objects are, in the agent's configuration.
+/// Where objects are, as a section of a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objects {
     /// `file:///path` for a folder with a folder for each bucket; `http://…` or `https://…` for an S3-compatible service.
-    /// Empty: the folder `objects` in the state directory.
+    /// Empty: for an agent the folder `objects` in its state directory; for a service none.
     pub url: String,
     /// The region of requests that name none. Empty: `us-east-1`.
     pub region: String,
@@ -36,15 +40,20 @@ pub struct Objects {
 
 /// Why the object store cannot be used. Never holds a credential.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ObjectsError {
+pub enum ObjectsError {
+    /// A text that cannot be a bucket's name.
     #[error("{0:?} is no name of a bucket")]
     Bucket(String),
+    /// A text that cannot be a key.
     #[error("{0:?} is no key of an object")]
     Key(String),
+    /// There are no credentials where they should be.
     #[error("{0}")]
     Credentials(#[from] CredentialsError),
+    /// What the store says.
     #[error("{0}")]
     Store(String),
+    /// A file on this side.
     #[error("cannot read {0:?}: {1}")]
     File(PathBuf, #[source] std::io::Error),
 }
@@ -87,20 +96,22 @@ const PIECE: usize = 8 * 1024 * 1024;
 
 /// A bucket that can be read and written.
 #[derive(Debug)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     store: Arc<dyn ObjectStore>,
 }
 
 impl Objects {
     /// Whether the URL names a place that is understood.
-    pub(crate) fn is_known(&self) -> bool {
+    #[must_use]
+    pub fn is_known(&self) -> bool {
         let starts = ["file:///", "http://", "https://"];
         let is_place = |start: &str| self.url.len() > start.len() && self.url.starts_with(start);
         self.url.is_empty() || starts.into_iter().any(is_place)
     }
 
     /// Whether objects are in a folder of this machine, and which.
-    pub(crate) fn folder(&self, state: &FilePath) -> Option<PathBuf> {
+    #[must_use]
+    pub fn folder(&self, state: &FilePath) -> Option<PathBuf> {
         match self.url.strip_prefix("file://") {
             Some(folder) => Some(folder.into()),
             None if self.url.is_empty() => Some(state.join("objects")),
@@ -111,7 +122,10 @@ impl Objects {
     /// Opens a bucket; nothing is asked of a service yet. `state` is the state directory.
     /// `endpoint` is where the bucket is if it is not where this node's objects are.
     /// Requests are repeated for at most `patience`.
-    pub(crate) fn bucket(
+    ///
+    /// # Errors
+    /// If the name is none, the credentials cannot be read, or the folder cannot be made.
+    pub fn bucket(
         &self,
         state: &FilePath,
         name: &str,
@@ -164,14 +178,21 @@ impl Objects {
 
 impl Bucket {
     fn folder(folder: &FilePath) -> Result<Self, ObjectsError> {
-        crate::state::make_private_directory(folder).map_err(|error| ObjectsError::File(folder.to_owned(), error))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| ObjectsError::File(folder.to_owned(), error))?;
         Ok(Self {
             store: Arc::new(LocalFileSystem::new_with_prefix(folder)?),
         })
     }
 
     /// Stores a file under a key.
-    pub(crate) async fn put_file(&self, key: &str, file: &FilePath) -> Result<(), ObjectsError> {
+    ///
+    /// # Errors
+    /// If the file cannot be read or the store does not take it.
+    pub async fn put_file(&self, key: &str, file: &FilePath) -> Result<(), ObjectsError> {
         let key = parse_key(key)?;
         let unreadable = |error| ObjectsError::File(file.to_owned(), error);
         let mut source = tokio::fs::File::open(file).await.map_err(unreadable)?;
@@ -201,14 +222,88 @@ impl Bucket {
         Ok(())
     }
 
+    /// Begins an object that is written piece by piece; nobody sees it before its end.
+    ///
+    /// # Errors
+    /// If the store does not take it.
+    pub async fn upload(&self, key: &str) -> Result<Upload, ObjectsError> {
+        let sink = self.store.put_multipart(&parse_key(key)?).await?;
+        Ok(Upload {
+            sink: WriteMultipart::new_with_chunk_size(sink, PIECE),
+        })
+    }
+
+    /// An object piece by piece.
+    ///
+    /// # Errors
+    /// If it is not there or cannot be read.
+    pub async fn read(&self, key: &str) -> Result<BoxStream<'static, Result<Bytes, ObjectsError>>, ObjectsError> {
+        let object = self.store.get(&parse_key(key)?).await?;
+        Ok(object.into_stream().map_err(ObjectsError::from).boxed())
+    }
+
+    /// Removes everything below a folder of keys; nothing there is no error.
+    ///
+    /// # Errors
+    /// If the store does not do it.
+    pub async fn clear(&self, folder: &str) -> Result<(), ObjectsError> {
+        let folder = parse_key(folder)?;
+        let found: Vec<_> = self.store.list(Some(&folder)).try_collect().await?;
+        for object in found {
+            match self.store.delete(&object.location).await {
+                Err(object_store::Error::NotFound { .. }) | Ok(()) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// The store itself, for reading.
-    pub(crate) fn store(&self) -> &dyn ObjectStore {
+    #[must_use]
+    pub fn store(&self) -> &dyn ObjectStore {
         &*self.store
     }
 }
 
+/// An object on its way into the store.
+#[derive(Debug)]
+pub struct Upload {
+    sink: WriteMultipart,
+}
+
+impl Upload {
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// If the store does not take it.
+    pub async fn push(&mut self, piece: Bytes) -> Result<(), ObjectsError> {
+        // Two pieces on their way bound the memory.
+        self.sink.wait_for_capacity(2).await?;
+        self.sink.put(piece);
+        Ok(())
+    }
+
+    /// Lets everybody see it.
+    ///
+    /// # Errors
+    /// If the store does not take it.
+    pub async fn finish(self) -> Result<(), ObjectsError> {
+        self.sink.finish().await?;
+        Ok(())
+    }
+
+    /// Forgets it.
+    pub async fn abort(self) {
+        // What is left of it is nobody's object.
+        let _ = self.sink.abort().await;
+    }
+}
+
 /// A key as it is written, without a leading or trailing slash.
-pub(crate) fn parse_key(key: &str) -> Result<Key, ObjectsError> {
+///
+/// # Errors
+/// If it is none.
+pub fn parse_key(key: &str) -> Result<Key, ObjectsError> {
     Key::parse(key.trim_matches('/')).map_err(|_| ObjectsError::Key(key.to_owned()))
 }
 

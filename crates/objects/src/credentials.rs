@@ -28,11 +28,14 @@ pub(super) struct Credentials {
 
 /// Why there are no credentials. Says nothing of what is in the file.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CredentialsError {
+pub enum CredentialsError {
+    /// The file cannot be read.
     #[error("cannot read the credentials file {0:?}: {1}")]
     Read(PathBuf, #[source] io::Error),
+    /// Others can read the file.
     #[error("the credentials file {0:?} can be read by others: make its mode 0600")]
     Open(PathBuf),
+    /// There are no keys in it.
     #[error("the credentials file {0:?} has no aws_access_key_id and aws_secret_access_key in [default]")]
     Incomplete(PathBuf),
 }

@@ -1,0 +1,129 @@
+//! How far the files of versions have come.
+
+use muster_store::{Db, StoreError, read, transact};
+use sqlx::FromRow;
+
+use crate::domain::attachment::{Attachment, Standing, StoredFile};
+use crate::domain::draft::Facts;
+
+pub(super) const INSERT: &str = "
+    insert into document_files (document_id, version, standing, reason, found, attempts, due_at)
+    values ($1, $2, 'Creating', null, '[]', 0, $3)";
+
+const DUE: &str = "
+    select f.document_id, f.version, f.attempts, f.due_at, v.facts, d.name
+    from document_files as f
+        join document_version as v on v.document_id = f.document_id and v.version = f.version
+        join document as d on d.id = f.document_id
+    where f.standing = 'Creating' and f.due_at <= $1 order by f.due_at limit $2";
+
+const CLAIM: &str = "
+    update document_files set due_at = $4, attempts = attempts + 1
+    where document_id = $1 and version = $2 and due_at = $3 and standing = 'Creating'";
+
+const PUT_OFF: &str = "
+    update document_files set due_at = $3, attempts = $4
+    where document_id = $1 and version = $2 and standing = 'Creating'";
+
+const SETTLE: &str = "
+    update document_files set standing = $3, reason = $4, found = $5
+    where document_id = $1 and version = $2 and standing = 'Creating'";
+
+// A version that is gone while somebody fetches its files waits until that is over.
+const GONE: &str = "
+    select f.document_id, f.version from document_files as f
+    where (f.standing <> 'Creating' or f.due_at <= $1) and not exists (
+        select 1 from document_version as v where v.document_id = f.document_id and v.version = f.version)
+    limit $2";
+
+/// A version whose files are to be fetched.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct DueRow {
+    pub(crate) document_id: String,
+    pub(crate) version: i64,
+    /// How often it was tried.
+    pub(crate) attempts: i64,
+    pub(crate) name: String,
+    due_at: i64,
+    facts: String,
+}
+
+impl DueRow {
+    /// Where the files come from.
+    pub(crate) fn attachments(&self) -> Result<Vec<Attachment>, StoreError> {
+        let facts: Facts = serde_json::from_str(&self.facts).map_err(StoreError::corrupt)?;
+        Ok(facts.attachments)
+    }
+}
+
+/// Versions whose files are to be fetched now.
+pub(crate) async fn due(db: &Db, now: i64, limit: i64) -> Result<Vec<DueRow>, StoreError> {
+    Ok(read!(db, pool => sqlx::query_as(DUE).bind(now).bind(limit).fetch_all(pool).await)?)
+}
+
+/// Takes one in hand until a time; `false` if another replica has.
+pub(crate) async fn claim(db: &Db, row: &DueRow, until: i64) -> Result<bool, StoreError> {
+    transact!(db, tx => {
+        let done = sqlx::query(CLAIM)
+            .bind(&row.document_id)
+            .bind(row.version)
+            .bind(row.due_at)
+            .bind(until)
+            .execute(&mut *tx)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    })
+}
+
+/// Lets somebody try again later.
+pub(crate) async fn put_off(db: &Db, row: &DueRow, until: i64, attempts: i64) -> Result<(), StoreError> {
+    transact!(db, tx => {
+        sqlx::query(PUT_OFF)
+            .bind(&row.document_id)
+            .bind(row.version)
+            .bind(until)
+            .bind(attempts)
+            .execute(&mut *tx)
+            .await?;
+        Ok(())
+    })
+}
+
+/// Says what became of the files.
+pub(crate) async fn settle(
+    db: &Db,
+    row: &DueRow,
+    standing: Standing,
+    reason: Option<&str>,
+    found: &[StoredFile],
+) -> Result<(), StoreError> {
+    let found = serde_json::to_string(found).expect("plain texts have a JSON form");
+    transact!(db, tx => {
+        sqlx::query(SETTLE)
+            .bind(&row.document_id)
+            .bind(row.version)
+            .bind(standing.word())
+            .bind(reason)
+            .bind(&found)
+            .execute(&mut *tx)
+            .await?;
+        Ok(())
+    })
+}
+
+/// Versions that were deleted and whose objects are still there.
+pub(crate) async fn gone(db: &Db, now: i64, limit: i64) -> Result<Vec<(String, i64)>, StoreError> {
+    Ok(read!(db, pool => sqlx::query_as(GONE).bind(now).bind(limit).fetch_all(pool).await)?)
+}
+
+/// Forgets a version whose objects are removed.
+pub(crate) async fn forget(db: &Db, document_id: &str, version: i64) -> Result<(), StoreError> {
+    transact!(db, tx => {
+        sqlx::query("delete from document_files where document_id = $1 and version = $2")
+            .bind(document_id)
+            .bind(version)
+            .execute(&mut *tx)
+            .await?;
+        Ok(())
+    })
+}

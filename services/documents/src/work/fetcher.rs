@@ -1,0 +1,275 @@
+//! Fetches the attachments of new versions into the object store, and removes those of versions that are gone
+//! (documents.md 7).
+//!
+//! Replicas share the work: whoever takes a version in hand puts it off first, for as long as it may take. What a process
+//! that died had in hand is taken up again after that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use muster_boot::{BoxError, Parts};
+use muster_model::Clock;
+use muster_objects::{Bucket, ObjectsError};
+use muster_store::{Db, StoreError};
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::News;
+use super::web::{Miss, Pieces, Web};
+use crate::Settings;
+use crate::domain::attachment::{Attachment, Standing, StoredFile, folder};
+use crate::store::files::{self, DueRow};
+
+/// How often it is looked what others have left.
+const LOOK: Duration = Duration::from_secs(5);
+/// Versions in hand at once.
+const AT_ONCE: usize = 4;
+/// Versions read at once.
+const PAGE: i64 = 32;
+/// How often a version is tried.
+const ATTEMPTS: i64 = 3;
+/// How much longer somebody has a version in hand than fetching may take.
+const MARGIN: Duration = Duration::from_secs(30);
+/// How long an object store that does not answer is asked again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Starts fetching; without an object store there is nothing to fetch.
+///
+/// # Errors
+/// If no client can be made.
+pub(crate) fn start(parts: &Parts, settings: &Settings, db: Db, wake: Arc<Notify>) -> Result<(), BoxError> {
+    if settings.objects.url.is_empty() {
+        return Ok(());
+    }
+    if !settings.objects.is_known() {
+        return Err("objects.url must begin with file:///, http:// or https://".into());
+    }
+    let fetcher = Fetcher {
+        web: Web::new(settings.fetch_from_local_addresses)?,
+        settings: settings.clone(),
+        db,
+        clock: Arc::clone(&parts.clock),
+        news: News::new(parts.nats.clone()),
+        wake,
+    };
+    parts.tasks.spawn("fetcher", fetcher.run(parts.tasks.stopping()));
+    Ok(())
+}
+
+struct Fetcher {
+    settings: Settings,
+    db: Db,
+    web: Web,
+    clock: Arc<dyn Clock>,
+    news: News,
+    wake: Arc<Notify>,
+}
+
+impl Fetcher {
+    async fn run(self, stopping: CancellationToken) -> Result<(), BoxError> {
+        loop {
+            if let Err(error) = self.round(&stopping).await {
+                // The next round asks again.
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "attachments cannot be looked after"
+                );
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    async fn round(&self, stopping: &CancellationToken) -> Result<(), StoreError> {
+        let due = files::due(&self.db, self.now(), PAGE).await?;
+        let mut work = futures::stream::iter(due)
+            .map(|row| self.take(row, stopping))
+            .buffer_unordered(AT_ONCE);
+        while let Some(done) = work.next().await {
+            done?;
+        }
+        if stopping.is_cancelled() {
+            return Ok(());
+        }
+        for (document_id, version) in files::gone(&self.db, self.now(), PAGE).await? {
+            let cleared = match self.bucket(&self.settings.attachments_bucket) {
+                Ok(bucket) => bucket.clear(&folder(&document_id, version)).await,
+                Err(error) => Err(error),
+            };
+            match cleared {
+                Ok(()) => files::forget(&self.db, &document_id, version).await?,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "attachments cannot be removed"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a version in hand, if nobody has.
+    async fn take(&self, row: DueRow, stopping: &CancellationToken) -> Result<(), StoreError> {
+        let limit = Duration::from_secs(self.settings.fetch_seconds.into());
+        if stopping.is_cancelled() || !files::claim(&self.db, &row, self.after(limit + MARGIN)).await? {
+            return Ok(());
+        }
+        let attempt = row.attempts + 1;
+        let fetched = tokio::select! {
+            fetched = tokio::time::timeout(limit, self.fetch_all(&row)) => fetched,
+            () = stopping.cancelled() => {
+                // For whoever comes after us, at once; it was no attempt.
+                return files::put_off(&self.db, &row, self.now(), row.attempts).await;
+            }
+        };
+        let seconds = limit.as_secs();
+        let miss = match fetched {
+            Ok(Ok(found)) => {
+                files::settle(&self.db, &row, Standing::Active, None, &found).await?;
+                self.tell("files-stored", &row).await;
+                return Ok(());
+            }
+            Ok(Err(miss)) => miss,
+            Err(_) => Miss::Later(format!("they did not come within {seconds} seconds")),
+        };
+        match miss {
+            Miss::Later(why) if attempt < ATTEMPTS => {
+                tracing::info!(document = row.name, attempt, why, "attachments are tried again");
+                let wait = LOOK * 2_u32.pow(u32::try_from(attempt).unwrap_or_default());
+                files::put_off(&self.db, &row, self.after(wait), attempt).await
+            }
+            Miss::Later(why) | Miss::Never(why) => {
+                let reason = format!("the attachments could not be fetched: {why}");
+                files::settle(&self.db, &row, Standing::Failed, Some(&reason), &[]).await?;
+                self.tell("files-failed", &row).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn tell(&self, what: &str, row: &DueRow) {
+        self.news
+            .tell(what, &row.name, Some(row.version), self.clock.now())
+            .await;
+    }
+
+    async fn fetch_all(&self, row: &DueRow) -> Result<Vec<StoredFile>, Miss> {
+        let attachments = row.attachments().map_err(|error| Miss::Later(error.to_string()))?;
+        let bucket = self.bucket(&self.settings.attachments_bucket).map_err(store_miss)?;
+        let mut found = Vec::with_capacity(attachments.len());
+        for attachment in &attachments {
+            let object = format!("{}/{}", folder(&row.document_id, row.version), attachment.name);
+            let named = |why: String| format!("{}: {why}", attachment.name);
+            let stored = self.fetch(&bucket, attachment, object).await;
+            found.push(stored.map_err(|miss| match miss {
+                Miss::Later(why) => Miss::Later(named(why)),
+                Miss::Never(why) => Miss::Never(named(why)),
+            })?);
+        }
+        Ok(found)
+    }
+
+    /// Fetches one file into the object store, where it is seen only if it is the right one.
+    async fn fetch(&self, bucket: &Bucket, attachment: &Attachment, object: String) -> Result<StoredFile, Miss> {
+        let mut pieces = self.open(bucket, attachment).await?;
+        let stated = attachment.size.and_then(|size| u64::try_from(size).ok());
+        let longest = self.settings.max_attachment_bytes.min(stated.unwrap_or(u64::MAX));
+        let mut upload = bucket.upload(&object).await.map_err(store_miss)?;
+        let (mut digest, mut size) = (Sha256::new(), 0_u64);
+        let checked = loop {
+            match pieces.next().await {
+                None => break self.check(attachment, size, digest),
+                Some(Err(miss)) => break Err(miss),
+                Some(Ok(piece)) => {
+                    size += piece.len() as u64;
+                    if size > longest {
+                        break Err(Miss::Never(format!("it is longer than {longest} bytes")));
+                    }
+                    digest.update(&piece);
+                    if let Err(error) = upload.push(piece).await {
+                        break Err(store_miss(error));
+                    }
+                }
+            }
+        };
+        match checked {
+            Ok(sha256) => {
+                upload.finish().await.map_err(store_miss)?;
+                Ok(StoredFile {
+                    name: attachment.name.clone(),
+                    object,
+                    sha256,
+                    size: i64::try_from(size).unwrap_or(i64::MAX),
+                })
+            }
+            Err(miss) => {
+                upload.abort().await;
+                Err(miss)
+            }
+        }
+    }
+
+    /// Whether a file is what the content says; its checksum.
+    fn check(&self, attachment: &Attachment, size: u64, digest: Sha256) -> Result<String, Miss> {
+        let sha256 = hex::encode(digest.finalize());
+        if let Some(stated) = attachment.sha256.as_ref().filter(|stated| **stated != sha256) {
+            return Err(Miss::Never(format!(
+                "its sha256 is {sha256}, and the content says {stated}"
+            )));
+        }
+        match attachment.size {
+            Some(stated) if u64::try_from(stated) != Ok(size) => Err(Miss::Never(format!(
+                "it has {size} bytes, and the content says {stated}"
+            ))),
+            _ => Ok(sha256),
+        }
+    }
+
+    async fn open(&self, bucket: &Bucket, attachment: &Attachment) -> Result<Pieces, Miss> {
+        let from_store = |pieces: futures::stream::BoxStream<'static, Result<_, ObjectsError>>| {
+            pieces.map(|piece| piece.map_err(store_miss)).boxed()
+        };
+        if let Some(object) = &attachment.object {
+            return Ok(from_store(bucket.read(object).await.map_err(store_miss)?));
+        }
+        match attachment.url.strip_prefix("s3://") {
+            None => self.web.open(&attachment.url).await,
+            Some(place) => {
+                let (name, key) = place
+                    .split_once('/')
+                    .ok_or_else(|| Miss::Never("its URL names no object".to_owned()))?;
+                let bucket = self.bucket(name).map_err(store_miss)?;
+                Ok(from_store(bucket.read(key).await.map_err(store_miss)?))
+            }
+        }
+    }
+
+    fn bucket(&self, name: &str) -> Result<Bucket, ObjectsError> {
+        // The URL is set, so that no folder of an agent's is meant.
+        let nowhere = std::path::Path::new("/");
+        self.settings.objects.bucket(nowhere, name, "", None, PATIENCE)
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().as_microsecond()
+    }
+
+    fn after(&self, wait: Duration) -> i64 {
+        let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+        self.now().saturating_add(wait)
+    }
+}
+
+/// What the store says: names that are none stay so, everything else may come right.
+fn store_miss(error: ObjectsError) -> Miss {
+    match error {
+        ObjectsError::Bucket(_) | ObjectsError::Key(_) => Miss::Never(error.to_string()),
+        error => Miss::Later(error.to_string()),
+    }
+}
