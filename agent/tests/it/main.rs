@@ -16,6 +16,7 @@ mod downloads;
 mod inspection;
 mod inventory;
 mod live;
+mod log_streams;
 mod nested;
 mod network;
 mod outputs;
