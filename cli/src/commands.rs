@@ -102,9 +102,7 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
         Verb::List(wanted) => list(wanted, &server.connect().await?).await,
         Verb::Show { command, output, json } => show(&command, output, json, &server.connect().await?).await,
         Verb::Follow { command } => crate::run::follow(&command, server).await,
-        Verb::Logs { command, nodes, list } => {
-            log_streams::run(&command, nodes, list, &server.connect().await?).await
-        }
+        Verb::Logs { command, nodes, list } => log_streams::run(&command, nodes, list, &server.connect().await?).await,
         Verb::Cancel { command, instance_ids } => {
             cancel(&server.connect().await?, &command, instance_ids).await?;
             Ok(Exit::Success)

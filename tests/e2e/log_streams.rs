@@ -71,7 +71,11 @@ async fn a_command_s_output_is_in_a_folder_and_at_a_collector_and_is_read_back()
     let otlp = collector.start().await;
     let folder = Folder::new("log-streams");
     let settings = [
-        ("muster-run-command", "MUSTER_SERVICE__LOG_STREAMS__FOLDER", folder.path().display().to_string()),
+        (
+            "muster-run-command",
+            "MUSTER_SERVICE__LOG_STREAMS__FOLDER",
+            folder.path().display().to_string(),
+        ),
         ("muster-run-command", "MUSTER_SERVICE__LOG_STREAMS__OTLP", otlp),
     ];
     let cluster = Cluster::start_with(&[AgentSpec::tagged(&[("Role", "web")])], &settings).await;
@@ -80,33 +84,53 @@ async fn a_command_s_output_is_in_a_folder_and_at_a_collector_and_is_read_back()
     let send = |config: &'static str| {
         let (aws, node) = (cluster.aws(), node.clone());
         async move {
-            let words = ["send-command", "--document-name", "AWS-RunShellScript", "--instance-ids", &node];
+            let words = [
+                "send-command",
+                "--document-name",
+                "AWS-RunShellScript",
+                "--instance-ids",
+                &node,
+            ];
             let more = ["--parameters", parameters, "--cloud-watch-output-config", config];
             aws.ok(&[&words[..], &more[..]].concat()).await
         }
     };
     let sent = send("CloudWatchOutputEnabled=true").await;
     let id = sent["Command"]["CommandId"].as_str().unwrap().to_owned();
-    assert_eq!(sent["Command"]["CloudWatchOutputConfig"]["CloudWatchOutputEnabled"], true);
+    assert_eq!(
+        sent["Command"]["CloudWatchOutputConfig"]["CloudWatchOutputEnabled"],
+        true
+    );
     cluster.api().await.ended(&id).await;
 
     let whole: String = (1..=60_000).map(|number| format!("{number}\n")).collect();
     let of_node = folder.path().join("aws/ssm/AWS-RunShellScript").join(&id).join(&node);
     let file = of_node.join("aws-runShellScript/stdout");
-    until_within(Duration::from_secs(60), "the stream is whole", async || {
-        match std::fs::read_to_string(&file) {
+    until_within(
+        Duration::from_secs(60),
+        "the stream is whole",
+        async || match std::fs::read_to_string(&file) {
             Ok(text) if text == whole => Ok(()),
             other => Err(other.map(|text| text.len())),
-        }
-    })
+        },
+    )
     .await;
 
     let (out, errors) = muster(&cluster, &["commands", "logs", &id]);
-    assert_eq!(out, whole.lines().map(|line| format!("[agent-0] {line}\n")).collect::<String>());
+    assert_eq!(
+        out,
+        whole
+            .lines()
+            .map(|line| format!("[agent-0] {line}\n"))
+            .collect::<String>()
+    );
     assert!(errors.contains("[agent-0] canary-of-an-error"), "{errors}");
     let (table, _) = muster(&cluster, &["commands", "logs", &id, "--node", &node, "--list"]);
     let row = format!("/aws/ssm/AWS-RunShellScript  {id}/{node}/aws-runShellScript/stdout");
-    assert!(table.contains(&row) && table.contains(&whole.len().to_string()), "{table}");
+    assert!(
+        table.contains(&row) && table.contains(&whole.len().to_string()),
+        "{table}"
+    );
 
     let records = collector.0.lock().unwrap().1.clone();
     let told: String = records
@@ -123,14 +147,20 @@ async fn a_command_s_output_is_in_a_folder_and_at_a_collector_and_is_read_back()
     assert_eq!(told, whole);
     let first = &records[0];
     assert_eq!(text(first, "muster.log_group"), "/aws/ssm/AWS-RunShellScript");
-    assert_eq!((text(first, "muster.command"), text(first, "muster.node")), (id, node.clone()));
+    assert_eq!(
+        (text(first, "muster.command"), text(first, "muster.node")),
+        (id, node.clone())
+    );
 
     // A command that does not want them has none.
     let sent = send("CloudWatchLogGroupName=ops/web").await;
     let quiet = sent["Command"]["CommandId"].as_str().unwrap().to_owned();
     cluster.api().await.ended(&quiet).await;
     let (_, refused) = muster(&cluster, &["commands", "logs", &quiet]);
-    assert!(refused.contains("was sent without CloudWatchOutputEnabled"), "{refused}");
+    assert!(
+        refused.contains("was sent without CloudWatchOutputEnabled"),
+        "{refused}"
+    );
     assert!(!folder.path().join("ops").exists());
     assert!(!cluster.log("muster-run-command").contains("canary-of-an-error"));
 }
@@ -143,9 +173,19 @@ async fn without_a_place_for_log_streams_a_command_that_wants_them_is_refused() 
         ("CloudWatchOutputEnabled=true", "log_streams.folder or log_streams.otlp"),
         ("CloudWatchLogGroupName=a*b", "CloudWatchLogGroupName"),
     ] {
-        let words = ["send-command", "--document-name", "AWS-RunShellScript", "--instance-ids", &node];
+        let words = [
+            "send-command",
+            "--document-name",
+            "AWS-RunShellScript",
+            "--instance-ids",
+            &node,
+        ];
         let more = ["--parameters", "commands=id", "--cloud-watch-output-config", config];
         let answer = cluster.aws().ssm(&[&words[..], &more[..]].concat()).await;
-        assert!(answer.stderr.contains("ValidationException") && answer.stderr.contains(why), "{}", answer.stderr);
+        assert!(
+            answer.stderr.contains("ValidationException") && answer.stderr.contains(why),
+            "{}",
+            answer.stderr
+        );
     }
 }

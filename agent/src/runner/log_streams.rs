@@ -205,7 +205,9 @@ impl Service {
             question.write(&mut stream).await?;
             Answer::read(&mut stream).await
         };
-        let answered = self.runtime.block_on(async { tokio::time::timeout(patience, asked).await });
+        let answered = self
+            .runtime
+            .block_on(async { tokio::time::timeout(patience, asked).await });
         match answered {
             Ok(Ok(Answer::Given(bytes))) => LogAppendResult::decode(bytes.as_slice())
                 .map(|result| result.arrived)
@@ -394,7 +396,13 @@ pub(super) fn send_leftovers(state: &StateDir, path: &Path) -> io::Result<bool> 
         note.write(state)?;
         return Ok(false);
     }
-    for ((source, trouble), _) in note.sources.iter().zip(troubles).zip(waiting).filter(|(_, waits)| *waits) {
+    for ((source, trouble), _) in note
+        .sources
+        .iter()
+        .zip(troubles)
+        .zip(waiting)
+        .filter(|(_, waits)| *waits)
+    {
         let trouble = match trouble {
             Some(why) => format!("given up after 24 hours: {why}"),
             None if is_lost(source, &history) => "the disk's quota removed it before it was taken".to_owned(),
@@ -472,7 +480,11 @@ mod tests {
         let text = line.repeat(6_000);
         let events = events(source(folder.path(), &[text.as_bytes()]), true);
         assert_eq!(events.len(), 3);
-        assert!(events.iter().all(|event| event.data.len() <= EVENT && event.data.ends_with(b"\n")));
+        assert!(
+            events
+                .iter()
+                .all(|event| event.data.len() <= EVENT && event.data.ends_with(b"\n"))
+        );
         let joined: Vec<u8> = events.into_iter().flat_map(|event| event.data).collect();
         assert_eq!(joined, text.as_bytes());
     }
@@ -481,7 +493,13 @@ mod tests {
     fn half_a_character_waits_until_nothing_more_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let source = source(folder.path(), &[&"aä".as_bytes()[..2]]);
-        assert_eq!(events(source.clone(), false), [Event { offset: 0, data: b"a".to_vec() }]);
+        assert_eq!(
+            events(source.clone(), false),
+            [Event {
+                offset: 0,
+                data: b"a".to_vec()
+            }]
+        );
         let all: Vec<u8> = events(source, true).into_iter().flat_map(|event| event.data).collect();
         assert_eq!(all, &"aä".as_bytes()[..2]);
     }

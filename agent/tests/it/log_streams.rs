@@ -61,7 +61,11 @@ impl Keeper {
             return Err(words);
         }
         kept.longest = kept.longest.max(event.data.len());
-        let stream = if event.stream() == OutputStream::Stderr { "stderr" } else { "stdout" };
+        let stream = if event.stream() == OutputStream::Stderr {
+            "stderr"
+        } else {
+            "stdout"
+        };
         let held = kept.streams.entry((event.step, stream)).or_default();
         if held.len() as u64 == event.offset {
             held.extend(event.data);
@@ -73,10 +77,10 @@ impl Keeper {
         self.0.lock().unwrap().refuses = words;
     }
 
-    fn lose_half(&self) {
-        for held in self.0.lock().unwrap().streams.values_mut() {
-            held.truncate(held.len() / 2);
-        }
+    fn lose_half(&self, step: &str, stream: &'static str) {
+        let mut kept = self.0.lock().unwrap();
+        let held = kept.streams.get_mut(&(step.to_owned(), stream)).unwrap();
+        held.truncate(held.len() / 2);
     }
 
     fn held(&self, step: &str, stream: &'static str) -> Option<Vec<u8>> {
@@ -112,14 +116,16 @@ async fn what_a_step_writes_is_in_its_log_stream_while_it_runs() {
         work::step("silent", json!({"runCommand": ["true"]})),
     ];
     let run = scene.coordinator.send(&logged(work::steps(&steps))).await;
-    let early = until("much of it is in the stream", async || match keeper.held("one", "stdout") {
-        Some(held) if held.len() > 200_000 => Ok(held),
-        other => Err(other.map(|held| held.len())),
+    let early = until("much of it is in the stream", async || {
+        match keeper.held("one", "stdout") {
+            Some(held) if held.len() > 200_000 => Ok(held),
+            other => Err(other.map(|held| held.len())),
+        }
     })
     .await;
     assert!(scene.coordinator.ended(run).is_none(), "it still runs");
     // What was kept is lost: the next answer says so, and the node goes back.
-    keeper.lose_half();
+    keeper.lose_half("one", "stdout");
     std::fs::write(&gate, "").unwrap();
     let ended = scene.coordinator.end(run).await;
     assert_eq!((ended.status(), ended.result.trace.as_str()), (RunStatus::Success, ""));
@@ -130,7 +136,10 @@ async fn what_a_step_writes_is_in_its_log_stream_while_it_runs() {
     whole.push_str("the end");
     assert_eq!(keeper.held("one", "stdout"), Some(whole.into_bytes()));
     assert_eq!(keeper.held("one", "stderr").as_deref(), Some(&b"careful\n"[..]));
-    assert_eq!((keeper.held("silent", "stdout"), keeper.held("silent", "stderr")), (None, None));
+    assert_eq!(
+        (keeper.held("silent", "stdout"), keeper.held("silent", "stderr")),
+        (None, None)
+    );
     assert!(keeper.0.lock().unwrap().longest <= 256 * 1024);
     assert_eq!(notes(&scene), 0);
 }
@@ -143,7 +152,10 @@ async fn a_keeper_that_takes_nothing_is_told_in_the_trace_and_gets_it_later() {
     let begun = Instant::now();
     let run = scene.coordinator.send(&logged(work::script(&["echo late"]))).await;
     let ended = scene.coordinator.end(run).await;
-    assert_eq!((ended.status(), ended.step().stdout.as_str()), (RunStatus::Success, "late\n"));
+    assert_eq!(
+        (ended.status(), ended.step().stdout.as_str()),
+        (RunStatus::Success, "late\n")
+    );
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(
         ended.result.trace,

@@ -7,8 +7,8 @@ use muster_model::CommandId;
 use muster_proto::aws::v1::Reason;
 use muster_proto::runcommand::v1::run_command_output_server::RunCommandOutput;
 use muster_proto::runcommand::v1::{
-    FollowOutputRequest, ListLogStreamsRequest, ListLogStreamsResult, OfferOutputRequest, OfferOutputResult, OutputNews,
-    ReadLogStreamRequest, ReadLogStreamResult,
+    FollowOutputRequest, ListLogStreamsRequest, ListLogStreamsResult, OfferOutputRequest, OfferOutputResult,
+    OutputNews, ReadLogStreamRequest, ReadLogStreamResult,
 };
 use muster_wire::{Failure, Refusal, subject};
 use tonic::{Request, Response, Status};

@@ -118,14 +118,22 @@ impl Keeper {
         }
         let event = Event {
             group: &log_stream::group(&facts),
-            stream: &log_stream::stream(&id.to_string(), &row.invocation.node_id, &request.step, request.stream()),
+            stream: &log_stream::stream(
+                &id.to_string(),
+                &row.invocation.node_id,
+                &request.step,
+                request.stream(),
+            ),
             offset: request.offset,
             data: request.data,
         };
         let kept = self.streams.append(event, self.clock.now()).await;
         kept.map_err(|error| {
             // Said as a refusal, not as a service that is away, so that the text reaches the invocation's trace.
-            tracing::warn!(error = &error as &dyn std::error::Error, "an event of a log stream was not kept");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "an event of a log stream was not kept"
+            );
             refuse(&error.to_string())
         })
     }

@@ -252,7 +252,10 @@ async fn export(
         attribute("muster.node", text(part())),
         attribute("muster.step", text(part())),
         attribute("log.iostream", text(part())),
-        attribute("muster.offset", Value::IntValue(i64::try_from(offset).unwrap_or(i64::MAX))),
+        attribute(
+            "muster.offset",
+            Value::IntValue(i64::try_from(offset).unwrap_or(i64::MAX)),
+        ),
     ];
     let body = match std::str::from_utf8(data) {
         Ok(data) => text(data),
@@ -322,7 +325,10 @@ mod tests {
         assert_eq!(put(&streams, stream, 3, "lo, world").await, 12);
         assert_eq!(put(&streams, stream, 20, "gap").await, 12);
         let read = |offset| streams.read(GROUP, stream, offset).unwrap().unwrap();
-        assert_eq!((read(0), read(7), read(12)), (b"hello, world".to_vec(), b"world".to_vec(), vec![]));
+        assert_eq!(
+            (read(0), read(7), read(12)),
+            (b"hello, world".to_vec(), b"world".to_vec(), vec![])
+        );
         let file = folder.path().join("aws/ssm/Doc").join(stream);
         let mode = |path: &Path| std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).unwrap()) & 0o777;
         assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
@@ -332,7 +338,12 @@ mod tests {
     async fn streams_are_listed_by_pages_and_forgotten_with_their_command() {
         let folder = tempfile::tempdir().unwrap();
         let streams = kept(folder.path());
-        for name in ["c/mi-2/one/stdout", "c/mi-1/two/stderr", "c/mi-1/one/stdout", "d/mi-1/one/stdout"] {
+        for name in [
+            "c/mi-2/one/stdout",
+            "c/mi-1/two/stderr",
+            "c/mi-1/one/stdout",
+            "d/mi-1/one/stdout",
+        ] {
             put(&streams, name, 0, "x").await;
         }
         let names = |nodes: &[String], after: &str, limit| -> Vec<String> {
@@ -345,7 +356,10 @@ mod tests {
         streams.forget(GROUP, "c").unwrap();
         streams.forget(GROUP, "c").unwrap();
         assert!(names(&[], "", 9).is_empty());
-        assert_eq!(streams.read(GROUP, "d/mi-1/one/stdout", 0).unwrap(), Some(b"x".to_vec()));
+        assert_eq!(
+            streams.read(GROUP, "d/mi-1/one/stdout", 0).unwrap(),
+            Some(b"x".to_vec())
+        );
     }
 
     #[tokio::test]
@@ -363,7 +377,13 @@ mod tests {
             data: b"x".to_vec(),
         };
         let error = only_collector.append(event, Timestamp::UNIX_EPOCH).await.unwrap_err();
-        assert!(error.to_string().starts_with("the log collector does not take it"), "{error}");
-        assert!(matches!(LogStreams::of(&settings("not an address")), Err(LogStreamsError::Otlp(_))));
+        assert!(
+            error.to_string().starts_with("the log collector does not take it"),
+            "{error}"
+        );
+        assert!(matches!(
+            LogStreams::of(&settings("not an address")),
+            Err(LogStreamsError::Otlp(_))
+        ));
     }
 }

@@ -6,10 +6,10 @@ use muster_boot::Parts;
 use muster_model::SignedDuration;
 use muster_store::{Db, StoreError};
 
-use crate::store::news::forget_notifications;
 use crate::domain::log_stream;
-use crate::store::retention::{forget, old};
 use crate::store::decode;
+use crate::store::news::forget_notifications;
+use crate::store::retention::{forget, old};
 use crate::work::LogStreams;
 
 const EVERY: Duration = Duration::from_secs(600);
