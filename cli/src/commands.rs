@@ -12,7 +12,7 @@ use crate::invocation::{self, Invocation};
 use crate::pair::{self, Pair};
 use crate::server::{Server, ServerArguments};
 use crate::table::Table;
-use crate::{print, report, shape};
+use crate::{log_streams, print, report, shape};
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -63,6 +63,19 @@ enum Verb {
         #[arg(value_name = "ID")]
         command: String,
     },
+    /// Print what a command's nodes wrote, from its log streams: whole, also after the nodes have gone. The command must
+    /// have been sent with CloudWatchOutputEnabled.
+    Logs {
+        /// The command's id.
+        #[arg(value_name = "ID")]
+        command: String,
+        /// Only of these nodes.
+        #[arg(long = "node", value_name = "ID,…", value_delimiter = ',')]
+        nodes: Vec<String>,
+        /// List the streams with their groups and sizes instead.
+        #[arg(long)]
+        list: bool,
+    },
     /// Ask to stop a command.
     Cancel {
         /// The command's id.
@@ -89,6 +102,7 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
         Verb::List(wanted) => list(wanted, &server.connect().await?).await,
         Verb::Show { command, output, json } => show(&command, output, json, &server.connect().await?).await,
         Verb::Follow { command } => crate::run::follow(&command, server).await,
+        Verb::Logs { command, nodes, list } => log_streams::run(&command, nodes, list, &server.connect().await?).await,
         Verb::Cancel { command, instance_ids } => {
             cancel(&server.connect().await?, &command, instance_ids).await?;
             Ok(Exit::Success)

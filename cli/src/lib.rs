@@ -3,7 +3,7 @@
 //! | Module | What |
 //! |---|---|
 //! | `up` | everything on this machine: services, a NATS server, local agents |
-//! | `run`, `commands` | one command on many nodes, and what became of it |
+//! | `run`, `commands`, `log_streams` | one command on many nodes, what became of it, and what it wrote |
 //! | `verify` | what was recorded of a command, held against the laws |
 //! | `nodes`, `documents` | what is there |
 //! | `call` | any operation of the contract, by reflection |
@@ -24,6 +24,7 @@ mod completion;
 mod documents;
 mod exit;
 mod invocation;
+mod log_streams;
 mod nodes;
 mod package;
 mod pair;

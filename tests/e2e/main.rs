@@ -10,6 +10,7 @@ mod aws_cli;
 mod bad_input;
 mod chaos;
 mod live_output;
+mod log_streams;
 mod notifications;
 mod rate_control;
 mod run_command;

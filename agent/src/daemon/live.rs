@@ -6,9 +6,9 @@
 //! All listeners together share a rate, so that a script that prints without end leaves room for its result.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,6 +18,7 @@ use prost::Message as _;
 
 use super::agent::{Agent, Phase};
 use crate::journal::RunId;
+use crate::runner::open_output as open;
 
 /// Between two looks while there is something new.
 const BRISK: Duration = Duration::from_millis(4);
@@ -268,18 +269,6 @@ fn streams_in(directory: &Path) -> io::Result<Vec<Stream>> {
     }
     found.sort();
     Ok(found.into_iter().map(|(_, stream)| stream).collect())
-}
-
-/// Opens a file for reading. The directory may belong to the user of a script: what is no plain file (a link to another
-/// user's file, a pipe that would hold us up) is not opened.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("no plain file")),
-    }
 }
 
 fn file(directory: &Path, (part, stream): &Stream) -> PathBuf {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::excerpt::{Excerpt, Keep};
 
@@ -126,6 +126,18 @@ impl Capture {
                 .insert(File::options().create(true).append(true).mode(0o600).open(path)?),
         };
         file.write_all(bytes)
+    }
+}
+
+/// Opens an output for reading. The directory may belong to the user of a script: what is no plain file (a link to
+/// another user's file, a pipe that would hold us up) is not opened.
+pub(crate) fn open_output(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("no plain file")),
     }
 }
 

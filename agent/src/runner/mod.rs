@@ -16,6 +16,7 @@ mod environment;
 mod excerpt;
 mod guise;
 mod kin;
+mod log_streams;
 mod nesting;
 mod outputs;
 mod planning;
@@ -35,6 +36,7 @@ use muster_model::{Clock, SystemClock, Timestamp};
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{RebootRequested, RunStatus, StepResult, StepStarted, StepStatus, WorkItem};
 
+pub(crate) use capture::open_output;
 pub use excerpt::{Excerpt, Keep, STDERR_LIMIT, STDOUT_LIMIT, SUMMARY_LIMIT, summary};
 pub(crate) use guise::try_shell;
 pub use outputs::store_leftovers;
@@ -49,10 +51,11 @@ use crate::settings::{OnInterrupt, Settings};
 use crate::state::StateDir;
 use account::Account;
 use environment::About;
+use log_streams::LogStreams;
 use nesting::Nesting;
 use outputs::Outputs;
 use planning::{PLATFORM, permitted_plan, plan};
-use record::Recorder;
+use record::{Recorder, run_status, step_status};
 use resume::Start;
 use step::{Finished, NEVER_RAN, STOPPED, Sign, Workshop};
 use stop::{Stop, StopSignal};
@@ -260,18 +263,16 @@ impl Job<'_, '_> {
             prefix: String::new(),
         };
         let mut outputs = Outputs::of(self.state, self.settings, self.run, work);
+        let logs = LogStreams::start(self.state, self.run, work, &plan, &workshop, self.recorder.now());
         loop {
             let next = plan.next(&ended);
             self.add_jumped_over(&plan, &ended, next);
             let step = match next {
-                Next::End(status) => {
-                    let unstored = outputs.map(|outputs| outputs.unstored.join("\n"));
-                    return self.end(run_status(status), &unstored.unwrap_or_default());
-                }
+                Next::End(status) => return self.end_with_outputs(run_status(status), outputs, logs),
                 Next::Step(index) => &plan.steps()[index],
             };
             match stop.reason() {
-                _ if stop.is_cancelled() => return self.end(RunStatus::Cancelled, ""),
+                _ if stop.is_cancelled() => return self.end_with_outputs(RunStatus::Cancelled, outputs, logs),
                 Some(Stop::Shutdown) => {
                     self.recorder.commit()?;
                     return Ok(Exit::Interrupted);
@@ -281,6 +282,9 @@ impl Job<'_, '_> {
             let finished = self.step(step, &workshop, stop)?;
             if let (Some(outputs), false) = (&mut outputs, finished.is_interrupted) {
                 self.store(step, &workshop, outputs)?;
+            }
+            if let Some(logs) = &logs {
+                logs.step_ended();
             }
             ended.push((step.index(), finished.outcome));
             if finished.outcome == Outcome::SuccessAndReboot {
@@ -382,6 +386,21 @@ impl Job<'_, '_> {
         }));
     }
 
+    /// Ends the run; the results of its steps are told before anybody waits for a place of outputs.
+    fn end_with_outputs(
+        &mut self,
+        status: RunStatus,
+        outputs: Option<Outputs<'_>>,
+        logs: Option<LogStreams>,
+    ) -> io::Result<Exit> {
+        let mut unstored = outputs.map(|outputs| outputs.unstored).unwrap_or_default();
+        if let Some(logs) = logs {
+            self.recorder.commit_stubbornly()?;
+            unstored.extend(logs.finish());
+        }
+        self.end(status, &unstored.join("\n"))
+    }
+
     fn end(&mut self, status: RunStatus, trace: &str) -> io::Result<Exit> {
         self.recorder.add_end(status, trace);
         self.recorder.commit_stubbornly()?;
@@ -465,23 +484,4 @@ fn result(step: &PlannedStep, finished: &Finished, started_at: Timestamp, finish
         output: finished.summary.clone(),
         trace: record::shorten(&finished.trace.join("\n")),
     })
-}
-
-fn step_status(outcome: Outcome) -> StepStatus {
-    match outcome {
-        Outcome::Success | Outcome::SuccessAndExit => StepStatus::Success,
-        Outcome::Failed | Outcome::FailedAndExit | Outcome::SuccessAndReboot => StepStatus::Failed,
-        Outcome::TimedOut => StepStatus::TimedOut,
-        Outcome::Cancelled => StepStatus::Cancelled,
-        Outcome::Skipped => StepStatus::Skipped,
-    }
-}
-
-fn run_status(status: muster_document::RunStatus) -> RunStatus {
-    match status {
-        muster_document::RunStatus::Success => RunStatus::Success,
-        muster_document::RunStatus::Failed | muster_document::RunStatus::SuccessAndReboot => RunStatus::Failed,
-        muster_document::RunStatus::TimedOut => RunStatus::TimedOut,
-        muster_document::RunStatus::Cancelled => RunStatus::Cancelled,
-    }
 }

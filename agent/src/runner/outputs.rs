@@ -16,6 +16,7 @@ use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{ObjectStore, OutputStored, WorkItem};
 use serde::{Deserialize, Serialize};
 
+use super::log_streams;
 use super::record::Recorder;
 use super::step::Workshop;
 use crate::journal::{self, Log, RunId};
@@ -28,7 +29,7 @@ const RUN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a later attempt waits for it.
 const LATER_PATIENCE: Duration = Duration::from_secs(60);
 /// An output that could not be stored for so long is given up.
-const LIMIT_US: i64 = 24 * 60 * 60 * 1_000_000;
+pub(super) const LIMIT_US: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// One stream that is to be stored; lies as JSON in the state directory until it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,6 +185,10 @@ pub fn store_leftovers(root: &Path) -> io::Result<bool> {
     let settings = state.settings();
     let mut is_done = true;
     for path in state.pending_uploads()? {
+        if log_streams::is_note(&path) {
+            is_done &= log_streams::send_leftovers(&state, &path)?;
+            continue;
+        }
         let upload = fs::read(&path)
             .ok()
             .and_then(|text| serde_json::from_slice::<Upload>(&text).ok());
@@ -211,7 +216,14 @@ pub fn store_leftovers(root: &Path) -> io::Result<bool> {
             }
         };
         // Without a log there is nobody who could be told.
-        if tell(&state, run, &upload, trouble).is_err() && upload.file.exists() {
+        let fate = OutputStored {
+            index: upload.index,
+            name: upload.step.clone(),
+            stream: upload.stream.clone(),
+            trouble,
+            is_log_stream: false,
+        };
+        if tell(&state, run, fate).is_err() && upload.file.exists() {
             is_done = false;
             continue;
         }
@@ -221,7 +233,7 @@ pub fn store_leftovers(root: &Path) -> io::Result<bool> {
 }
 
 /// Adds what became of an output to the log of a run that is over, and lets the agent send it.
-fn tell(state: &StateDir, run: RunId, upload: &Upload, trouble: String) -> io::Result<()> {
+pub(super) fn tell(state: &StateDir, run: RunId, fate: OutputStored) -> io::Result<()> {
     state.journal().reopen(run)?;
     let Some((log, history)) = Log::lock(&state.journal().open_log(run))? else {
         return Err(io::ErrorKind::WouldBlock.into());
@@ -231,12 +243,7 @@ fn tell(state: &StateDir, run: RunId, upload: &Upload, trouble: String) -> io::R
     }
     let clock = SystemClock;
     let mut recorder = Recorder::new(run, log, history.last_sequence(), &clock, state.notify_socket());
-    recorder.add(News::OutputStored(OutputStored {
-        index: upload.index,
-        name: upload.step.clone(),
-        stream: upload.stream.clone(),
-        trouble,
-    }));
+    recorder.add(News::OutputStored(fate));
     recorder.commit()
 }
 

@@ -5,9 +5,10 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use muster_document::Outcome;
 use muster_model::{Clock, Timestamp};
 use muster_proto::agent::v1::record::Fact as News;
-use muster_proto::agent::v1::{Record, RunResult, RunStatus};
+use muster_proto::agent::v1::{Record, RunResult, RunStatus, StepStatus};
 
 use super::process::pause;
 use crate::journal::{Dropped, Fact, Log, RunId};
@@ -125,5 +126,26 @@ pub(crate) fn proto_time(moment: Timestamp) -> prost_types::Timestamp {
             nanos: nanos + 1_000_000_000,
         },
         false => prost_types::Timestamp { seconds, nanos },
+    }
+}
+
+/// How a step ended, in the form of the protocol.
+pub(super) fn step_status(outcome: Outcome) -> StepStatus {
+    match outcome {
+        Outcome::Success | Outcome::SuccessAndExit => StepStatus::Success,
+        Outcome::Failed | Outcome::FailedAndExit | Outcome::SuccessAndReboot => StepStatus::Failed,
+        Outcome::TimedOut => StepStatus::TimedOut,
+        Outcome::Cancelled => StepStatus::Cancelled,
+        Outcome::Skipped => StepStatus::Skipped,
+    }
+}
+
+/// How a run ended, in the form of the protocol.
+pub(super) fn run_status(status: muster_document::RunStatus) -> RunStatus {
+    match status {
+        muster_document::RunStatus::Success => RunStatus::Success,
+        muster_document::RunStatus::Failed | muster_document::RunStatus::SuccessAndReboot => RunStatus::Failed,
+        muster_document::RunStatus::TimedOut => RunStatus::TimedOut,
+        muster_document::RunStatus::Cancelled => RunStatus::Cancelled,
     }
 }

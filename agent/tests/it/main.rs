@@ -17,6 +17,7 @@ mod downloads;
 mod inspection;
 mod inventory;
 mod live;
+mod log_streams;
 mod nested;
 mod network;
 mod outputs;

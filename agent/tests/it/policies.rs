@@ -224,6 +224,7 @@ async fn packages_and_updates_are_forbidden_like_everything_else() {
             content: document(&step).to_string(),
             format: "JSON".into(),
             document_type: "Command".into(),
+            files: Vec::new(),
         });
         let call = json!({"action": "aws:runDocument", "name": "call",
             "inputs": {"documentType": "SSMDocument", "documentPath": name}});

@@ -54,6 +54,9 @@ pub(crate) struct Arguments {
     /// A note that stays with the command.
     #[arg(long)]
     comment: Option<String>,
+    /// Keep what the nodes write, whole and also after they have gone; `muster commands logs` prints it.
+    #[arg(long)]
+    log_streams: bool,
     /// Print what the nodes write while they write it, line by line, instead of each node's output at its end.
     #[arg(long, conflicts_with = "json")]
     follow: bool,

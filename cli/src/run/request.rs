@@ -1,6 +1,6 @@
 //! From the command line to the request.
 
-use muster_proto::aws::v1::{ParameterValueList, Target};
+use muster_proto::aws::v1::{CloudWatchOutputConfig, ParameterValueList, Target};
 use muster_proto::runcommand::v1::SendCommandRequest;
 
 use super::Arguments;
@@ -52,6 +52,10 @@ pub(super) fn build(arguments: Arguments) -> Result<SendCommandRequest, Complain
         max_errors: arguments.max_errors.map(|rate| rate.to_string()),
         timeout_seconds: arguments.timeout,
         comment: arguments.comment,
+        cloud_watch_output_config: arguments.log_streams.then(|| CloudWatchOutputConfig {
+            cloud_watch_output_enabled: Some(true),
+            ..CloudWatchOutputConfig::default()
+        }),
         ..SendCommandRequest::default()
     })
 }
@@ -119,6 +123,14 @@ mod tests {
         check(&["echo $HOME; ls | wc"], "echo $HOME; ls | wc");
         check(&["df", "-h", "/var/log"], "df -h /var/log");
         check(&["echo", "$HOME", "it's", ""], r"echo '$HOME' 'it'\''s' ''");
+    }
+
+    #[test]
+    fn log_streams_are_asked_for_only_where_they_are_wanted() {
+        let wanted = build(parse(&["--targets", "*", "--log-streams", "--", "x"]).unwrap()).unwrap();
+        assert!(wanted.cloud_watch_output_config.unwrap().cloud_watch_output_enabled());
+        let unwanted = build(parse(&["--targets", "*", "--", "x"]).unwrap()).unwrap();
+        assert_eq!(unwanted.cloud_watch_output_config, None);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! agents/<name>/       the state of a local agent
 //! agents/agents.toml   the configuration of all local agents; made once, yours afterwards
 //! objects/<bucket>/    complete outputs, where commands ask for them
+//! log-streams/…        outputs as they are written, where commands ask for log streams
 //! logs/                muster.log (all services) and <agent>.log as JSON lines, nats.log as the server writes it
 //! ```
 
@@ -116,6 +117,11 @@ impl Folder {
     /// Where complete outputs go, as a URL.
     pub(super) fn objects_url(&self) -> String {
         format!("file://{}", self.root.join("objects").display())
+    }
+
+    /// Where log streams are kept.
+    pub(super) fn log_streams(&self) -> PathBuf {
+        self.root.join("log-streams")
     }
 
     pub(super) fn logs(&self) -> PathBuf {

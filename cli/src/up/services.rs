@@ -71,6 +71,9 @@ impl Services {
                     if settings.objects_url.is_empty() {
                         settings.objects_url = wiring.folder.objects_url();
                     }
+                    if settings.log_streams.folder.is_empty() {
+                        settings.log_streams.folder = wiring.folder.log_streams().display().to_string();
+                    }
                     muster_run_command::Server::start(settings, parts)
                 },
             ),

@@ -12,6 +12,7 @@
 //! This crate names no service and no operation.
 
 pub mod aws_json;
+mod brief;
 mod check;
 mod failure;
 mod frame;

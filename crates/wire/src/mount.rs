@@ -24,6 +24,7 @@ use tonic_health::ServingStatus;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
+use crate::brief::BriefLayer;
 use crate::{CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Refusal, aws_json, frame, limits, subject};
 
 type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
@@ -99,7 +100,7 @@ impl Mount {
         S::Future: Send + 'static,
     {
         let service = self.observe.named_layer(CheckLayer.named_layer(service));
-        self.routes.add_service(service.clone());
+        self.routes.add_service(BriefLayer.named_layer(service.clone()));
         self.services.push((S::NAME, BoxCloneSyncService::new(service)));
         self
     }

@@ -79,6 +79,8 @@ pub const RPC_WORK_PULL: &str = "work.pull";
 pub const RPC_REPLY: &str = "reply";
 /// A document's text; documents answers.
 pub const RPC_DOCUMENT: &str = "doc.get";
+/// The next bytes of a log stream; run-command answers once they are kept.
+pub const RPC_LOG_APPEND: &str = "log.append";
 
 /// Something a node publishes: `what` is one of the `UP_…` constants.
 #[must_use]

@@ -15,6 +15,25 @@ pub struct Settings {
     pub objects_url: String,
     /// Where notifications may go.
     pub notification_sinks: Vec<SinkSettings>,
+    /// Where log streams are kept.
+    pub log_streams: LogStreamSettings,
+}
+
+/// Where log streams are kept: in a folder, at a collector, or both.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogStreamSettings {
+    /// A folder that all replicas share; empty: none.
+    pub folder: String,
+    /// Address of an OTLP collector (gRPC) for logs; empty: none.
+    pub otlp: String,
+}
+
+impl LogStreamSettings {
+    /// Whether there is a place at all.
+    pub(crate) fn is_configured(&self) -> bool {
+        !(self.folder.is_empty() && self.otlp.is_empty())
+    }
 }
 
 /// Where notifications for an ARN go: to a NATS subject or to a webhook.

@@ -5,7 +5,7 @@
 //! - `store`: the queries.
 //! - `work`: accepting commands in groups, telling the coordinator, forgetting old commands.
 //!
-//! This service never talks to a node. It hands a rollout to the coordinator and is told of every transition.
+//! This service sends no work to a node. It hands a rollout to the coordinator and is told of every transition.
 
 mod api;
 mod config;
@@ -26,7 +26,7 @@ use muster_store::sqlx::migrate::Migrator;
 pub use config::Settings;
 
 use crate::api::Api;
-use crate::work::{Acceptor, Dispatcher, Followers, News, Notifier};
+use crate::work::{Acceptor, Dispatcher, Followers, LogStreams, News, Notifier};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -57,7 +57,13 @@ impl Server {
         let notifier = Notifier::start(&parts, db.clone(), settings.sinks()?);
         let acceptor = Acceptor::start(&parts, db.clone(), dispatcher.clone(), news.clone(), notifier.clone());
         work::departures::start(&parts, db.clone(), dispatcher.clone()).await?;
-        work::sweeper::start(&parts, db.clone(), settings.retention_days);
+        let log_streams = LogStreams::of(&settings.log_streams)?;
+        work::log_keeper::start(&parts, db.clone(), log_streams.clone()).await?;
+        work::sweeper::start(&parts, db.clone(), settings.retention_days, log_streams.clone());
+        let reading = api::Reading {
+            streams: log_streams,
+            pager: pager.clone(),
+        };
         let api = Arc::new(Api::new(
             &settings,
             &parts,
@@ -82,7 +88,7 @@ impl Server {
                     ..followers
                 };
                 mount
-                    .add(RunCommandOutputServer::new(api::Output::new(followers)))
+                    .add(RunCommandOutputServer::new(api::Output::new(followers, reading)))
                     .add(RunCommandServer::from_arc(api))
                     .add(RunCommandRolloutsServer::new(rollouts))
             })

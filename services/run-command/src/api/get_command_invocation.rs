@@ -67,7 +67,7 @@ impl Api {
         };
         let join = |pick: fn(&PluginRow) -> &str, limit| {
             let whole: String = shown.iter().map(|step| pick(step)).collect();
-            output::head(&whole, limit)
+            output::shortened(&whole, limit)
         };
         let location = view::location(&facts, &self.objects_url, &row.invocation.command_id, &node_id);
         let url = |stream| match shown.as_slice() {

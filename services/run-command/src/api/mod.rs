@@ -4,6 +4,7 @@ mod cancel_command;
 mod get_command_invocation;
 mod list_command_invocations;
 mod list_commands;
+mod log_streams;
 mod output;
 mod record;
 mod send_command;
@@ -27,6 +28,7 @@ use crate::Settings;
 use crate::domain::client_token::ClientToken;
 use crate::work::{Acceptor, Dispatcher, News};
 
+pub(crate) use log_streams::Reading;
 pub(crate) use output::Output;
 pub(crate) use record::Rollouts;
 pub(crate) use view::command as shown;
@@ -44,6 +46,8 @@ pub(crate) struct Api {
     /// ARNs of the configured sinks.
     sinks: Vec<String>,
     max_targets: u32,
+    /// There is a place for log streams.
+    has_log_streams: bool,
     /// What the URLs of complete outputs begin with.
     objects_url: String,
     known: send_command::KnownDocuments,
@@ -73,6 +77,7 @@ impl Api {
                 .map(|sink| sink.arn.clone())
                 .collect(),
             max_targets: settings.max_targets,
+            has_log_streams: settings.log_streams.is_configured(),
             objects_url: settings.objects_url.clone(),
             known: send_command::KnownDocuments::default(),
         }

@@ -1,4 +1,4 @@
-//! `RunCommandOutput`: live output, as a stream and on NATS.
+//! `RunCommandOutput`: live output, as a stream and on NATS; and log streams.
 
 use std::pin::Pin;
 
@@ -6,10 +6,14 @@ use futures::{Stream, StreamExt};
 use muster_model::CommandId;
 use muster_proto::aws::v1::Reason;
 use muster_proto::runcommand::v1::run_command_output_server::RunCommandOutput;
-use muster_proto::runcommand::v1::{FollowOutputRequest, OfferOutputRequest, OfferOutputResult, OutputNews};
+use muster_proto::runcommand::v1::{
+    FollowOutputRequest, ListLogStreamsRequest, ListLogStreamsResult, OfferOutputRequest, OfferOutputResult,
+    OutputNews, ReadLogStreamRequest, ReadLogStreamResult,
+};
 use muster_wire::{Failure, Refusal, subject};
 use tonic::{Request, Response, Status};
 
+use crate::api::log_streams::Reading;
 use crate::error::from_store;
 use crate::store;
 use crate::work::{Followers, Offer};
@@ -19,12 +23,13 @@ type NewsStream = Pin<Box<dyn Stream<Item = Result<OutputNews, Status>> + Send +
 /// Lets callers follow.
 #[derive(Debug)]
 pub(crate) struct Output {
-    followers: Followers,
+    pub(super) followers: Followers,
+    pub(super) reading: Reading,
 }
 
 impl Output {
-    pub(crate) fn new(followers: Followers) -> Self {
-        Self { followers }
+    pub(crate) fn new(followers: Followers, reading: Reading) -> Self {
+        Self { followers, reading }
     }
 
     /// The command, if it exists and has these nodes.
@@ -34,7 +39,13 @@ impl Output {
         let id: CommandId = text.parse().map_err(|_| unknown())?;
         let known = store::read::command(&self.followers.db, id).await.map_err(from_store)?;
         known.ok_or_else(unknown)?;
-        let strangers = store::cancel::strangers(&self.followers.db, id, &request.instance_ids)
+        self.refuse_strangers(id, &request.instance_ids).await?;
+        Ok(id)
+    }
+
+    /// Refuses nodes that are no targets of the command.
+    pub(super) async fn refuse_strangers(&self, id: CommandId, nodes: &[String]) -> Result<(), Failure> {
+        let strangers = store::cancel::strangers(&self.followers.db, id, nodes)
             .await
             .map_err(from_store)?;
         match strangers.first() {
@@ -42,7 +53,7 @@ impl Output {
                 let message = format!("{node} is no target of command {id}");
                 Err(Refusal::new(Reason::InvalidInstanceId, message).into())
             }
-            None => Ok(id),
+            None => Ok(()),
         }
     }
 
@@ -75,5 +86,19 @@ impl RunCommandOutput for Output {
 
     async fn offer_output(&self, request: Request<OfferOutputRequest>) -> Result<Response<OfferOutputResult>, Status> {
         Ok(Response::new(self.offer(request.into_inner()).await?))
+    }
+
+    async fn list_log_streams(
+        &self,
+        request: Request<ListLogStreamsRequest>,
+    ) -> Result<Response<ListLogStreamsResult>, Status> {
+        Ok(Response::new(self.list_streams(request.into_inner()).await?))
+    }
+
+    async fn read_log_stream(
+        &self,
+        request: Request<ReadLogStreamRequest>,
+    ) -> Result<Response<ReadLogStreamResult>, Status> {
+        Ok(Response::new(self.read_stream(request.into_inner()).await?))
     }
 }

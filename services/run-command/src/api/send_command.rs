@@ -20,6 +20,7 @@ use crate::api::{Api, view};
 use crate::domain::client_token::ClientToken;
 use crate::domain::command::Progress;
 use crate::domain::invocation::micros;
+use crate::domain::log_stream;
 use crate::domain::notification;
 use crate::domain::targets::Audience;
 use crate::error::from_store;
@@ -89,6 +90,7 @@ impl Api {
             .map_err(|error| Refusal::new(Reason::MaxDocumentSizeExceeded, error.to_string()))?;
         let nodes = self.addressed(&audience, &document, resolved?)?;
         check_output(&request)?;
+        self.check_log(&request)?;
         notification::check(&request, |arn| self.sinks.iter().any(|sink| sink == arn))?;
 
         let now = self.now();
@@ -115,7 +117,7 @@ impl Api {
             max_concurrency: max_concurrency.to_string(),
             max_errors: max_errors.to_string(),
             deadline: facts.expires_after,
-            work: Some(work_item(&request, id, &stored, content, &document)),
+            work: Some(work_item(&request, &facts, &stored, content, &document)),
             tags: doorbells(&request),
         });
         let command = NewCommand {
@@ -360,6 +362,28 @@ fn check_output(request: &SendCommandRequest) -> Result<(), Refusal> {
     Err(Refusal::new(Reason::InvalidOutputFolder, message))
 }
 
+impl Api {
+    /// Whether the log group has a name that it may have, and whether anybody keeps its streams.
+    fn check_log(&self, request: &SendCommandRequest) -> Result<(), Refusal> {
+        let Some(config) = &request.cloud_watch_output_config else {
+            return Ok(());
+        };
+        let name = config.cloud_watch_log_group_name();
+        if !name.is_empty() && !log_stream::is_group(name) {
+            return Err(Refusal::validation(
+                "CloudWatchLogGroupName may hold only letters, digits and . - _ / #",
+            ));
+        }
+        if config.cloud_watch_output_enabled() && !self.has_log_streams {
+            return Err(Refusal::validation(
+                "CloudWatchOutputEnabled needs a place for log streams, and none is configured: \
+                 set log_streams.folder or log_streams.otlp of run-command",
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// The command as the caller gave it.
 fn facts(request: &SendCommandRequest, id: CommandId, requested_at: i64, expires_at: i64) -> Command {
     let text = |value: &Option<String>| Some(value.clone().unwrap_or_default());
@@ -393,7 +417,7 @@ fn given_or(given: &Option<String>, default: &impl std::fmt::Display) -> String 
 
 fn work_item(
     request: &SendCommandRequest,
-    id: CommandId,
+    facts: &Command,
     stored: &GetDocumentResult,
     content: String,
     document: &Document,
@@ -408,8 +432,8 @@ fn work_item(
             region: request.output_s3_region.clone().unwrap_or_default(),
         });
     WorkItem {
-        run_id: id.to_string(),
-        command_id: id.to_string(),
+        run_id: facts.command_id().to_owned(),
+        command_id: facts.command_id().to_owned(),
         document_name: stored.name.clone().unwrap_or_default(),
         document_version: stored.document_version.clone().unwrap_or_default(),
         document_content: content,
@@ -432,6 +456,7 @@ fn work_item(
             .map(str::to_owned)
             .collect(),
         output_store,
+        has_log_streams: log_stream::is_wanted(facts),
         ..WorkItem::default()
     }
 }

@@ -136,9 +136,11 @@ impl Invocation {
 
     /// What became of an output that was not stored at once; told after the end as a rule, and perhaps again.
     fn note_output(&mut self, output: &OutputStored) {
-        let fate = match output.trouble.as_str() {
-            "" => "is stored now".to_owned(),
-            trouble => format!("is not stored: {trouble}"),
+        let fate = match (output.trouble.as_str(), output.is_log_stream) {
+            ("", false) => "is stored now".to_owned(),
+            ("", true) => "is in its log stream now".to_owned(),
+            (trouble, false) => format!("is not stored: {trouble}"),
+            (trouble, true) => format!("is not wholly in its log stream: {trouble}"),
         };
         let line = format!("{}: {} {fate}", output.name, output.stream);
         if !self.trace.lines().any(|known| known == line) {

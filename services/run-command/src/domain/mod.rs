@@ -7,6 +7,7 @@ pub(crate) mod filter;
 pub(crate) mod following;
 pub(crate) mod invocation;
 pub(crate) mod location;
+pub(crate) mod log_stream;
 pub(crate) mod notification;
 pub(crate) mod output;
 pub(crate) mod status;

@@ -13,6 +13,15 @@ pub(crate) fn head(text: &str, limit: usize) -> String {
     }
 }
 
+/// At most `limit` characters from the start, and a mark where something is missing (run-command 8.1).
+pub(crate) fn shortened(text: &str, limit: usize) -> String {
+    const MARK: &str = "\n--output truncated--";
+    if text.chars().nth(limit).is_none() {
+        return text.to_owned();
+    }
+    format!("{}{MARK}", head(text, limit.saturating_sub(MARK.len())))
+}
+
 /// An ISO 8601 duration such as `PT0.091S`.
 pub(crate) fn duration(micros: i64) -> String {
     let millis = micros.max(0) / 1_000;
@@ -51,6 +60,14 @@ mod tests {
         ] {
             assert_eq!(duration(micros), expected);
         }
+    }
+
+    #[test]
+    fn what_is_cut_says_so_and_still_fits() {
+        assert_eq!(shortened("äöü", 3), "äöü");
+        let cut = shortened(&"ä".repeat(60), 50);
+        assert_eq!(cut.chars().count(), 50);
+        assert!(cut.ends_with("ä\n--output truncated--"), "{cut}");
     }
 
     #[test]

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use muster_boot::Parts;
 use muster_model::SignedDuration;
-use muster_store::Db;
+use muster_store::{Db, StoreError};
 
+use crate::domain::log_stream;
+use crate::store::decode;
 use crate::store::news::forget_notifications;
-use crate::store::retention::forget;
+use crate::store::retention::{forget, old};
+use crate::work::LogStreams;
 
 const EVERY: Duration = Duration::from_secs(600);
 const AT_ONCE: i64 = 100;
 
 /// Starts the task that deletes commands older than `days`.
-pub(crate) fn start(parts: &Parts, db: Db, days: u32) {
+pub(crate) fn start(parts: &Parts, db: Db, days: u32, streams: LogStreams) {
     let stopping = parts.tasks.stopping();
     let clock = parts.clock.clone();
     let kept = SignedDuration::from_hours(24 * i64::from(days));
@@ -23,7 +26,12 @@ pub(crate) fn start(parts: &Parts, db: Db, days: u32) {
                 .now()
                 .saturating_sub(kept)
                 .map_or(i64::MIN, |time| time.as_microsecond());
-            match forget(&db, before, AT_ONCE).await {
+            // First the streams: a command that is gone could not say where they are.
+            let swept = match forget_streams(&db, before, &streams).await {
+                Ok(()) => forget(&db, before, AT_ONCE).await,
+                Err(error) => Err(error),
+            };
+            match swept {
                 // There may be more.
                 Ok(gone) if gone == u64::try_from(AT_ONCE).unwrap_or_default() => continue,
                 Ok(_) => {
@@ -49,4 +57,26 @@ pub(crate) fn start(parts: &Parts, db: Db, days: u32) {
             }
         }
     });
+}
+
+/// Removes the log streams of commands that are about to go.
+async fn forget_streams(db: &Db, before: i64, streams: &LogStreams) -> Result<(), StoreError> {
+    if !streams.is_configured() {
+        return Ok(());
+    }
+    for (id, facts) in old(db, before, AT_ONCE).await? {
+        let facts = decode(&facts)?;
+        if !log_stream::is_wanted(&facts) {
+            continue;
+        }
+        let (streams, group) = (streams.clone(), log_stream::group(&facts));
+        let removed = tokio::task::spawn_blocking(move || streams.forget(&group, &id)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the log streams of an old command were not removed"
+            );
+        }
+    }
+    Ok(())
 }
