@@ -43,7 +43,7 @@ pub mod step;
 pub mod timeout;
 
 pub use action::{Action, Language};
-pub use content::{MAX_BYTES, TooLarge, check_size, content_identity, hash, same_content};
+pub use content::{MAX_BYTES, TooLarge, check_size, content_identity, hash};
 pub use document::{CAPABILITY_ENV_VAR, Document};
 pub use files::AttachedFile;
 pub use finding::{Finding, Findings, Kind, Severity};

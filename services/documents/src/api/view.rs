@@ -8,12 +8,13 @@ use muster_proto::aws::v1::{DocumentHashType, PlatformType, Tag};
 use muster_proto::documents::v1::{
     AttachmentContent, AttachmentHashType, AttachmentInformation, DocumentDescription, DocumentFormat,
     DocumentIdentifier, DocumentParameter, DocumentParameterType, DocumentRequires, DocumentStatus, DocumentType,
-    DocumentVersionInfo, GetDocumentResult,
+    DocumentVersionInfo, GetDocumentResult, ReviewStatus,
 };
 use muster_store::StoreError;
 
 use crate::AccountId;
 use crate::domain::draft::Facts;
+use crate::domain::review::Standing;
 use crate::store::row::VersionRow;
 
 /// A version in full, without its content.
@@ -71,11 +72,12 @@ pub(super) fn identifier(
         target_type: row.target_type.clone(),
         tags: tags(shown_tags),
         requires: requires(&facts),
+        review_status: row.standing()?.map(|standing| review_status(standing).into()),
         ..DocumentIdentifier::default()
     })
 }
 
-/// A version with its content as it is stored.
+/// A version with its content as it is stored, without its review, which may change.
 pub(super) fn content(row: &VersionRow, content: String) -> Result<GetDocumentResult, StoreError> {
     let facts = row.facts()?;
     Ok(GetDocumentResult {
@@ -107,6 +109,7 @@ pub(super) fn version(row: &VersionRow) -> Result<DocumentVersionInfo, StoreErro
         document_format: DocumentFormat::from_word(&row.format).map(Into::into),
         status: Some(DocumentStatus::Active.into()),
         status_information: row.facts()?.remarks,
+        review_status: row.standing()?.map(|standing| review_status(standing).into()),
         ..DocumentVersionInfo::default()
     })
 }
@@ -139,6 +142,15 @@ fn attachments(facts: &Facts) -> Vec<AttachmentContent> {
         url: Some(attachment.url.clone()),
     });
     attachments.collect()
+}
+
+/// Where a review stands.
+pub(super) fn review_status(standing: Standing) -> ReviewStatus {
+    match standing {
+        Standing::Pending => ReviewStatus::Pending,
+        Standing::Approved => ReviewStatus::Approved,
+        Standing::Rejected => ReviewStatus::Rejected,
+    }
 }
 
 /// Microseconds since 1970 as the contract's time.

@@ -5,6 +5,7 @@ use sqlx::FromRow;
 
 use crate::domain::draft::Facts;
 use crate::domain::history::{Head, History, VersionKey};
+use crate::domain::review::Standing;
 
 pub(crate) const HEAD: &str = "
     select id, name, built_in, document_type, default_version, latest_version, last_version
@@ -63,7 +64,8 @@ macro_rules! select_version {
         concat!(
             "select d.id as document_id, d.name, d.built_in, d.document_type, d.default_version, d.latest_version, ",
             "v.version, v.version_name, v.created_at, v.format, v.display_name, v.target_type, v.hash, v.platforms, ",
-            "v.facts from document as d join document_version as v on v.document_id = d.id ",
+            "v.facts, (select r.standing from document_review as r where r.document_id = d.id and r.version = v.version ",
+            "order by r.number desc limit 1) as standing from document as d join document_version as v on v.document_id = d.id ",
             $rest
         )
     };
@@ -88,11 +90,22 @@ pub(crate) struct VersionRow {
     pub(crate) hash: String,
     pub(crate) platforms: String,
     facts: String,
+    standing: Option<String>,
 }
 
 impl VersionRow {
+    /// Where the version's review stands, if it has one.
+    pub(crate) fn standing(&self) -> Result<Option<Standing>, StoreError> {
+        self.standing.as_deref().map(standing).transpose()
+    }
+
     /// What was found in the content.
     pub(crate) fn facts(&self) -> Result<Facts, StoreError> {
         serde_json::from_str(&self.facts).map_err(StoreError::corrupt)
     }
+}
+
+/// The standing of a stored word.
+pub(crate) fn standing(word: &str) -> Result<Standing, StoreError> {
+    Standing::from_word(word).ok_or_else(|| StoreError::corrupt("a review has an unknown standing"))
 }
