@@ -38,7 +38,7 @@ pub struct Pattern {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// Not a regular expression, or one that is too big.
-    #[error("allowedPattern is not a usable regular expression")]
+    #[error("allowedPattern is not a usable regular expression: not one at all, or too big")]
     Unusable,
     /// The search needs too many steps.
     #[error("allowedPattern cannot be matched in reasonable time")]

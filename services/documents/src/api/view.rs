@@ -110,7 +110,6 @@ pub(super) fn version(row: &VersionRow) -> Result<DocumentVersionInfo, StoreErro
         status: Some(DocumentStatus::Active.into()),
         status_information: row.facts()?.remarks,
         review_status: row.standing()?.map(|standing| review_status(standing).into()),
-        ..DocumentVersionInfo::default()
     })
 }
 
