@@ -6,7 +6,6 @@ use fancy_regex::{Regex, RegexBuilder};
 
 use super::ParameterType;
 use super::java::translate;
-use crate::content::MAX_BYTES;
 
 /// How often a search in the one value of a parameter may go back before it gives up.
 const BACKTRACK_LIMIT: usize = 500_000;
@@ -20,6 +19,8 @@ const WORK: usize = 1 << 27;
 const COMPILED_LIMIT: usize = 1 << 20;
 /// The same for a big one: `^.{0,4096}$` is four thousand times what any character is.
 const COMPILED_LIMIT_OF_BIG: usize = 1 << 24;
+/// The most bytes of a text that is searched for a big pattern: each of them may be held against the whole pattern.
+const LONGEST_FOR_BIG: usize = 1 << 13;
 /// How many patterns of a document may be big, so that a document stays a small thing to keep and to read.
 pub(super) const BIG_PATTERNS: usize = 4;
 /// The most instructions that a pattern with look-around may take.
@@ -70,8 +71,8 @@ impl Pattern {
     pub(super) fn big(source: &str) -> Result<Self, PatternError> {
         Ok(Self {
             source: source.to_owned(),
-            // Compiled once: for the longest text that there can be.
-            regex: compile(source, WORK / MAX_BYTES, COMPILED_LIMIT_OF_BIG)?,
+            // Compiled once, for the longest text.
+            regex: compile(source, WORK / LONGEST_FOR_BIG, COMPILED_LIMIT_OF_BIG)?,
             is_big: true,
         })
     }
@@ -83,8 +84,7 @@ impl Pattern {
     pub fn find(&self, text: &str) -> Result<bool, PatternError> {
         let found = match text.len() {
             0..=SHORT => self.regex.is_match(text),
-            0..=MAX_BYTES if self.is_big => self.regex.is_match(text),
-            // It is refused for its size anyway.
+            0..=LONGEST_FOR_BIG if self.is_big => self.regex.is_match(text),
             _ if self.is_big => return Err(PatternError::TooCostly),
             // The engine takes its limit when it compiles; long texts are rare and worth it.
             long => compile(&self.source, WORK / long, COMPILED_LIMIT)?.is_match(text),

@@ -188,6 +188,10 @@ fn parameter_definitions_are_checked() {
             &["error /parameters/p/default: the default does not match allowedPattern"],
         ),
         (
+            json!({"type": "String", "allowedPattern": "^.{0,4096}$", "default": "a".repeat(8193)}),
+            &["error /parameters/p/default: allowedPattern cannot be matched in reasonable time"],
+        ),
+        (
             json!({"type": "String", "allowedPattern": "(a"}),
             &["error /parameters/p/allowedPattern: allowedPattern is not a usable"],
         ),
