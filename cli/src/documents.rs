@@ -75,7 +75,7 @@ enum Verb {
     Validate {
         /// The text; `-` reads the standard input.
         file: String,
-        /// The text's format; without it, JSON if the text begins with a brace, YAML otherwise.
+        /// The text's format; without it, JSON if the text begins with a brace, text if it is a calendar, YAML otherwise.
         #[arg(long)]
         format: Option<Format>,
         /// What kind of document it is.
@@ -100,7 +100,7 @@ struct ContentArguments {
     /// The text; `-` reads the standard input.
     #[arg(long, value_name = "FILE")]
     file: String,
-    /// The text's format; without it, JSON if the text begins with a brace, YAML otherwise.
+    /// The text's format; without it, JSON if the text begins with a brace, text if it is a calendar, YAML otherwise.
     #[arg(long)]
     format: Option<Format>,
 }
@@ -109,13 +109,15 @@ struct ContentArguments {
 enum Format {
     Json,
     Yaml,
+    Text,
 }
 
 impl Format {
     fn of(text: &str) -> Self {
-        match text.trim_start().starts_with('{') {
-            true => Self::Json,
-            false => Self::Yaml,
+        match text.trim_start() {
+            text if text.starts_with('{') => Self::Json,
+            text if text.starts_with("BEGIN:VCALENDAR") => Self::Text,
+            _ => Self::Yaml,
         }
     }
 
@@ -123,6 +125,7 @@ impl Format {
         (match self {
             Self::Json => DocumentFormat::Json,
             Self::Yaml => DocumentFormat::Yaml,
+            Self::Text => DocumentFormat::Text,
         }) as i32
     }
 }
@@ -389,6 +392,7 @@ AWS-RunShellScript  Command  1        1.2     JSON    Linux,MacOS  Amazon
     fn the_format_shows_in_the_first_letter() {
         assert_eq!(Format::of("\n  {\"schemaVersion\":\"2.2\"}"), Format::Json);
         assert_eq!(Format::of("schemaVersion: '2.2'\n"), Format::Yaml);
+        assert_eq!(Format::of("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"), Format::Text);
     }
 
     #[test]

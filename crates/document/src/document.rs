@@ -64,12 +64,6 @@ impl Document {
         self.schema
     }
 
-    /// `schemaVersion` as the document says it, also where it is not understood.
-    #[must_use]
-    pub fn schema_version(&self) -> Option<&str> {
-        self.content.get("schemaVersion").and_then(Value::as_str)
-    }
-
     /// `description`, if there is one.
     #[must_use]
     pub fn description(&self) -> Option<&str> {

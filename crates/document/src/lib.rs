@@ -18,8 +18,8 @@
 //!
 //! The way of a command: [`Document::parse`] → [`check_parameters`] → [`plan()`] → [`Plan::next`] until it says [`Next::End`].
 //!
-//! Limits: a document has at most 65,536 bytes and 64 levels; a document that is stored without being understood
-//! (a calendar, a configuration) is held to its format and its size only.
+//! Limits: a document has at most 65,536 bytes, 64 levels, and four patterns that count to thousands; a document that is stored
+//! without being understood (a calendar, a configuration) is held to its format and its size only.
 
 pub mod action;
 pub mod automation;
@@ -43,7 +43,7 @@ pub mod step;
 pub mod timeout;
 
 pub use action::{Action, Language};
-pub use content::{MAX_BYTES, TooLarge, check_size, content_identity, hash, same_content};
+pub use content::{MAX_BYTES, TooLarge, check_size, content_identity, hash};
 pub use document::{CAPABILITY_ENV_VAR, Document};
 pub use files::AttachedFile;
 pub use finding::{Finding, Findings, Kind, Severity};

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::action::Action;
 use crate::finding::{Pointer, Report};
-use crate::step::{Part, Setting, Step, check_inputs, unknown_action};
+use crate::step::{Part, Setting, Step, check_inputs, check_settings, unknown_action};
 
 const KEYS: &[&str] = &["properties", "settings", "description"];
 
@@ -45,6 +45,9 @@ fn read_plugin(name: &str, plugin: &Value, setting: &Setting<'_>, at: &Pointer, 
     };
     for key in map.keys().filter(|key| !KEYS.contains(&key.as_str())) {
         report.warn(&at.key(key), "unknown key; it has no effect");
+    }
+    if let Some(settings) = map.get("settings").filter(|_| action.has_settings()) {
+        check_settings(settings, &at.key("settings"), report);
     }
     let parts = match action.has_settings() {
         // Its properties may be anything, and its settings count.

@@ -11,6 +11,7 @@ use crate::document::known_actions;
 use crate::finding::{Pointer, Report};
 use crate::interpolate;
 use crate::parameter::{Parameter, ParameterType};
+use crate::platform::Platform;
 use crate::precondition::Precondition;
 use crate::schema::Schema;
 use crate::script;
@@ -116,44 +117,60 @@ pub(crate) fn read(document: &Map<String, Value>, setting: &Setting<'_>, report:
         return Vec::new();
     };
     let mut names = HashSet::new();
-    let mut steps = Vec::with_capacity(list.len());
-    for (position, value) in list.iter().enumerate() {
+    let steps = list.iter().enumerate().map(|(position, value)| {
+        let is_last = position + 1 == list.len();
+        read_step(value, is_last, &mut names, setting, &at.index(position), report)
+    });
+    let mut steps: Vec<Option<Step>> = steps.collect();
+    // After all steps: preconditions are the next check.
+    for (position, (value, step)) in list.iter().zip(&mut steps).enumerate() {
         let at = at.index(position);
-        let Value::Object(map) = value else {
-            report.error(&at, "a step is a map");
+        let condition = value.get("precondition");
+        let condition = condition.and_then(|value| read_precondition(value, setting, &at, report));
+        let (Some(condition), Some(step)) = (condition, step) else {
             continue;
         };
-        let name = step_name(map, &at, is_step_name, "letters, digits, - and _, at most 128", report);
-        if let Some(name) = name
-            && !names.insert(name)
-        {
-            report.error(&at.key("name"), format!("there is more than one step {name:?}"));
-        }
-        let action = step_action(map, setting.schema, &at, report);
-        check_flow(map, position + 1 == list.len(), &at, report);
-        let precondition = read_precondition(map, setting, &at, report);
-        let Some(action) = action else { continue };
-        let Some(part) = read_part(map, action, setting, &at, report) else {
-            continue;
-        };
-        if let Some(condition) = &precondition
-            && !crate::Platform::ALL
-                .iter()
-                .any(|platform| action.runs_on(*platform) && condition.admits(*platform))
-        {
+        let admitted = |platform: &Platform| step.action.runs_on(*platform) && condition.admits(*platform);
+        if !Platform::ALL.iter().any(admitted) {
             report.warn(
                 &at,
                 "no platform has this action and meets the precondition: the step never runs",
             );
         }
-        steps.push(Step {
-            name: name.unwrap_or_default().to_owned(),
-            action,
-            precondition,
-            parts: vec![part],
-        });
+        step.precondition = Some(condition);
     }
-    steps
+    steps.into_iter().flatten().collect()
+}
+
+/// Reads a step but for its precondition.
+fn read_step<'a>(
+    value: &'a Value,
+    is_last: bool,
+    names: &mut HashSet<&'a str>,
+    setting: &Setting<'_>,
+    at: &Pointer,
+    report: &mut Report,
+) -> Option<Step> {
+    let Value::Object(map) = value else {
+        report.error(at, "a step is a map");
+        return None;
+    };
+    let name = step_name(map, at, is_step_name, "letters, digits, - and _, at most 128", report);
+    if let Some(name) = name
+        && !names.insert(name)
+    {
+        report.error(&at.key("name"), format!("there is more than one step {name:?}"));
+    }
+    let action = step_action(map, setting.schema, at, report);
+    check_flow(map, is_last, at, report);
+    let action = action?;
+    let part = read_part(map, action, setting, at, report)?;
+    Some(Step {
+        name: name.unwrap_or_default().to_owned(),
+        action,
+        precondition: None,
+        parts: vec![part],
+    })
 }
 
 /// The list of steps of any document that has one.
@@ -255,7 +272,11 @@ fn read_part(
         }
     };
     check_inputs(&inputs, action, setting, &at.key("inputs"), report);
+    if let Some(settings) = inputs.get("settings").filter(|_| action.has_settings()) {
+        check_settings(settings, &at.key("inputs").key("settings"), report);
+    }
     if let Some(settings) = step.get("settings").filter(|_| action.has_settings()) {
+        check_settings(settings, &at.key("settings"), report);
         inputs.entry("settings").or_insert_with(|| settings.clone());
     }
     let id = step.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -266,13 +287,7 @@ fn read_part(
     })
 }
 
-fn read_precondition(
-    step: &Map<String, Value>,
-    setting: &Setting<'_>,
-    at: &Pointer,
-    report: &mut Report,
-) -> Option<Precondition> {
-    let value = step.get("precondition")?;
+fn read_precondition(value: &Value, setting: &Setting<'_>, at: &Pointer, report: &mut Report) -> Option<Precondition> {
     let at = at.key("precondition");
     if setting.schema != Schema::V2_2 {
         report.error(&at, "a precondition needs schemaVersion 2.2");
@@ -350,6 +365,15 @@ pub(crate) fn check_inputs(
     }
     for (key, value) in inputs {
         check_tokens(value, setting, &at.key(key), report);
+    }
+}
+
+/// Checks the settings of the one action that has them.
+pub(crate) fn check_settings(settings: &Value, at: &Pointer, report: &mut Report) {
+    match settings.get("startType") {
+        None => {}
+        Some(Value::String(word)) if matches!(word.as_str(), "Enabled" | "Disabled") || word.contains("{{") => {}
+        Some(_) => report.error(&at.key("startType"), "must be one of Enabled, Disabled"),
     }
 }
 

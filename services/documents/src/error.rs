@@ -22,6 +22,9 @@ pub(crate) enum DocumentError {
     /// The same for `DeleteDocument`, which has no error word of its own for it.
     #[error("document {name} has no version {version} to delete")]
     NothingToDelete { name: String, version: String },
+    /// The same for `ModifyDocumentPermission`.
+    #[error("document {name} has no version {version} to share")]
+    NothingToShare { name: String, version: String },
     #[error("the version {given} provided for the document is not the latest, which is {latest}")]
     NotLatest { given: String, latest: i64 },
     #[error("the content has {bytes} bytes, at most {} are allowed", muster_document::MAX_BYTES)]
@@ -87,7 +90,9 @@ impl DocumentError {
             | Self::ReservedTagKey { .. }
             | Self::TooManyTagsAtCreation { .. } => Reason::ValidationException,
             Self::AlreadyExists { .. } => Reason::DocumentAlreadyExists,
-            Self::Missing { .. } | Self::NothingToDelete { .. } => Reason::InvalidDocument,
+            Self::Missing { .. } | Self::NothingToDelete { .. } | Self::NothingToShare { .. } => {
+                Reason::InvalidDocument
+            }
             Self::MissingVersion { .. } | Self::NotLatest { .. } => Reason::InvalidDocumentVersion,
             Self::TooLarge { .. } => Reason::MaxDocumentSizeExceeded,
             Self::Content(_) => Reason::InvalidDocumentContent,

@@ -130,6 +130,9 @@ fn check_top_level(document: &Map<String, Value>, report: &mut Report) {
         None => {}
         Some(Value::Object(variables)) => {
             for (name, definition) in variables {
+                if !is_step_name(name) {
+                    report.error(&at.key(name), "a variable's name has letters, digits and _ only");
+                }
                 match definition.get("type").and_then(Value::as_str) {
                     Some(word) if BASIC_TYPES.contains(&word) => {}
                     _ => report.error(

@@ -129,10 +129,11 @@ fn one_line(text: &str) -> String {
 
 /// Deliberately narrow: quotes are always right.
 fn is_safe_plain(text: &str) -> bool {
+    // No digit: YAML 1.1 readers take many a text that begins with one for a date, a time or a number.
     let first_is_safe = text
         .chars()
         .next()
-        .is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | '_' | '$'));
+        .is_some_and(|c| c.is_alphabetic() || matches!(c, '/' | '_' | '$'));
     first_is_safe
         && !text.ends_with([' ', ':'])
         && text.chars().all(|c| {
@@ -143,7 +144,6 @@ fn is_safe_plain(text: &str) -> bool {
         && matches!(yaml::resolve(text), Some(Value::String(_)))
         // YAML 1.1 readers take these for booleans; quote them for their sake.
         && !["y", "n", "yes", "no", "on", "off"].iter().any(|word| text.eq_ignore_ascii_case(word))
-        && !text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | '_' | '+' | 'e' | 'E' | 'x' | 'o'))
 }
 
 fn quoted(text: &str) -> String {

@@ -135,6 +135,7 @@ impl<'input> Reader<'input> {
             if event == Event::MappingEnd {
                 return Ok(Value::Object(map));
             }
+            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
             let Value::String(key) = self.node(event, at, depth)? else {
                 return Err(Refused::new(at, "a key is not a text; quote it"));
             };
@@ -143,6 +144,13 @@ impl<'input> Reader<'input> {
             }
             let (event, at) = self.next()?;
             let value = self.node(event, at, depth)?;
+            if is_merge && (value.is_object() || value.is_array()) {
+                // As a key of its own it would do nothing, and nobody would be told.
+                return Err(Refused::new(
+                    at,
+                    "YAML 1.2 has no merge key <<; write the keys out, or quote it",
+                ));
+            }
             map.insert(key, value);
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::given::{is_deferred, light_format};
+use super::pattern::BIG_PATTERNS;
 use super::{Bounds, Parameter, ParameterType, Pattern};
 use crate::finding::{Pointer, Report};
 use crate::schema::Schema;
@@ -27,12 +28,20 @@ pub(crate) fn read_parameters(value: &Value, schema: Schema, at: &Pointer, repor
         report.error(at, "parameters must be a map");
         return Vec::new();
     };
+    let mut big_patterns = BIG_PATTERNS;
     map.iter()
-        .filter_map(|(name, definition)| read(name, definition, schema, &at.key(name), report))
+        .filter_map(|(name, definition)| read(name, definition, schema, &at.key(name), &mut big_patterns, report))
         .collect()
 }
 
-fn read(name: &str, definition: &Value, schema: Schema, at: &Pointer, report: &mut Report) -> Option<Parameter> {
+fn read(
+    name: &str,
+    definition: &Value,
+    schema: Schema,
+    at: &Pointer,
+    big_patterns: &mut usize,
+    report: &mut Report,
+) -> Option<Parameter> {
     let underscore = schema == Schema::V0_3;
     if name.is_empty()
         || !name
@@ -59,7 +68,7 @@ fn read(name: &str, definition: &Value, schema: Schema, at: &Pointer, report: &m
             .report
             .warn(&at.key("displayType"), "a display type is textfield or textarea");
     }
-    let allowed_pattern = reader.pattern(&kind);
+    let allowed_pattern = reader.pattern(&kind, big_patterns);
     let allowed_values = reader.allowed_values(&kind);
     let items = reader.bounds("minItems", "maxItems", kind.is_list());
     let chars = reader.bounds("minChars", "maxChars", kind.is_textual());
@@ -117,13 +126,18 @@ impl<'a> Reader<'a> {
         Some(kind)
     }
 
-    fn pattern(&mut self, kind: &ParameterType) -> Option<Pattern> {
+    fn pattern(&mut self, kind: &ParameterType, big_patterns: &mut usize) -> Option<Pattern> {
         let source = self.text("allowedPattern")?;
         let at = self.at.key("allowedPattern");
         if !kind.is_textual() {
             self.report.warn(&at, format!("has no effect on a {kind}"));
         }
-        match Pattern::new(source, kind) {
+        let mut pattern = Pattern::new(source, kind);
+        if pattern.is_err() && *big_patterns > 0 {
+            *big_patterns -= 1;
+            pattern = Pattern::big(source);
+        }
+        match pattern {
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 self.report.error(&at, error.to_string());

@@ -1,7 +1,7 @@
 //! Regular expressions as Java reads them, written for our engine.
 //!
 //! Both languages agree on most; the differences that documents meet are the shorthands (ASCII in Java), POSIX names in `\p{…}`,
-//! `\Q…\E`, a hyphen after a shorthand, and characters that only one of them finds special.
+//! `\Q…\E`, characters as surrogate pairs, a hyphen after a shorthand, and characters that only one of them finds special.
 //! One difference stays on purpose: `$` is the end of the text here, not also the place before a last line end.
 
 /// Writes a Java pattern for our engine; what it does not know passes as it is.
@@ -40,6 +40,12 @@ fn escape<'a>(mut rest: std::str::Chars<'a>, in_class: bool, out: &mut String) -
         quoted.chars().for_each(|c| literal(c, out));
         return after.chars();
     }
+    if c == 'u'
+        && let Some((character, after)) = surrogate_pair(rest.as_str())
+    {
+        out.push_str(&format!("\\u{{{:X}}}", u32::from(character)));
+        return after.chars();
+    }
     if let Some(members) = shorthand(c) {
         class(members, c.is_ascii_uppercase(), in_class, out);
         return literal_hyphen(rest, in_class, out);
@@ -60,6 +66,20 @@ fn escape<'a>(mut rest: std::str::Chars<'a>, in_class: bool, out: &mut String) -
         literal(c, out);
     }
     rest
+}
+
+/// The character that two escapes mean together, `\uD83D\uDE00`, whose first `\u` was read already.
+fn surrogate_pair(text: &str) -> Option<(char, &str)> {
+    let unit = |digits: &str| u16::from_str_radix(digits, 16).ok();
+    let high = unit(text.get(..4)?)?;
+    let rest = text[4..].strip_prefix("\\u")?;
+    let low = unit(rest.get(..4)?)?;
+    // Two characters of the basic plane are not a pair.
+    let mut read = char::decode_utf16([high, low]);
+    match (read.next()?.ok()?, read.next()) {
+        (character, None) => Some((character, &rest[4..])),
+        (_, Some(_)) => None,
+    }
 }
 
 /// A character as itself, wherever it stands.

@@ -106,7 +106,7 @@ struct Bounds {
 }
 
 impl Parameter {
-    /// The name, letters and digits.
+    /// The name: letters and digits, in automations `_` as well.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -122,12 +122,6 @@ impl Parameter {
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
-    }
-
-    /// Whether a value must be given.
-    #[must_use]
-    pub fn is_required(&self) -> bool {
-        self.default.is_none()
     }
 
     /// The default as a value of the declared type.

@@ -17,6 +17,12 @@ const SHORT: usize = 256;
 const WORK: usize = 1 << 27;
 /// The most bytes that a compiled pattern may take.
 const COMPILED_LIMIT: usize = 1 << 20;
+/// The same for a big one: `^.{0,4096}$` is four thousand times what any character is.
+const COMPILED_LIMIT_OF_BIG: usize = 1 << 24;
+/// The most bytes of a text that is searched for a big pattern: each of them may be held against the whole pattern.
+const LONGEST_FOR_BIG: usize = 1 << 13;
+/// How many patterns of a document may be big, so that a document stays a small thing to keep and to read.
+pub(super) const BIG_PATTERNS: usize = 4;
 /// The most instructions that a pattern with look-around may take.
 const PROGRAM_LIMIT: usize = 1 << 14;
 
@@ -24,15 +30,16 @@ const PROGRAM_LIMIT: usize = 1 << 14;
 #[derive(Clone)]
 pub struct Pattern {
     source: String,
-    /// For short texts.
+    /// For short texts, or for all.
     regex: Regex,
+    is_big: bool,
 }
 
 /// A pattern that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// Not a regular expression, or one that is too big.
-    #[error("allowedPattern is not a usable regular expression")]
+    #[error("allowedPattern is not a usable regular expression: not one at all, or too big")]
     Unusable,
     /// The search needs too many steps.
     #[error("allowedPattern cannot be matched in reasonable time")]
@@ -52,7 +59,21 @@ impl Pattern {
         };
         Ok(Self {
             source: source.to_owned(),
-            regex: compile(source, limit)?,
+            regex: compile(source, limit, COMPILED_LIMIT)?,
+            is_big: false,
+        })
+    }
+
+    /// Compiles a pattern that is too big for [`Pattern::new`].
+    ///
+    /// # Errors
+    /// [`PatternError::Unusable`].
+    pub(super) fn big(source: &str) -> Result<Self, PatternError> {
+        Ok(Self {
+            source: source.to_owned(),
+            // Compiled once, for the longest text.
+            regex: compile(source, WORK / LONGEST_FOR_BIG, COMPILED_LIMIT_OF_BIG)?,
+            is_big: true,
         })
     }
 
@@ -61,10 +82,12 @@ impl Pattern {
     /// # Errors
     /// [`PatternError::TooCostly`].
     pub fn find(&self, text: &str) -> Result<bool, PatternError> {
-        let found = match text.len() <= SHORT {
-            true => self.regex.is_match(text),
+        let found = match text.len() {
+            0..=SHORT => self.regex.is_match(text),
+            0..=LONGEST_FOR_BIG if self.is_big => self.regex.is_match(text),
+            _ if self.is_big => return Err(PatternError::TooCostly),
             // The engine takes its limit when it compiles; long texts are rare and worth it.
-            false => compile(&self.source, WORK / text.len())?.is_match(text),
+            long => compile(&self.source, WORK / long, COMPILED_LIMIT)?.is_match(text),
         };
         found.map_err(|_| PatternError::TooCostly)
     }
@@ -76,10 +99,10 @@ impl Pattern {
     }
 }
 
-fn compile(source: &str, backtrack_limit: usize) -> Result<Regex, PatternError> {
+fn compile(source: &str, backtrack_limit: usize, size_limit: usize) -> Result<Regex, PatternError> {
     RegexBuilder::new(&translate(source))
         .backtrack_limit(backtrack_limit)
-        .delegate_size_limit(COMPILED_LIMIT)
+        .delegate_size_limit(size_limit)
         .max_prog_size(PROGRAM_LIMIT)
         .build()
         .map_err(|_| PatternError::Unusable)
@@ -138,6 +161,18 @@ mod tests {
             // Quotation, and characters that are special here only.
             (r"^\Qa.b[\E$", "a.b[", true),
             (r"^\Qa.b\E$", "axb", false),
+            // Characters beyond the basic plane are written as two.
+            (
+                r"^[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\r\n\t]*$",
+                "a\u{1F600}\n",
+                true,
+            ),
+            (
+                r"^[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\r\n\t]*$",
+                "\u{1}",
+                false,
+            ),
+            (r"^\uD83D\uDE00$", "\u{1F600}", true),
             (r"^\<a\>$", "<a>", true),
             ("^[a~~b]+$", "~", true),
             ("^[+--]+$", "-", true),

@@ -353,6 +353,13 @@ fn the_top_level_is_checked() {
     );
     check_document(&with_key("files", json!([])), &["error /files: files must be a map"]);
     check_document(
+        &with_key(
+            "variables",
+            json!({"my_v": {"type": "String"}, "a-b": {"type": "String"}}),
+        ),
+        &["error /variables/a-b: a variable's name has letters, digits and _ only"],
+    );
+    check_document(
         &with_key("variables", json!({"v": {"type": "AWS::X"}})),
         &["error /variables/v: a variable has a type"],
     );

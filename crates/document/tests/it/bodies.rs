@@ -54,6 +54,14 @@ fn steps_are_checked() {
             &["error /mainSteps/0/inputs: inputs must be a map"],
         ),
         (
+            json!([{"name": "a", "action": "aws:cloudWatch", "settings": {"startType": "On"}}]),
+            &["error /mainSteps/0/settings/startType: must be one of Enabled, Disabled"],
+        ),
+        (
+            json!([{"name": "a", "action": "aws:cloudWatch", "inputs": {"settings": {"startType": "On"}}}]),
+            &["error /mainSteps/0/inputs/settings/startType: must be one of"],
+        ),
+        (
             json!([{"name": "a", "action": "aws:cloudWatch", "settings": {"startType": "Enabled"}}]),
             &[],
         ),

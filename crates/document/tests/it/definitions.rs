@@ -180,6 +180,18 @@ fn parameter_definitions_are_checked() {
             &[],
         ),
         (
+            json!({"type": "String", "allowedPattern": "^.{0,4096}$", "default": "é".repeat(4096)}),
+            &[],
+        ),
+        (
+            json!({"type": "String", "allowedPattern": r"^(?!x)[\s\S]{0,4096}$", "default": "a".repeat(4097)}),
+            &["error /parameters/p/default: the default does not match allowedPattern"],
+        ),
+        (
+            json!({"type": "String", "allowedPattern": "^.{0,4096}$", "default": "a".repeat(8193)}),
+            &["error /parameters/p/default: allowedPattern cannot be matched in reasonable time"],
+        ),
+        (
             json!({"type": "String", "allowedPattern": "(a"}),
             &["error /parameters/p/allowedPattern: allowedPattern is not a usable"],
         ),
@@ -305,5 +317,24 @@ fn parameters_are_described_as_aws_shows_them() {
             ("b", "Boolean".to_owned(), None, text("true")),
             ("r", "String".to_owned(), None, None),
         ]
+    );
+}
+
+#[test]
+fn a_document_has_few_big_patterns() {
+    let big = |count: usize| -> Value {
+        let parameters = (0..count).map(|n| {
+            let pattern = format!("^.{{0,{}}}$", 4000 + n);
+            (format!("p{n}"), json!({"type": "String", "allowedPattern": pattern}))
+        });
+        parameters.collect::<serde_json::Map<_, _>>().into()
+    };
+    check_command(&document_2_2(&big(4), &json!([ok_step()])), &[]);
+    check_command(
+        &document_2_2(&big(6), &json!([ok_step()])),
+        &[
+            "error /parameters/p4/allowedPattern: allowedPattern is not a usable",
+            "error /parameters/p5/allowedPattern: allowedPattern is not a usable",
+        ],
     );
 }

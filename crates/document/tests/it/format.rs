@@ -112,9 +112,9 @@ fn yaml_as_people_write_it_is_read() {
         Ok(json!({"a": [1, 2], "b": [1, 2], "c": 1, "d": {"e": "c"}}))
     );
     assert_eq!(
-        yaml("<<: 1"),
-        Ok(json!({"<<": 1})),
-        "merge keys are no part of YAML 1.2"
+        yaml("<<: 1\na: {'<<': {b: 2}}"),
+        Ok(json!({"<<": 1, "a": {"<<": {"b": 2}}})),
+        "nothing that merges"
     );
     assert_eq!(
         yaml("{\"a\": [true, null]}"),
@@ -144,6 +144,8 @@ fn yaml_that_json_cannot_say_is_refused() {
         ("a: 1\n---\nb: 2", "more than one document"),
         ("", "there is no document"),
         ("# nothing", "there is no document"),
+        ("a: &x {b: 1}\nc:\n  <<: *x", "YAML 1.2 has no merge key"),
+        ("<<: [{a: 1}]", "YAML 1.2 has no merge key"),
         ("a: &x [*x]", "an alias stands inside the node it names"),
         ("a: *nobody", ""),
         ("a: [", ""),
@@ -201,6 +203,14 @@ fn a_conversion_keeps_order_and_types() {
         "scripts stay readable:\n{as_yaml}"
     );
     assert!(as_yaml.contains("schemaVersion: \"2.2\"\n"), "{as_yaml}");
+    for text in ["2026-01-01T12:30:45Z", "0b1010", "12:30", "1_000"] {
+        let quoted = format!("{text:?}\n");
+        assert_eq!(
+            render(&json!(text), Format::Yaml),
+            Ok(quoted),
+            "older readers would see no text"
+        );
+    }
 }
 
 #[test]

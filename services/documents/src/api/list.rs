@@ -58,17 +58,9 @@ impl DocumentsApi {
             .await
             .map_err(from_store)?;
         let next_token = self.cut(&question, &mut rows, size, |last| last.version.to_string());
-        let mut versions: Vec<_> = rows
-            .iter()
-            .map(view::version)
-            .collect::<Result<_, _>>()
-            .map_err(from_store)?;
-        let reviews = self.reviews(&document.document_id).await?;
-        for (row, shown) in rows.iter().zip(&mut versions) {
-            shown.review_status = reviews.get(&row.version).map(|status| (*status).into());
-        }
+        let versions = rows.iter().map(view::version).collect::<Result<_, _>>();
         Ok(ListDocumentVersionsResult {
-            document_versions: versions,
+            document_versions: versions.map_err(from_store)?,
             next_token,
         })
     }

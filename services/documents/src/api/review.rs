@@ -1,11 +1,9 @@
 //! `UpdateDocumentMetadata` and `ListDocumentMetadataHistory` (documents 8).
 
-use std::collections::HashMap;
-
 use muster_proto::documents::v1::{
     DocumentDescription, DocumentMetadataResponseInfo, DocumentReviewAction, DocumentReviewCommentSource,
     DocumentReviewCommentType, DocumentReviewerResponseSource, ListDocumentMetadataHistoryRequest,
-    ListDocumentMetadataHistoryResponse, ReviewInformation, ReviewStatus, UpdateDocumentMetadataRequest,
+    ListDocumentMetadataHistoryResponse, ReviewInformation, UpdateDocumentMetadataRequest,
     UpdateDocumentMetadataResponse,
 };
 use muster_store::StoreError;
@@ -86,13 +84,6 @@ impl DocumentsApi {
         })
     }
 
-    /// Where the reviews of a document's versions stand.
-    pub(super) async fn reviews(&self, document_id: &str) -> Result<HashMap<i64, ReviewStatus>, Failure> {
-        let steps = review::standings(&self.db, document_id).await.map_err(from_store)?;
-        let reviews = steps.iter().map(|step| Ok((step.version, status(step.standing()?))));
-        reviews.collect::<Result<_, StoreError>>().map_err(from_store)
-    }
-
     /// Adds where the reviews of the document stand to what is shown of one of its versions.
     pub(super) async fn add_reviews(
         &self,
@@ -111,10 +102,10 @@ impl DocumentsApi {
                 Standing::Rejected => {}
             }
             if step.version == row.version {
-                description.set_review_status(status(standing));
+                description.set_review_status(view::review_status(standing));
                 description.review_information = vec![ReviewInformation {
                     reviewed_time: Some(view::time(step.updated_at)),
-                    status: Some(status(standing).into()),
+                    status: Some(view::review_status(standing).into()),
                     reviewer: Some(step.reviewer.clone()),
                 }];
             }
@@ -131,16 +122,8 @@ fn response(step: &StepRow) -> Result<DocumentReviewerResponseSource, StoreError
     Ok(DocumentReviewerResponseSource {
         create_time: Some(view::time(step.created_at)),
         updated_time: Some(view::time(step.updated_at)),
-        review_status: Some(status(step.standing()?).into()),
+        review_status: Some(view::review_status(step.standing()?).into()),
         comment: comment.collect(),
         reviewer: Some(step.reviewer.clone()),
     })
-}
-
-fn status(standing: Standing) -> ReviewStatus {
-    match standing {
-        Standing::Pending => ReviewStatus::Pending,
-        Standing::Approved => ReviewStatus::Approved,
-        Standing::Rejected => ReviewStatus::Rejected,
-    }
 }

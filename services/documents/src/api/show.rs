@@ -14,7 +14,7 @@ use super::{DocumentsApi, settle, view};
 use crate::domain::name;
 use crate::domain::version::Selector;
 use crate::error::{DocumentError, from_store};
-use crate::store::read;
+use crate::store::read::{self, Pointer};
 use crate::store::row::VersionRow;
 
 impl DocumentsApi {
@@ -22,13 +22,16 @@ impl DocumentsApi {
     pub(crate) async fn get(&self, request: GetDocumentRequest) -> Result<GetDocumentResult, Failure> {
         let wanted = request.document_format();
         let selector = Selector::new(request.document_version.as_deref(), request.version_name);
-        let answer = self
-            .stored(request.name.as_deref().unwrap_or_default(), &selector)
-            .await?;
-        match wanted == DocumentFormat::Unset || wanted == answer.document_format() {
-            true => Ok(GetDocumentResult::clone(&answer)),
-            false => converted(&answer, wanted),
-        }
+        let given = request.name.as_deref().unwrap_or_default();
+        let asked = name::asked(given, &self.settings.account_id)?;
+        let meant = settle(read::meant(&self.db, asked, &selector).await)?;
+        let stored = self.stored(asked, &selector, meant.pointer).await?;
+        let mut answer = match wanted == DocumentFormat::Unset || wanted == stored.document_format() {
+            true => GetDocumentResult::clone(&stored),
+            false => converted(&stored, wanted)?,
+        };
+        answer.review_status = meant.standing.map(|standing| view::review_status(standing).into());
+        Ok(answer)
     }
 
     pub(super) async fn describe(&self, request: DescribeDocumentRequest) -> Result<DescribeDocumentResult, Failure> {
@@ -50,10 +53,13 @@ impl DocumentsApi {
         settle(read::find(&self.db, asked, selector).await)
     }
 
-    /// The answer with the content as it is stored.
-    async fn stored(&self, given: &str, selector: &Selector) -> Result<Arc<GetDocumentResult>, Failure> {
-        let asked = name::asked(given, &self.settings.account_id)?;
-        let pointer = settle(read::pointer(&self.db, asked, selector).await)?;
+    /// The content of a version as it is stored, and what never changes about it.
+    async fn stored(
+        &self,
+        asked: &str,
+        selector: &Selector,
+        pointer: Pointer,
+    ) -> Result<Arc<GetDocumentResult>, Failure> {
         if let Some(answer) = self.contents.get(&pointer) {
             return Ok(answer);
         }

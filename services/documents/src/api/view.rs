@@ -8,13 +8,14 @@ use muster_proto::aws::v1::{DocumentHashType, PlatformType, Tag};
 use muster_proto::documents::v1::{
     AttachmentContent, AttachmentHashType, AttachmentInformation, DocumentDescription, DocumentFormat,
     DocumentIdentifier, DocumentParameter, DocumentParameterType, DocumentRequires, DocumentStatus, DocumentType,
-    DocumentVersionInfo, GetDocumentResult,
+    DocumentVersionInfo, GetDocumentResult, ReviewStatus,
 };
 use muster_store::StoreError;
 
 use crate::AccountId;
-use crate::domain::attachment::{Standing, StoredFile};
+use crate::domain::attachment::{Arrival, StoredFile};
 use crate::domain::draft::Facts;
+use crate::domain::review::Standing;
 use crate::store::row::VersionRow;
 
 /// A version in full, without its content.
@@ -72,20 +73,22 @@ pub(super) fn identifier(
         target_type: row.target_type.clone(),
         tags: tags(shown_tags),
         requires: requires(&facts),
+        review_status: row.standing()?.map(|standing| review_status(standing).into()),
         ..DocumentIdentifier::default()
     })
 }
 
 /// Where the files of a version stand.
 fn status(row: &VersionRow) -> Result<DocumentStatus, StoreError> {
-    Ok(match row.standing()? {
-        Standing::Creating => DocumentStatus::Creating,
-        Standing::Active => DocumentStatus::Active,
-        Standing::Failed => DocumentStatus::Failed,
+    Ok(match row.arrival()? {
+        Arrival::Creating => DocumentStatus::Creating,
+        Arrival::Active => DocumentStatus::Active,
+        Arrival::Failed => DocumentStatus::Failed,
     })
 }
 
-/// A version with its content as it is stored; `place` is where the URLs of its files begin.
+/// A version with its content as it is stored, without its review, which may change.
+/// `place` is where the URLs of its files begin.
 pub(super) fn content(row: &VersionRow, content: String, place: &str) -> Result<GetDocumentResult, StoreError> {
     let facts = row.facts()?;
     Ok(GetDocumentResult {
@@ -117,7 +120,7 @@ pub(super) fn version(row: &VersionRow) -> Result<DocumentVersionInfo, StoreErro
         document_format: DocumentFormat::from_word(&row.format).map(Into::into),
         status: Some(status(row)?.into()),
         status_information: row.reason.clone().or(row.facts()?.remarks),
-        ..DocumentVersionInfo::default()
+        review_status: row.standing()?.map(|standing| review_status(standing).into()),
     })
 }
 
@@ -149,6 +152,15 @@ fn attachments(files: Vec<StoredFile>, place: &str) -> Vec<AttachmentContent> {
         url: Some(format!("{place}{}", file.object)),
     });
     attachments.collect()
+}
+
+/// Where a review stands.
+pub(super) fn review_status(standing: Standing) -> ReviewStatus {
+    match standing {
+        Standing::Pending => ReviewStatus::Pending,
+        Standing::Approved => ReviewStatus::Approved,
+        Standing::Rejected => ReviewStatus::Rejected,
+    }
 }
 
 /// Microseconds since 1970 as the contract's time.

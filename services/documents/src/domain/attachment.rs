@@ -39,7 +39,7 @@ pub(crate) struct StoredFile {
 
 /// How far the files of a version have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Arrival {
     /// They are being fetched.
     Creating,
     /// They are all there.
@@ -48,7 +48,7 @@ pub(crate) enum Standing {
     Failed,
 }
 
-impl Standing {
+impl Arrival {
     /// The word that is stored.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -58,11 +58,11 @@ impl Standing {
         }
     }
 
-    /// The standing of a stored word.
+    /// The arrival of a stored word.
     pub(crate) fn from_word(word: &str) -> Option<Self> {
         [Self::Creating, Self::Active, Self::Failed]
             .into_iter()
-            .find(|standing| standing.word() == word)
+            .find(|arrival| arrival.word() == word)
     }
 }
 

@@ -132,6 +132,19 @@ impl History {
             })
     }
 
+    /// Refuses to share a version by a number that is not there.
+    pub(crate) fn check_shared(&self, version: &str) -> Result<(), DocumentError> {
+        self.refuse_built_in()?;
+        // The words `$DEFAULT`, `$LATEST` and `$ALL` always mean something.
+        match version.parse::<i64>() {
+            Ok(number) if self.versions.iter().all(|key| key.version != number) => Err(DocumentError::NothingToShare {
+                name: self.head.name.clone(),
+                version: version.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// What a deletion takes away.
     pub(crate) fn remove(&self, selector: &Selector, is_shared: bool, force: bool) -> Result<Removal, DocumentError> {
         let head = &self.head;

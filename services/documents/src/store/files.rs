@@ -3,7 +3,7 @@
 use muster_store::{Db, StoreError, read, transact};
 use sqlx::FromRow;
 
-use crate::domain::attachment::{Attachment, Standing, StoredFile};
+use crate::domain::attachment::{Attachment, Arrival, StoredFile};
 use crate::domain::draft::Facts;
 
 pub(super) const INSERT: &str = "
@@ -93,7 +93,7 @@ pub(crate) async fn put_off(db: &Db, row: &DueRow, until: i64, attempts: i64) ->
 pub(crate) async fn settle(
     db: &Db,
     row: &DueRow,
-    standing: Standing,
+    arrival: Arrival,
     reason: Option<&str>,
     found: &[StoredFile],
 ) -> Result<(), StoreError> {
@@ -102,7 +102,7 @@ pub(crate) async fn settle(
         sqlx::query(SETTLE)
             .bind(&row.document_id)
             .bind(row.version)
-            .bind(standing.word())
+            .bind(arrival.word())
             .bind(reason)
             .bind(&found)
             .execute(&mut *tx)

@@ -6,20 +6,23 @@ use muster_store::{Column, Db, StoreError, json, read};
 use sqlx::FromRow;
 
 use super::Outcome;
-use super::row::{VersionRow, select_version};
+use super::row::{VersionRow, select_version, standing};
+use crate::domain::review::Standing;
 use crate::domain::tag::Tags;
 use crate::domain::version::{Selector, Which};
 use crate::error::DocumentError;
 
 // Numbers of versions begin at 1; 0 stands for the default and -1 for the latest.
-const POINTER_BY_NUMBER: &str = "
-    select d.id, v.version, v.version_name
+const MEANT_BY_NUMBER: &str = "
+    select d.id, v.version, v.version_name, (select r.standing from document_review as r
+        where r.document_id = d.id and r.version = v.version order by r.number desc limit 1) as standing
     from document as d left join document_version as v on v.document_id = d.id
         and v.version = case $2 when 0 then d.default_version when -1 then d.latest_version else $2 end
     where d.name = $1";
 
-const POINTER_BY_NAME: &str = "
-    select d.id, v.version, v.version_name
+const MEANT_BY_NAME: &str = "
+    select d.id, v.version, v.version_name, (select r.standing from document_review as r
+        where r.document_id = d.id and r.version = v.version order by r.number desc limit 1) as standing
     from document as d left join document_version as v on v.document_id = d.id and v.version_name = $2
     where d.name = $1";
 
@@ -40,27 +43,41 @@ pub(crate) struct Pointer {
     pub(crate) version: i64,
 }
 
+/// What a selector means now, with what may change about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Meant {
+    pub(crate) pointer: Pointer,
+    /// Where the version's review stands, if it has one.
+    pub(crate) standing: Option<Standing>,
+}
+
 #[derive(FromRow)]
-struct PointerRow {
+struct MeantRow {
     id: String,
     version: Option<i64>,
     version_name: Option<String>,
+    standing: Option<String>,
+}
+
+/// The version that a selector means now.
+pub(crate) async fn pointer(db: &Db, name: &str, selector: &Selector) -> Outcome<Pointer> {
+    Ok(meant(db, name, selector).await?.map(|meant| meant.pointer))
 }
 
 /// The version that a selector means now. One indexed query: this is asked for every command that is sent.
-pub(crate) async fn pointer(db: &Db, name: &str, selector: &Selector) -> Outcome<Pointer> {
+pub(crate) async fn meant(db: &Db, name: &str, selector: &Selector) -> Outcome<Meant> {
     let number = match (selector.which, &selector.name) {
         (Some(Which::Number(number)), _) => Some(number),
         (Some(Which::Latest), _) => Some(-1),
         (Some(Which::Default), _) | (None, None) => Some(0),
         (None, Some(_)) => None,
     };
-    let row: Option<PointerRow> = match number {
+    let row: Option<MeantRow> = match number {
         Some(number) => read!(db, pool => {
-            sqlx::query_as(POINTER_BY_NUMBER).bind(name).bind(number).fetch_optional(pool).await
+            sqlx::query_as(MEANT_BY_NUMBER).bind(name).bind(number).fetch_optional(pool).await
         }),
         None => read!(db, pool => {
-            sqlx::query_as(POINTER_BY_NAME).bind(name).bind(&selector.name).fetch_optional(pool).await
+            sqlx::query_as(MEANT_BY_NAME).bind(name).bind(&selector.name).fetch_optional(pool).await
         }),
     }?;
     let Some(row) = row else {
@@ -68,9 +85,12 @@ pub(crate) async fn pointer(db: &Db, name: &str, selector: &Selector) -> Outcome
     };
     let agreed = selector.name.is_none() || row.version_name == selector.name;
     Ok(match row.version {
-        Some(version) if agreed => Ok(Pointer {
-            document_id: row.id,
-            version,
+        Some(version) if agreed => Ok(Meant {
+            pointer: Pointer {
+                document_id: row.id,
+                version,
+            },
+            standing: row.standing.as_deref().map(standing).transpose()?,
         }),
         _ => Err(missing_version(name, selector)),
     })

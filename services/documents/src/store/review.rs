@@ -4,6 +4,7 @@ use muster_store::{Db, StoreError, read, transact};
 use sqlx::FromRow;
 
 use super::read::Pointer;
+use super::row::standing;
 use super::{Outcome, history, take_turn};
 use crate::domain::review::{Action, Change, Standing, decide};
 use crate::domain::version::Selector;
@@ -35,7 +36,7 @@ pub(crate) struct StepRow {
 impl StepRow {
     /// Where the review stands after it.
     pub(crate) fn standing(&self) -> Result<Standing, StoreError> {
-        Standing::from_word(&self.standing).ok_or_else(|| StoreError::corrupt("a review has an unknown standing"))
+        standing(&self.standing)
     }
 }
 

@@ -3,9 +3,10 @@
 use muster_store::StoreError;
 use sqlx::FromRow;
 
-use crate::domain::attachment::{Standing, StoredFile};
+use crate::domain::attachment::{Arrival, StoredFile};
 use crate::domain::draft::Facts;
 use crate::domain::history::{Head, History, VersionKey};
+use crate::domain::review::Standing;
 
 pub(crate) const HEAD: &str = "
     select id, name, built_in, document_type, default_version, latest_version, last_version
@@ -64,7 +65,9 @@ macro_rules! select_version {
         concat!(
             "select d.id as document_id, d.name, d.built_in, d.document_type, d.default_version, d.latest_version, ",
             "v.version, v.version_name, v.created_at, v.format, v.display_name, v.target_type, v.hash, v.platforms, ",
-            "v.facts, f.standing, f.reason, f.found from document as d ",
+            "v.facts, f.standing as arrival, f.reason, f.found, ",
+            "(select r.standing from document_review as r where r.document_id = d.id and r.version = v.version ",
+            "order by r.number desc limit 1) as standing from document as d ",
             "join document_version as v on v.document_id = d.id ",
             "left join document_files as f on f.document_id = v.document_id and f.version = v.version ",
             $rest
@@ -92,18 +95,24 @@ pub(crate) struct VersionRow {
     pub(crate) platforms: String,
     facts: String,
     standing: Option<String>,
+    arrival: Option<String>,
     /// Why its files are not there.
     pub(crate) reason: Option<String>,
     found: Option<String>,
 }
 
 impl VersionRow {
+    /// Where the version's review stands, if it has one.
+    pub(crate) fn standing(&self) -> Result<Option<Standing>, StoreError> {
+        self.standing.as_deref().map(standing).transpose()
+    }
+
     /// How far its files have come; one without is there at once.
-    pub(crate) fn standing(&self) -> Result<Standing, StoreError> {
-        match &self.standing {
-            None => Ok(Standing::Active),
+    pub(crate) fn arrival(&self) -> Result<Arrival, StoreError> {
+        match &self.arrival {
+            None => Ok(Arrival::Active),
             Some(word) => {
-                Standing::from_word(word).ok_or_else(|| StoreError::corrupt("a version has an unknown standing"))
+                Arrival::from_word(word).ok_or_else(|| StoreError::corrupt("the files of a version stand strangely"))
             }
         }
     }
@@ -118,4 +127,9 @@ impl VersionRow {
     pub(crate) fn facts(&self) -> Result<Facts, StoreError> {
         serde_json::from_str(&self.facts).map_err(StoreError::corrupt)
     }
+}
+
+/// The standing of a stored word.
+pub(crate) fn standing(word: &str) -> Result<Standing, StoreError> {
+    Standing::from_word(word).ok_or_else(|| StoreError::corrupt("a review has an unknown standing"))
 }

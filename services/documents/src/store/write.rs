@@ -237,7 +237,7 @@ pub(crate) async fn share(db: &Db, name: &str, change: &Change, version: &str, q
         let Some(history) = history!(tx, name) else {
             return Ok(Err(DocumentError::Missing { name: name.to_owned() }));
         };
-        if let Err(refused) = history.refuse_built_in() {
+        if let Err(refused) = history.check_shared(version) {
             return Ok(Err(refused));
         }
         let id = &history.head.id;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::News;
 use super::web::{Miss, Pieces, Web};
 use crate::Settings;
-use crate::domain::attachment::{Attachment, Standing, StoredFile, folder};
+use crate::domain::attachment::{Attachment, Arrival, StoredFile, folder};
 use crate::store::files::{self, DueRow};
 
 /// How often it is looked what others have left.
@@ -131,7 +131,7 @@ impl Fetcher {
         let seconds = limit.as_secs();
         let miss = match fetched {
             Ok(Ok(found)) => {
-                files::settle(&self.db, &row, Standing::Active, None, &found).await?;
+                files::settle(&self.db, &row, Arrival::Active, None, &found).await?;
                 self.tell("files-stored", &row).await;
                 return Ok(());
             }
@@ -146,7 +146,7 @@ impl Fetcher {
             }
             Miss::Later(why) | Miss::Never(why) => {
                 let reason = format!("the attachments could not be fetched: {why}");
-                files::settle(&self.db, &row, Standing::Failed, Some(&reason), &[]).await?;
+                files::settle(&self.db, &row, Arrival::Failed, Some(&reason), &[]).await?;
                 self.tell("files-failed", &row).await;
                 Ok(())
             }

@@ -77,6 +77,21 @@ async fn sharing_that_cannot_be_has_its_own_word() {
     check(modify("Other", &all, &[]), Reason::DocumentPermissionLimit).await;
     check(modify("Mine", &accounts(0..3), &[]), Reason::DocumentPermissionLimit).await;
     check(modify("None", &all, &[]), Reason::InvalidDocument).await;
+    let version = |version: &str| ModifyDocumentPermissionRequest {
+        shared_document_version: Some(version.to_owned()),
+        ..modify("Mine", &accounts(0..1), &[])
+    };
+    check(version("2"), Reason::InvalidDocument).await;
+    check(version("$NONE"), Reason::ValidationException).await;
+    for word in ["$ALL", "1"] {
+        documents.modify_document_permission(version(word)).await.unwrap();
+        let answer = documents
+            .describe_document_permission(shown("Mine", None))
+            .await
+            .unwrap();
+        let first = answer.into_inner().account_sharing_info_list.remove(0);
+        assert_eq!(first.shared_document_version(), word);
+    }
     check(modify("AWS-Noop", &all, &[]), Reason::InvalidDocumentOperation).await;
     check(modify("Mine", &["me".to_owned()], &[]), Reason::ValidationException).await;
     let built_in = documents.describe_document_permission(shown("AWS-Noop", None)).await;

@@ -3,11 +3,12 @@
 use muster_proto::Word;
 use muster_proto::aws::v1::Reason;
 use muster_proto::documents::v1::{
-    DeleteDocumentRequest, DocumentMetadataEnum, DocumentReviewAction, DocumentReviewCommentSource, DocumentReviews,
-    ListDocumentMetadataHistoryRequest, ListDocumentVersionsRequest, UpdateDocumentMetadataRequest,
+    DeleteDocumentRequest, DocumentKeyValuesFilter, DocumentMetadataEnum, DocumentReviewAction,
+    DocumentReviewCommentSource, DocumentReviews, ListDocumentMetadataHistoryRequest, ListDocumentVersionsRequest,
+    ListDocumentsRequest, UpdateDocumentMetadataRequest,
 };
 
-use crate::service::{Service, describe, new, on_each_surface, reason, saying, update};
+use crate::service::{Service, describe, get, new, on_each_surface, reason, saying, update};
 
 fn step(name: &str, version: &str, action: DocumentReviewAction, comment: &str) -> UpdateDocumentMetadataRequest {
     let mut reviews = DocumentReviews {
@@ -85,6 +86,20 @@ async fn a_review_is_asked_for_given_and_remembered() {
         let versions = documents.list_document_versions(versions).await.unwrap().into_inner().document_versions;
         let shown: Vec<_> = versions.iter().map(|version| version.review_status().word()).collect();
         assert_eq!(shown, ["PENDING", "APPROVED"]);
+        // A content that was read before still shows where its review stands now.
+        for (version, status) in [("1", "APPROVED"), ("2", "PENDING")] {
+            let got = documents.get_document(get("Mine", version)).await.unwrap().into_inner();
+            assert_eq!(got.review_status().word(), status);
+        }
+        documents.update_document_metadata(step("Mine", "2", Reject, "no")).await.unwrap();
+        let got = documents.get_document(get("Mine", "2")).await.unwrap().into_inner();
+        assert_eq!(got.review_status().word(), "REJECTED");
+        let own = ListDocumentsRequest {
+            filters: vec![DocumentKeyValuesFilter { key: Some("Name".to_owned()), values: vec!["Mine".to_owned()] }],
+            ..ListDocumentsRequest::default()
+        };
+        let listed = documents.list_documents(own).await.unwrap().into_inner();
+        assert_eq!(listed.document_identifiers[0].review_status().word(), "APPROVED");
     });
 }
 
