@@ -85,10 +85,12 @@ pub(crate) async fn connect(
     servers: Vec<ServerAddr>,
     name: &str,
     links: mpsc::UnboundedSender<Link>,
-    changes: Changes,
+    mut changes: Changes,
 ) -> Result<Client, async_nats::ConnectError> {
     let attempts = Attempts(Arc::new(Mutex::new(Reconnect::starting_at(rand::random()))));
     let known = attempts.clone();
+    // What has changed before does not matter any more.
+    changes.mark_unchanged();
     // One attempt at a time waits, and what has changed is told to it once.
     let changes = Arc::new(tokio::sync::Mutex::new(changes));
     let options = ConnectOptions::new()

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
@@ -15,6 +16,9 @@ use crate::os;
 /// Addresses and routes, of both families.
 const GROUPS: i32 =
     libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV4_ROUTE | libc::RTMGRP_IPV6_IFADDR | libc::RTMGRP_IPV6_ROUTE;
+
+/// What comes within this after a change is one more change: addresses and routes seldom come alone.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// Says that the network has changed, to whoever waits for it.
 pub(crate) type Changes = watch::Receiver<()>;
@@ -55,6 +59,7 @@ async fn tell(said: &watch::Sender<()>) -> io::Result<()> {
         ready.clear_ready();
         if is_news {
             said.send_replace(());
+            tokio::time::sleep(GATHER).await;
         }
     }
 }
