@@ -304,6 +304,8 @@ impl Desk {
         // As the service does it: an ARN stands for its last part.
         let name = request.name.rsplit('/').next().unwrap_or_default();
         let found = self.seen.lock().unwrap().documents.get(name).cloned();
+        // Their versions have no names.
+        let found = found.filter(|_| request.version_name.is_empty());
         let inbox = message.reply.clone().unwrap();
         match found {
             Some(document) => self.client.publish(inbox, document.encode_to_vec().into()).await,

@@ -119,10 +119,10 @@ async fn what_the_document_does_not_vouch_for_is_not_installed() {
 
 #[tokio::test]
 async fn the_owners_policy_holds_for_packages_of_documents() {
-    let scene = Scene::start().await;
-    let policy = scene.agent.scratch("policy.toml");
+    let owner = Folder::new("owner");
+    let policy = owner.join("policy.toml");
     fs::write(&policy, "forbid_documents = [\"Tool\"]\n").unwrap();
-    scene.agent.set_config(&format!("policy_file = {policy:?}\n"));
+    let scene = Scene::with_settings(&format!("policy_file = {policy:?}\n")).await;
     offer(&scene, "1.0", "echo installing", None);
     let ended = run(&scene, json!({"name": "Tool", "action": "Install"})).await;
     assert_eq!(ended.status(), RunStatus::Failed, "{ended:#?}");

@@ -132,7 +132,6 @@ impl DocumentsApi {
             Removal::Document => None,
             Removal::Version { version, .. } => Some(version),
         };
-        self.fetch.notify_one();
         self.news.tell("deleted", asked, version, self.now()).await;
         Ok(DeleteDocumentResult {})
     }

@@ -47,7 +47,7 @@ pub(crate) struct DocumentsApi {
     clock: Arc<dyn Clock>,
     news: News,
     contents: Contents,
-    /// Wakes whoever fetches and removes files.
+    /// Wakes whoever fetches files.
     fetch: Arc<Notify>,
 }
 

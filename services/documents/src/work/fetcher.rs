@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use muster_boot::{BoxError, Parts};
 use muster_model::Clock;
 use muster_objects::{Bucket, ObjectsError};
@@ -26,7 +27,7 @@ use crate::store::files::{self, DueRow};
 const LOOK: Duration = Duration::from_secs(5);
 /// Versions in hand at once.
 const AT_ONCE: usize = 4;
-/// Versions read at once.
+/// Deleted versions looked at at once.
 const PAGE: i64 = 32;
 /// How often a version is tried.
 const ATTEMPTS: i64 = 3;
@@ -69,33 +70,43 @@ struct Fetcher {
 
 impl Fetcher {
     async fn run(self, stopping: CancellationToken) -> Result<(), BoxError> {
-        loop {
-            if let Err(error) = self.round(&stopping).await {
-                // The next round asks again.
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "attachments cannot be looked after"
-                );
+        futures::join!(self.keep_fetching(&stopping), self.keep_removing(&stopping));
+        Ok(())
+    }
+
+    async fn keep_fetching(&self, stopping: &CancellationToken) {
+        let mut work = FuturesUnordered::new();
+        while !stopping.is_cancelled() {
+            match self.claim(AT_ONCE - work.len()).await {
+                Ok(claimed) => work.extend(claimed.into_iter().map(|row| self.take(row, stopping))),
+                Err(error) => complain(&error),
             }
             tokio::select! {
-                () = stopping.cancelled() => return Ok(()),
+                () = stopping.cancelled() => {}
                 () = self.wake.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+                Some(done) = work.next() => done.unwrap_or_else(|error| complain(&error)),
+            }
+        }
+        // What is in hand is given back.
+        while let Some(done) = work.next().await {
+            done.unwrap_or_else(|error| complain(&error));
+        }
+    }
+
+    async fn keep_removing(&self, stopping: &CancellationToken) {
+        while !stopping.is_cancelled() {
+            if let Err(error) = self.remove_gone().await {
+                complain(&error);
+            }
+            tokio::select! {
+                () = stopping.cancelled() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
 
-    async fn round(&self, stopping: &CancellationToken) -> Result<(), StoreError> {
-        let due = files::due(&self.db, self.now(), PAGE).await?;
-        let mut work = futures::stream::iter(due)
-            .map(|row| self.take(row, stopping))
-            .buffer_unordered(AT_ONCE);
-        while let Some(done) = work.next().await {
-            done?;
-        }
-        if stopping.is_cancelled() {
-            return Ok(());
-        }
+    async fn remove_gone(&self) -> Result<(), StoreError> {
         for (document_id, version) in files::gone(&self.db, self.now(), PAGE).await? {
             let cleared = match self.bucket(&self.settings.attachments_bucket) {
                 Ok(bucket) => bucket.clear(&folder(&document_id, version)).await,
@@ -114,12 +125,28 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Takes a version in hand, if nobody has.
-    async fn take(&self, row: DueRow, stopping: &CancellationToken) -> Result<(), StoreError> {
-        let limit = Duration::from_secs(self.settings.fetch_seconds.into());
-        if stopping.is_cancelled() || !files::claim(&self.db, &row, self.after(limit + MARGIN)).await? {
-            return Ok(());
+    /// Takes versions in hand that nobody has.
+    async fn claim(&self, most: usize) -> Result<Vec<DueRow>, StoreError> {
+        let mut claimed = Vec::new();
+        if most == 0 {
+            return Ok(claimed);
         }
+        let most = i64::try_from(most).unwrap_or(PAGE);
+        for row in files::due(&self.db, self.now(), most).await? {
+            if files::claim(&self.db, &row, self.after(self.limit() + MARGIN)).await? {
+                claimed.push(row);
+            }
+        }
+        Ok(claimed)
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(self.settings.fetch_seconds.into())
+    }
+
+    /// Fetches the files of a version in hand and says what became of them.
+    async fn take(&self, row: DueRow, stopping: &CancellationToken) -> Result<(), StoreError> {
+        let limit = self.limit();
         let attempt = row.attempts + 1;
         let fetched = tokio::select! {
             fetched = tokio::time::timeout(limit, self.fetch_all(&row)) => fetched,
@@ -264,6 +291,14 @@ impl Fetcher {
         let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
         self.now().saturating_add(wait)
     }
+}
+
+/// Trouble with the database; the next look asks again.
+fn complain(error: &StoreError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "attachments cannot be looked after"
+    );
 }
 
 /// What the store says: names that are none stay so, everything else may come right.
