@@ -12,7 +12,9 @@ use prost_reflect::{
     MethodDescriptor, ServiceDescriptor,
 };
 
-use crate::aws::v1::{EnumFacts, ErrorFacts, FieldFacts, MessageFacts, OperationFacts, Reason, ServiceFacts, WordFacts};
+use crate::aws::v1::{
+    EnumFacts, ErrorFacts, FieldFacts, MessageFacts, OperationFacts, Reason, ServiceFacts, WordFacts,
+};
 use crate::{Word, pool};
 
 /// What an `X-Amz-Target` names.

@@ -18,8 +18,8 @@ use std::fmt;
 
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 
-use crate::{Reason, Refusal};
 use crate::shape::Shape;
+use crate::{Reason, Refusal};
 
 pub use crate::shape::Vocabulary;
 pub use constraint::Constraint;
