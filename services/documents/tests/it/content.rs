@@ -137,8 +137,8 @@ async fn all_mistakes_are_named_in_one_answer_and_grpc_carries_as_much_as_it_can
     let steps: Vec<_> = (0..300)
         .map(|n| {
             format!(
-                r#"{{"action":"aws:nope","name":"{}","inputs":{{}}}}"#,
-                "long".repeat(30 + n % 2)
+                r#"{{"action":"aws:nope","name":"{}{n}","inputs":{{}}}}"#,
+                "long".repeat(25)
             )
         })
         .collect();
