@@ -12,7 +12,9 @@ use prost_reflect::{
     MethodDescriptor, ServiceDescriptor,
 };
 
-use crate::aws::v1::{ErrorFacts, FieldFacts, MessageFacts, OperationFacts, Reason, ServiceFacts, WordFacts};
+use crate::aws::v1::{
+    EnumFacts, ErrorFacts, FieldFacts, MessageFacts, OperationFacts, Reason, ServiceFacts, WordFacts,
+};
 use crate::{Word, pool};
 
 /// What an `X-Amz-Target` names.
@@ -62,6 +64,11 @@ pub fn words(of: &EnumDescriptor) -> &'static [String] {
 /// The number of the enum value with this word.
 pub fn number(of: &EnumDescriptor, word: &str) -> Option<i32> {
     TABLES.enums.get(of.full_name())?.numbers.get(word).copied()
+}
+
+/// How a value is refused that is none of the enum's; none: as every other broken limit.
+pub fn refusal(of: &EnumDescriptor) -> Option<Reason> {
+    TABLES.enums.get(of.full_name())?.refusal
 }
 
 /// The reason with this word, `InvalidDocument`.
@@ -114,6 +121,7 @@ struct Tables {
 struct Words {
     words: Vec<String>,
     numbers: HashMap<String, i32>,
+    refusal: Option<Reason>,
 }
 
 impl Tables {
@@ -182,9 +190,13 @@ impl Tables {
     }
 
     fn read_enums(&mut self) {
-        let of_value = option("word");
+        let (of_enum, of_value) = (option("enumeration"), option("word"));
         for each in pool().all_enums() {
-            let mut known = Words::default();
+            let facts = decode::<EnumFacts>(&each.options(), &of_enum);
+            let mut known = Words {
+                refusal: facts.and_then(|facts| Reason::from_word(&facts.refusal)),
+                ..Words::default()
+            };
             for value in each.values() {
                 let Some(facts) = decode::<WordFacts>(&value.options(), &of_value) else {
                     continue;

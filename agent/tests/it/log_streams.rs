@@ -164,23 +164,24 @@ async fn a_keeper_that_takes_nothing_is_told_in_the_trace_and_gets_it_later() {
     );
 
     keeper.refuse(None);
-    until_within(Duration::from_secs(60), "the stream is told to be there", async || {
+    let fate = until_within(Duration::from_secs(60), "the stream is told to be there", async || {
         let records = scene.coordinator.records(run);
         match records.last().and_then(|record| record.fact.clone()) {
-            Some(News::OutputStored(fate)) => Ok(assert_eq!(
-                fate,
-                OutputStored {
-                    index: 0,
-                    name: "only".into(),
-                    stream: "stdout".into(),
-                    trouble: String::new(),
-                    is_log_stream: true,
-                }
-            )),
+            Some(News::OutputStored(fate)) => Ok(fate),
             other => Err(other),
         }
     })
     .await;
+    assert_eq!(
+        fate,
+        OutputStored {
+            index: 0,
+            name: "only".into(),
+            stream: "stdout".into(),
+            trouble: String::new(),
+            is_log_stream: true,
+        }
+    );
     assert_eq!(keeper.held("only", "stdout").as_deref(), Some(&b"late\n"[..]));
     until("nothing is left to do", async || match notes(&scene) {
         0 => Ok(()),

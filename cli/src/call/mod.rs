@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn an_unknown_word_is_refused_with_the_words_there_are() {
         let line = refused("ListCommands", r#"{"Filters":[{"key":"Nope","value":"x"}]}"#);
-        assert!(line.starts_with("ValidationException: 1 validation error"), "{line}");
+        assert!(line.starts_with("InvalidFilterKey: 1 validation error"), "{line}");
         assert!(line.contains("InvokedAfter"), "{line}");
     }
 }

@@ -86,7 +86,8 @@ impl fmt::Display for Findings {
 
 impl std::error::Error for Findings {}
 
-/// At most this many findings are kept: a hostile document must not make an answer longer than itself.
+/// At most this many errors, and as many warnings, are kept; of more it is said how many they are.
+/// A hostile document must not make an answer longer than itself.
 const MAX_FINDINGS: usize = 100;
 
 /// Collects findings during the checks.
@@ -94,6 +95,9 @@ const MAX_FINDINGS: usize = 100;
 pub(crate) struct Report {
     kind: Option<Kind>,
     all: Vec<Finding>,
+    /// Errors and warnings that are not in `all`.
+    more_errors: usize,
+    more_warnings: usize,
 }
 
 impl Report {
@@ -114,19 +118,35 @@ impl Report {
     }
 
     fn add(&mut self, severity: Severity, at: &Pointer, message: String) {
-        // The first error is always kept, or a document full of warnings would be refused without a reason.
-        let first_error = severity == Severity::Error && !self.all.iter().any(|f| f.severity == Severity::Error);
-        if self.all.len() < MAX_FINDINGS || first_error {
+        let kept = self.all.iter().filter(|finding| finding.severity == severity).count();
+        if kept < MAX_FINDINGS {
             self.all.push(Finding {
                 severity,
                 path: at.0.clone(),
                 message,
             });
+            return;
+        }
+        match severity {
+            Severity::Error => self.more_errors += 1,
+            Severity::Warning => self.more_warnings += 1,
         }
     }
 
     /// The warnings, if nothing blocks.
-    pub(crate) fn verdict(self) -> Result<Vec<Finding>, Findings> {
+    pub(crate) fn verdict(mut self) -> Result<Vec<Finding>, Findings> {
+        for (severity, more) in [
+            (Severity::Error, self.more_errors),
+            (Severity::Warning, self.more_warnings),
+        ] {
+            if more > 0 {
+                self.all.push(Finding {
+                    severity,
+                    path: String::new(),
+                    message: format!("and {more} more"),
+                });
+            }
+        }
         match self.kind {
             Some(kind) => Err(Findings { kind, all: self.all }),
             None => Ok(self.all),
@@ -185,6 +205,18 @@ mod tests {
         report.error(&Pointer::root(), "broken");
         let findings = report.verdict().unwrap_err();
         assert_eq!(findings.to_string(), "broken");
-        assert_eq!(findings.all().len(), MAX_FINDINGS + 1);
+        assert_eq!(findings.all().len(), MAX_FINDINGS + 2);
+        assert_eq!(findings.all().last().unwrap().message, "and 100 more");
+    }
+
+    #[test]
+    fn errors_that_are_not_listed_are_counted() {
+        let mut report = Report::default();
+        for _ in 0..MAX_FINDINGS + 12 {
+            report.error(&Pointer::root().key("a"), "broken");
+        }
+        let text = report.verdict().unwrap_err().to_string();
+        assert_eq!(text.matches("/a: broken").count(), MAX_FINDINGS);
+        assert!(text.ends_with("; and 12 more"), "{text}");
     }
 }

@@ -12,7 +12,7 @@ use tonic::body::Body;
 use crate::{Failure, Refusal};
 
 /// Bytes of a message that every client takes: it travels encoded, and twice.
-const LIMIT: usize = 2_048;
+const LIMIT: usize = 3_000;
 
 /// Puts [`BriefService`] around a service.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_long_refusal_keeps_whole_findings_and_says_that_there_are_more() {
-        let message = ["/a: wrong", &"é".repeat(600), &"x".repeat(900)].join("; ");
+        let message = ["/a: wrong", &"é".repeat(600), &"x".repeat(1_900)].join("; ");
         let length = message.len();
         let brief = brief(Refusal::new(Reason::InvalidDocumentContent, message));
         assert!(brief.message.starts_with("/a: wrong; éé") && !brief.message.contains('x'));
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn an_endless_finding_is_cut_between_characters_and_a_short_one_stays() {
         let endless = brief(Refusal::validation("é".repeat(40_000)));
-        assert!(endless.message.starts_with(&"é".repeat(1_024)) && endless.message.len() < LIMIT + 120);
+        assert!(endless.message.starts_with(&"é".repeat(1_500)) && endless.message.len() < LIMIT + 120);
         let short = Refusal::validation("a; b");
         assert_eq!(brief(short.clone()), short);
     }

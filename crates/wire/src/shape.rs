@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use muster_proto::aws::v1::FieldFacts;
+use muster_proto::aws::v1::{FieldFacts, Reason};
 use muster_proto::{facts, pool};
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind as ProtoKind, MapKey, MessageDescriptor};
 
@@ -99,6 +99,8 @@ pub struct Vocabulary {
     words: Vec<(i32, String)>,
     /// The words are the contract's. Otherwise they are the names of the constants.
     described: bool,
+    /// How another word is refused, if not as every other broken limit.
+    refusal: Option<Reason>,
 }
 
 impl Vocabulary {
@@ -112,7 +114,11 @@ impl Vocabulary {
             })
             .collect();
         words.sort_by_key(|(number, _)| *number);
-        Self { words, described }
+        Self {
+            words,
+            described,
+            refusal: facts::refusal(descriptor),
+        }
     }
 
     /// The word of a number.
@@ -127,6 +133,11 @@ impl Vocabulary {
             .iter()
             .find(|(_, known)| known == word)
             .map(|(number, _)| *number)
+    }
+
+    /// How another word is refused, if not as every other broken limit.
+    pub(crate) fn refusal(&self) -> Option<Reason> {
+        self.refusal
     }
 
     /// All words, in the order of the numbers.

@@ -18,8 +18,8 @@ use std::fmt;
 
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 
-use crate::Refusal;
 use crate::shape::Shape;
+use crate::{Reason, Refusal};
 
 pub use crate::shape::Vocabulary;
 pub use constraint::Constraint;
@@ -77,12 +77,7 @@ pub fn is_constrained(message: &MessageDescriptor) -> bool {
 /// A very long list is cut and says how many items are missing.
 #[must_use]
 pub fn message(violations: &[Violation]) -> String {
-    let items: Vec<&Violation> = violations
-        .iter()
-        .enumerate()
-        .filter(|(at, violation)| !is_said_elsewhere(violation, *at, violations))
-        .map(|(_, violation)| violation)
-        .collect();
+    let items = worth_saying(violations);
     let plural = if items.len() == 1 { "" } else { "s" };
     let mut text = format!("{} validation error{plural} detected: ", items.len());
     for (at, item) in items.iter().enumerate() {
@@ -98,6 +93,13 @@ pub fn message(violations: &[Violation]) -> String {
     text
 }
 
+fn worth_saying(violations: &[Violation]) -> Vec<&Violation> {
+    let all = violations.iter().enumerate();
+    all.filter(|(at, violation)| !is_said_elsewhere(violation, *at, violations))
+        .map(|(_, violation)| violation)
+        .collect()
+}
+
 fn is_said_elsewhere(violation: &Violation, at: usize, all: &[Violation]) -> bool {
     all.iter().enumerate().any(|(other_at, other)| {
         let same_limit = other.constraint == violation.constraint && other_at < at;
@@ -106,8 +108,15 @@ fn is_said_elsewhere(violation: &Violation, at: usize, all: &[Violation]) -> boo
     })
 }
 
-/// The refusal that names all violations.
+/// The refusal that names all violations. Its word is an enum's own where nothing but words of that enum is wrong.
 #[must_use]
 pub fn refuse(violations: &[Violation]) -> Refusal {
-    Refusal::validation(message(violations))
+    let own = |violation: &Violation| match &violation.constraint {
+        Constraint::Words(words) => words.refusal(),
+        _ => None,
+    };
+    let said = worth_saying(violations);
+    let first = said.first().copied().and_then(own);
+    let reason = first.filter(|reason| said.iter().all(|violation| own(violation) == Some(*reason)));
+    Refusal::new(reason.unwrap_or(Reason::ValidationException), message(violations))
 }

@@ -1,20 +1,23 @@
 //! The texts of violations, for every kind of limit (aws-json-gateway 4).
 
 use muster_proto::pool;
-use muster_wire::{Reason, aws_json, limits};
+use muster_wire::{Reason, Refusal, aws_json, limits};
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
 
-/// The text for a request: what the text shows and what the message shows, as one answer.
-fn text(message: &str, request: &Value) -> String {
+/// The refusal of a request: what the text shows and what the message shows, as one answer.
+fn refusal(message: &str, request: &Value) -> Option<Refusal> {
     let of = pool().get_message_by_name(message).expect(message);
     let decoded = aws_json::decode(request.to_string().as_bytes(), of).expect("readable");
     let mut violations = decoded.violations;
     violations.extend(limits::check(&decoded.message));
-    if violations.is_empty() {
+    (!violations.is_empty()).then(|| limits::refuse(&violations))
+}
+
+fn text(message: &str, request: &Value) -> String {
+    let Some(refusal) = refusal(message, request) else {
         return String::new();
-    }
-    let refusal = limits::refuse(&violations);
+    };
     assert_eq!(refusal.reason, Reason::ValidationException);
     refusal.message
 }
@@ -183,6 +186,13 @@ fn null_in_a_list_is_named() {
 }
 
 #[test]
+fn an_enum_may_have_a_word_of_its_own_for_what_it_does_not_know() {
+    let refused = refusal(LIST, &json!({"Filters": [{"key": "State", "value": "x"}]})).unwrap();
+    assert_eq!(refused.reason, Reason::InvalidFilterKey);
+    assert!(refused.message.contains("'filters.1.member.key'") && refused.message.contains("InvokedAfter"));
+}
+
+#[test]
 fn an_unknown_word_is_answered_with_the_words() {
     check(
         SEND,
@@ -193,9 +203,10 @@ fn an_unknown_word_is_answered_with_the_words() {
     // The member is required: that it could not be read does not make it absent.
     check(
         LIST,
-        json!({"Filters": [{"key": "State", "value": "x"}]}),
-        "1 validation error detected: Value 'State' at 'filters.1.member.key' failed to satisfy constraint: \
-         Member must satisfy enum value set: [InvokedAfter, InvokedBefore, Status, ExecutionStage, DocumentName]",
+        json!({"MaxResults": 0, "Filters": [{"key": "State", "value": "x"}]}),
+        "2 validation errors detected: Value 'State' at 'filters.1.member.key' failed to satisfy constraint: \
+         Member must satisfy enum value set: [InvokedAfter, InvokedBefore, Status, ExecutionStage, DocumentName]; \
+         Value '0' at 'maxResults' failed to satisfy constraint: Member must have value greater than or equal to 1",
     );
     check(
         SEND,

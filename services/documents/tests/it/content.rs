@@ -137,8 +137,8 @@ async fn all_mistakes_are_named_in_one_answer_and_grpc_carries_as_much_as_it_can
     let steps: Vec<_> = (0..300)
         .map(|n| {
             format!(
-                r#"{{"action":"aws:nope","name":"{}","inputs":{{}}}}"#,
-                "long".repeat(30 + n % 2)
+                r#"{{"action":"aws:nope","name":"{}{n}","inputs":{{}}}}"#,
+                "long".repeat(25)
             )
         })
         .collect();
@@ -153,12 +153,14 @@ async fn all_mistakes_are_named_in_one_answer_and_grpc_carries_as_much_as_it_can
     let (reason, message) = refusal(documents.create_document(new("Mine", wrong.clone())).await);
     assert_eq!(reason, Reason::InvalidDocumentContent);
     assert!(message.starts_with("/surprise: "), "{message}");
-    for step in 0..300 {
+    // A hundred are listed, the others counted.
+    for step in 0..99 {
         assert!(
             message.contains(&format!("/mainSteps/{step}/action: ")),
             "{step}: {message}"
         );
     }
+    assert!(message.ends_with("; and 201 more"), "{message}");
     let (_, message) = refusal(documents.create_document(new("Mine", endless.clone())).await);
     assert!(message.len() > 60_000, "{}", message.len());
 
@@ -171,7 +173,7 @@ async fn all_mistakes_are_named_in_one_answer_and_grpc_carries_as_much_as_it_can
             message.starts_with('/') && message.contains(" bytes in all"),
             "{message}"
         );
-        assert!(message.len() < 2_200, "{}", message.len());
+        assert!(message.len() < 3_200, "{}", message.len());
     }
     service.stop().await;
 }
