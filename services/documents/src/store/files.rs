@@ -3,7 +3,7 @@
 use muster_store::{Db, StoreError, read, transact};
 use sqlx::FromRow;
 
-use crate::domain::attachment::{Attachment, Arrival, StoredFile};
+use crate::domain::attachment::{Arrival, Attachment, StoredFile};
 use crate::domain::draft::Facts;
 
 pub(super) const INSERT: &str = "

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::News;
 use super::web::{Miss, Pieces, Web};
 use crate::Settings;
-use crate::domain::attachment::{Attachment, Arrival, StoredFile, folder};
+use crate::domain::attachment::{Arrival, Attachment, StoredFile, folder};
 use crate::store::files::{self, DueRow};
 
 /// How often it is looked what others have left.
