@@ -18,19 +18,28 @@ pub fn run(bytes: &[u8]) {
         Ok(policy) => Arc::new(policy),
         Err(error) => {
             let shown = error.to_string();
-            assert!(!shown.is_empty() && shown.len() < 4_096, "an error of {} bytes", shown.len());
+            assert!(
+                !shown.is_empty() && shown.len() < 4_096,
+                "an error of {} bytes",
+                shown.len()
+            );
             return;
         }
     };
     assert!(policy.statements() > 0);
-    let action: Action = action.parse().unwrap_or_else(|_| "ssm:GetParameter".parse().expect("an action"));
+    let action: Action = action
+        .parse()
+        .unwrap_or_else(|_| "ssm:GetParameter".parse().expect("an action"));
     let resource: Arn = resource.parse().unwrap_or_else(|_| Arn::any());
     let alone = [("given", Arc::clone(&policy))];
     let denied = [
         ("given", Arc::clone(&policy)),
         ("deny", Arc::new(Policy::parse(DENY_ALL).expect("a policy"))),
     ];
-    let allowed = [("given", policy), ("admin", builtin::policy("admin").expect("it is built in"))];
+    let allowed = [
+        ("given", policy),
+        ("admin", builtin::policy("admin").expect("it is built in")),
+    ];
     for who in principals() {
         for context in contexts() {
             let decide = |policies: &[(&str, Arc<Policy>)]| {
@@ -38,7 +47,10 @@ pub fn run(bytes: &[u8]) {
                 set.decide(&who, &action, &resource, &context)
             };
             let decision = decide(&alone);
-            assert_eq!(decision.is_allowed(), decision.refusal(&who, &action, &resource).is_none());
+            assert_eq!(
+                decision.is_allowed(),
+                decision.refusal(&who, &action, &resource).is_none()
+            );
             assert_eq!(decision.statements().is_empty(), decision == Decision::ImplicitDeny);
             assert!(matches!(decide(&denied), Decision::ExplicitDeny(_)));
             assert_eq!(
@@ -50,7 +62,9 @@ pub fn run(bytes: &[u8]) {
 }
 
 fn text(bytes: Option<&[u8]>) -> &str {
-    bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    bytes
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .unwrap_or_default()
 }
 
 fn principals() -> [Principal; 2] {

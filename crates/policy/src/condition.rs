@@ -122,11 +122,15 @@ impl Values {
     fn take(&self, value: Value<'_>, who: &Principal) -> Match {
         match self {
             Self::Equal(patterns) | Self::Like(patterns) => {
-                let Some(text) = as_text(value) else { return Match::Unknown };
+                let Some(text) = as_text(value) else {
+                    return Match::Unknown;
+                };
                 Match::any(patterns.iter().map(|pattern| pattern.matches(text, who)))
             }
             Self::EqualIgnoringCase(patterns) => {
-                let Some(text) = as_text(value) else { return Match::Unknown };
+                let Some(text) = as_text(value) else {
+                    return Match::Unknown;
+                };
                 Match::any(patterns.iter().map(|pattern| match pattern.text(who) {
                     Some(pattern) => same_but_case(&pattern, text).into(),
                     None => Match::Unknown,
@@ -240,5 +244,9 @@ fn bad(at: &Path, value: &str, why: &str) -> PolicyError {
 }
 
 fn wrong_type(at: &Path, wanted: &str, found: &Json) -> PolicyError {
-    PolicyError::new(at, Rule::WrongType, format!("{wanted} belongs here, not {}", found.kind()))
+    PolicyError::new(
+        at,
+        Rule::WrongType,
+        format!("{wanted} belongs here, not {}", found.kind()),
+    )
 }

@@ -14,7 +14,9 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
         return Timestamp::from_second(seconds).ok();
     }
     match text.len() {
-        10 => TimeZone::UTC.to_timestamp(text.parse::<Date>().ok()?.at(0, 0, 0, 0)).ok(),
+        10 => TimeZone::UTC
+            .to_timestamp(text.parse::<Date>().ok()?.at(0, 0, 0, 0))
+            .ok(),
         _ => text.parse().ok(),
     }
 }

@@ -62,7 +62,17 @@ mod tests {
             let (range, address) = (Net::parse(net).unwrap(), address.parse().unwrap());
             assert_eq!(range.contains(address), expected, "{net} {address}");
         }
-        for bad in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/8/8", "a", "::ffff:10.0.0.0/104"] {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "::/129",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/8/8",
+            "a",
+            "::ffff:10.0.0.0/104",
+        ] {
             assert_eq!(Net::parse(bad), None, "{bad}");
         }
     }

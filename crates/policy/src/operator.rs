@@ -81,7 +81,9 @@ impl Operator {
             return Ok(());
         }
         match (kind, self.quantifier) {
-            (Kind::Texts, None) => return Err("has many values and wants ForAnyValue: or ForAllValues: before the operator"),
+            (Kind::Texts, None) => {
+                return Err("has many values and wants ForAnyValue: or ForAllValues: before the operator");
+            }
             (Kind::Texts, Some(_)) => {}
             (_, Some(_)) => return Err("has one value and wants no ForAnyValue: or ForAllValues: before the operator"),
             (_, None) => {}

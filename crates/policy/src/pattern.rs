@@ -76,7 +76,10 @@ impl Pattern {
         while let Some((before, behind)) = rest.split_once("${") {
             add_text(&mut pieces, before, wild);
             let Some((name, behind)) = behind.split_once('}') else {
-                return Err((Rule::UnknownVariable, format!("\"${{\" without \"}}\" in {}", shown(text))));
+                return Err((
+                    Rule::UnknownVariable,
+                    format!("\"${{\" without \"}}\" in {}", shown(text)),
+                ));
             };
             pieces.push(variable(name)?);
             rest = behind;
@@ -154,7 +157,10 @@ fn variable(name: &str) -> Result<Piece, (Rule, String)> {
         Some(key) if key.may_be_variable() => Ok(Piece::Variable(key)),
         _ => {
             let known = "${aws:username}, ${aws:PrincipalTag/key}, ${ssm:nodeId}, ${*}, ${?}, ${$}";
-            Err((Rule::UnknownVariable, format!("${{{}}} is none of {known}", shown(name))))
+            Err((
+                Rule::UnknownVariable,
+                format!("${{{}}} is none of {known}", shown(name)),
+            ))
         }
     }
 }

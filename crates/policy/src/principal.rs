@@ -21,9 +21,8 @@ impl Principal {
     /// `arn:aws:sts::<account>:assumed-role/<role>/<session>`.
     #[must_use]
     pub fn new(arn: Arn) -> Self {
-        let role = session(&arn).and_then(|(role, _)| {
-            Arn::new(arn.partition(), "iam", "", arn.account(), &format!("role/{role}")).ok()
-        });
+        let role = session(&arn)
+            .and_then(|(role, _)| Arn::new(arn.partition(), "iam", "", arn.account(), &format!("role/{role}")).ok());
         Self {
             policy_arn: role.unwrap_or_else(|| arn.clone()),
             arn,
@@ -35,7 +34,8 @@ impl Principal {
     /// With these tags: `aws:PrincipalTag/<key>`.
     #[must_use]
     pub fn with_tags<K: Into<String>, V: Into<String>>(mut self, tags: impl IntoIterator<Item = (K, V)>) -> Self {
-        self.tags.extend(tags.into_iter().map(|(key, value)| (key.into(), value.into())));
+        self.tags
+            .extend(tags.into_iter().map(|(key, value)| (key.into(), value.into())));
         self
     }
 

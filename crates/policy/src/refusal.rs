@@ -110,7 +110,11 @@ pub(crate) struct Path(String);
 
 impl Path {
     pub(crate) fn key(&self, name: &str) -> Self {
-        let name = cut(name).replace('~', "~0").replace('/', "~1");
+        // Names come from outside; a line break in one must not make two lines of a log.
+        let name = cut(name)
+            .replace('~', "~0")
+            .replace('/', "~1")
+            .replace(char::is_control, "\u{fffd}");
         Self(format!("{}/{name}", self.0))
     }
 
