@@ -99,8 +99,8 @@ fn arns_are_matched_part_by_part() {
         ("arn:aws:ssm:us-*-?:0000*:parameter/app/*", true),
         ("arn:aws:ssm:*:*:*:x", true),
         // No star reaches over one of the first colons.
-        ("arn:aws:*:parameter/app/dev:x:*:*", false),
-        ("arn:aws:ssm:us*:parameter/app/dev:x:*", false),
+        ("arn:aws:s*1:*:*:x", false),
+        ("arn:a*m:*:*:*:*", false),
         ("arn:aws:ssm::*:parameter/*", false),
         ("arn:aws:ssm:*::parameter/*", false),
         ("arn:aws-cn:ssm:*:*:parameter/*", false),
