@@ -1,7 +1,5 @@
 //! Each operator, on keys that are there, that are not, and that hold what the operator cannot read.
 
-use std::collections::BTreeMap;
-
 use muster_policy::{Arn, Context, Decision, Principal};
 
 use super::{action, alice, node, set};
@@ -327,11 +325,11 @@ fn many_values() {
 
 #[test]
 fn a_tag_is_looked_for_as_it_is_written_first() {
-    let mut two = Context::default();
-    two.resource_tags = BTreeMap::from([
-        ("Env".to_owned(), "prod".to_owned()),
-        ("env".to_owned(), "dev".to_owned()),
-    ]);
+    let tags = [("Env", "prod"), ("env", "dev")];
+    let two = Context {
+        resource_tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        ..Context::default()
+    };
     assert!(holds(
         r#""StringEquals":{"ssm:resourceTag/Env":"prod"}"#,
         &alice(),
