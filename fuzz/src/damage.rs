@@ -56,6 +56,15 @@ const PIECES: &[&str] = &[
     "\\p{L}",
     "finallyStep",
     "precondition",
+    "*",
+    "?",
+    "${*}",
+    "${aws:username}",
+    "arn:aws:ssm:*:*:",
+    "\"NotResource\"",
+    "\"Deny\"",
+    "IfExists",
+    "ForAllValues:",
 ];
 
 /// A source of numbers that looks random.

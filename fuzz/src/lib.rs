@@ -10,6 +10,7 @@ pub mod aws_json;
 pub mod damage;
 pub mod document;
 pub mod interpolation;
+pub mod policy;
 pub mod seeds;
 pub mod work_item;
 
@@ -50,6 +51,11 @@ pub const TARGETS: &[Target] = &[
         name: "work_item",
         run: work_item::run,
         seeds: seeds::work_item,
+    },
+    Target {
+        name: "policy",
+        run: policy::run,
+        seeds: seeds::policy,
     },
 ];
 

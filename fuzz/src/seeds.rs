@@ -146,6 +146,19 @@ pub fn aws_json() -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Policies with what a request asks of them: action, resource and policy, with a byte 1 between.
+#[must_use]
+pub fn policy() -> Vec<Vec<u8>> {
+    let corners = [
+        r#"{"Version":"2012-10-17","Statement":{"Sid":"A1","Effect":"Deny","NotAction":["ssm:Get*","ssm:?ist*"],"NotResource":["arn:aws:ssm:*:*:parameter/${aws:username}/${aws:PrincipalTag/team}*${*}","arn:*:*:??-east-1::*"]}}"#,
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEqualsIgnoreCase":{"ssm:resourceTag/Env":["dev","${ssm:nodeId}"]},"StringNotLikeIfExists":{"aws:RequestTag/k":"a*b?c"},"ForAllValues:StringLike":{"aws:TagKeys":["a*"]},"ForAnyValue:StringNotEquals":{"aws:TagKeys":"b"},"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/*"}}}]}"#,
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"ssm:Put*","Resource":"*","Condition":{"NumericLessThanEquals":{"aws:PrincipalTag/level":[1,"2.5",1e3]},"DateGreaterThan":{"aws:CurrentTime":["2026-01-31T12:00:00Z",1769860800]},"BoolIfExists":{"aws:SecureTransport":false},"NotIpAddress":{"aws:SourceIp":["10.0.0.0/8","2001:db8::/32"]},"Null":{"ssm:Overwrite":true},"StringEquals":{"ssm:DocumentType":"Command"}}}]}"#,
+    ];
+    let texts = muster_policy::builtin::ALL.iter().map(|(_, text)| *text).chain(corners);
+    let asked = "ssm:PutParameter\u{1}arn:aws:ssm:us-east-1:000000000000:parameter/alice/a*\u{1}";
+    texts.map(|text| format!("{asked}{text}").into_bytes()).collect()
+}
+
 /// Work items of the built-in documents.
 #[must_use]
 pub fn work_item() -> Vec<Vec<u8>> {

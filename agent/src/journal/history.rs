@@ -16,6 +16,8 @@ pub struct History {
     pub runner: Option<Runner>,
     /// The process of the step that was started last.
     pub process: Option<Process>,
+    /// Process groups of earlier steps: who still lives there was left behind on purpose.
+    pub earlier_groups: Vec<u32>,
     /// News for the coordinator, in order.
     pub records: Vec<Record>,
     /// The run expired before it started.
@@ -49,7 +51,9 @@ impl History {
         match fact {
             Fact::Accepted(accepted) => self.accepted = Some(accepted),
             Fact::Runner(runner) => self.runner = Some(runner),
-            Fact::Process(process) => self.process = Some(process),
+            Fact::Process(process) => {
+                self.earlier_groups.extend(self.process.replace(process).map(|earlier| earlier.group));
+            }
             Fact::Dropped(_) => self.dropped = true,
             Fact::RebootRefused(refused) => self.reboot_refused = Some(refused.reason),
             Fact::RebootAsked(asked) => {
@@ -60,7 +64,7 @@ impl History {
                 self.reboot_refused = None;
                 self.reboot_asked.clear();
                 if matches!(record.fact, Some(News::StepStarted(_))) {
-                    self.process = None;
+                    self.earlier_groups.extend(self.process.take().map(|earlier| earlier.group));
                 }
                 self.records.push(record);
             }

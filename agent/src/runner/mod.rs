@@ -444,10 +444,12 @@ impl Job<'_, '_> {
         if let Some(place) = cgroup::place(self.settings) {
             cgroup::end_all(&place, &self.run.to_string());
         }
-        if let (Some(runner), Some(process)) = (&self.history.runner, &self.history.process)
-            && runner.boot_id == boot_id
-        {
-            process::kill_leftovers(process.group, runner.pid);
+        if let Some(runner) = self.history.runner.as_ref().filter(|runner| runner.boot_id == boot_id) {
+            match &self.history.process {
+                Some(process) => process::kill_group(process.group, runner.pid),
+                // It died between the start of a process and the note of it.
+                None => process::kill_unknown_groups(&self.history.earlier_groups, runner.pid),
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Everything happens in one `poll` loop without threads.
 
+use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -296,34 +297,39 @@ impl End {
 }
 
 /// Ends whatever is left of a group whose runner died, as far as it still belongs to that runner's session.
-/// Returns whether there was anything.
-pub(crate) fn kill_leftovers(group: u32, session: u32) -> bool {
-    let members = members_of(group, session);
-    let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) else {
-        return false;
-    };
-    if members == 0 {
-        return false;
+pub(crate) fn kill_group(group: u32, session: u32) {
+    if groups_of(session).contains(&group) {
+        kill_all(group);
     }
-    let _ = kill_process_group(group, Signal::KILL);
-    true
 }
 
-/// Processes in `group` that belong to `session`; both numbers together are not reused by chance.
-fn members_of(group: u32, session: u32) -> usize {
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return 0;
-    };
+/// Ends all groups of a dead runner's session but its own and the `known` ones.
+pub(crate) fn kill_unknown_groups(known: &[u32], session: u32) {
+    let groups = groups_of(session).into_iter();
+    for group in groups.filter(|group| *group != session && !known.contains(group)) {
+        kill_all(group);
+    }
+}
+
+fn kill_all(group: u32) {
+    if let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// The process groups in `session`; the numbers of both together are not used again by chance.
+fn groups_of(session: u32) -> BTreeSet<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
-        .flatten()
         .filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok())
-        .filter(|stat| {
+        .filter_map(|stat| {
             // After the command's name, which may hold blanks: state, parent, group, session.
-            let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+            let (_, fields) = stat.rsplit_once(") ")?;
             let mut numbers = fields.split(' ').skip(2).map(str::parse::<u32>);
-            numbers.next() == Some(Ok(group)) && numbers.next() == Some(Ok(session))
+            let (group, in_session) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+            (in_session == session).then_some(group)
         })
-        .count()
+        .collect()
 }
 
 /// Buries members that have died (we are their reaper) and tells whether anybody lives.

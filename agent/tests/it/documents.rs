@@ -45,7 +45,9 @@ async fn an_old_document_has_a_result_for_each_plugin() {
         .unwrap();
     if power.status() == StepStatus::Failed {
         assert!(
-            power.trace.contains("\"pwsh\" is not installed on this machine"),
+            power
+                .trace
+                .contains("PowerShell is not installed on this machine: there is no program \"pwsh\""),
             "{}",
             power.trace
         );

@@ -16,6 +16,7 @@ const BELOW_SERVICES: &[&str] = &[
     "muster-wire",
     "muster-document",
     "muster-objects",
+    "muster-policy",
     "muster-proto",
     "muster-model",
 ];
@@ -35,6 +36,11 @@ const FREE_OF: &[(&str, &[&str], &str)] = &[
         &["tokio", "sqlx", "async-nats"],
         "documents are judged without IO",
     ),
+    (
+        "muster-policy",
+        &["tokio", "prost", "tonic", "sqlx", "async-nats", "muster-proto"],
+        "policies are judged without IO, and no operation is known by name outside of tests",
+    ),
     ("muster-agent", &["sqlx"], "the agent keeps a journal, not a database"),
 ];
 
@@ -45,11 +51,19 @@ fn reach(package: &Package, manifest: &str) -> Option<Reach> {
     Some(match package.name.as_str() {
         "muster-proto" | "muster-model" | "muster-objects" | "xtask" => Reach::Only(&[]),
         "muster-wire" | "muster-store" | "muster-document" => Reach::Only(&["muster-proto", "muster-model"]),
-        "muster-boot" => Reach::Only(&["muster-store", "muster-wire", "muster-proto", "muster-model"]),
         "muster-agent" => Reach::Only(&[
             "muster-document",
             "muster-objects",
             "muster-wire",
+            "muster-proto",
+            "muster-model",
+        ]),
+        // Its tests hold the built-in policies against the contract.
+        "muster-policy" => Reach::Only(&["muster-proto"]),
+        "muster-boot" => Reach::Only(&[
+            "muster-store",
+            "muster-wire",
+            "muster-policy",
             "muster-proto",
             "muster-model",
         ]),
@@ -60,7 +74,7 @@ fn reach(package: &Package, manifest: &str) -> Option<Reach> {
             "muster-proto",
             "muster-model",
         ]),
-        "muster-fuzz" => Reach::Only(&["muster-document", "muster-wire", "muster-proto"]),
+        "muster-fuzz" => Reach::Only(&["muster-document", "muster-policy", "muster-wire", "muster-proto"]),
         "muster" | "muster-harness" | "muster-tests" | "muster-bench" => Reach::All,
         _ => return None,
     })
