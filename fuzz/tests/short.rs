@@ -72,5 +72,4 @@ feeds! {
     interpolation,
     aws_json,
     work_item,
-    authorization,
 }
