@@ -6,6 +6,7 @@
 //!
 //! Two of the functions read formats that differ in everything but their names: see [`document`].
 
+pub mod authorization;
 pub mod aws_json;
 pub mod damage;
 pub mod document;
@@ -50,6 +51,11 @@ pub const TARGETS: &[Target] = &[
         name: "work_item",
         run: work_item::run,
         seeds: seeds::work_item,
+    },
+    Target {
+        name: "authorization",
+        run: authorization::run,
+        seeds: seeds::authorization,
     },
 ];
 

@@ -72,4 +72,5 @@ feeds! {
     interpolation,
     aws_json,
     work_item,
+    authorization,
 }

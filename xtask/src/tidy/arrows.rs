@@ -53,7 +53,7 @@ fn reach(package: &Package, manifest: &str) -> Option<Reach> {
             "muster-proto",
             "muster-model",
         ]),
-        "muster-fuzz" => Reach::Only(&["muster-document", "muster-wire", "muster-proto"]),
+        "muster-fuzz" => Reach::Only(&["muster-document", "muster-gateway", "muster-wire", "muster-proto"]),
         "muster" | "muster-harness" | "muster-tests" | "muster-bench" => Reach::All,
         _ => return None,
     })
