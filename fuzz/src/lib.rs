@@ -6,6 +6,7 @@
 //!
 //! Two of the functions read formats that differ in everything but their names: see [`document`].
 
+pub mod authorization;
 pub mod aws_json;
 pub mod damage;
 pub mod document;
@@ -56,6 +57,11 @@ pub const TARGETS: &[Target] = &[
         name: "policy",
         run: policy::run,
         seeds: seeds::policy,
+    },
+    Target {
+        name: "authorization",
+        run: authorization::run,
+        seeds: seeds::authorization,
     },
 ];
 

@@ -186,3 +186,25 @@ pub fn work_item() -> Vec<Vec<u8>> {
     });
     items.collect()
 }
+
+/// Signed requests, as clients send them and as they should not.
+#[must_use]
+pub fn authorization() -> Vec<Vec<u8>> {
+    let scope = "MKIAALICEALICEALICE2/20260101/us-east-1/ssm/aws4_request";
+    let signature = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
+    let headers = "host:localhost:8686\nx-amz-date:20260101T000000Z\nx-amz-target:AmazonSSM.ListCommands\ncontent-type:application/x-amz-json-1.1";
+    [
+        format!(
+            "AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature={signature}\u{1}{headers}\u{1}"
+        ),
+        format!(
+            "AWS4-HMAC-SHA256 Credential={scope},SignedHeaders=content-type;host;x-amz-date;x-amz-meta;x-amz-security-token;x-amz-target,Signature={signature}\u{1}{headers}\nx-amz-security-token:a/b+c=\nx-amz-meta:  a  b \nx-amz-meta:c,d\u{1}b=%41&a=+&c"
+        ),
+        format!(
+            "AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=date;host, Signature={signature}\u{1}host:x\ndate:Thu, 01 Jan 2026 00:00:00 GMT\u{1}"
+        ),
+        format!("AWS4-HMAC-SHA256 Credential={scope}\u{1}{headers}\u{1}X-Amz-Algorithm=AWS4-HMAC-SHA256"),
+    ]
+    .map(String::into_bytes)
+    .to_vec()
+}

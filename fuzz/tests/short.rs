@@ -73,4 +73,5 @@ feeds! {
     aws_json,
     work_item,
     policy,
+    authorization,
 }

@@ -7,15 +7,18 @@
 //! - [`aws_json`] turns its messages into AWS JSON 1.1 and back, by reflection.
 //! - [`limits`] checks every request against the limits that the contract states.
 //! - [`Failure`] is the only place where an error becomes a gRPC status, and back.
+//! - [`Caller`] is who calls; each surface puts it into the extensions of a request.
 //! - [`subject`] knows every subject on the bus.
 //!
 //! This crate names no service and no operation.
 
 pub mod aws_json;
 mod brief;
+mod caller;
 mod check;
 mod failure;
 mod frame;
+mod grpc_caller;
 pub mod limits;
 mod mount;
 mod nats_channel;
@@ -24,6 +27,7 @@ mod shape;
 pub mod subject;
 pub mod trace;
 
+pub use caller::{BadPrincipal, Caller, CallerKind, Principal};
 pub use check::{CheckLayer, CheckService};
 pub use failure::{Failure, Refusal};
 pub use mount::{Mount, MountError, Mounted};

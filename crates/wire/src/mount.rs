@@ -25,7 +25,10 @@ use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 use crate::brief::BriefLayer;
-use crate::{CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Refusal, aws_json, frame, limits, subject};
+use crate::grpc_caller::GrpcCallerLayer;
+use crate::{
+    CallMetrics, Caller, CheckLayer, Failure, NatsStatus, ObserveLayer, Refusal, aws_json, frame, limits, subject,
+};
 
 type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
 
@@ -86,7 +89,7 @@ impl Mount {
         self.stop.clone()
     }
 
-    /// Adds a generated server; its calls are observed and checked on every surface.
+    /// Adds a generated server; its calls are observed and checked, and know their [`Caller`], on every surface.
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "a service is added, nothing is summed up")]
     pub fn add<S>(mut self, service: S) -> Self
@@ -100,7 +103,8 @@ impl Mount {
         S::Future: Send + 'static,
     {
         let service = self.observe.named_layer(CheckLayer.named_layer(service));
-        self.routes.add_service(BriefLayer.named_layer(service.clone()));
+        let on_grpc = BriefLayer.named_layer(GrpcCallerLayer.named_layer(service.clone()));
+        self.routes.add_service(on_grpc);
         self.services.push((S::NAME, BoxCloneSyncService::new(service)));
         self
     }
@@ -134,6 +138,7 @@ impl Mount {
 
         let address = listener.local_addr()?;
         let router = self.routes.routes().into_axum_router().merge(extra);
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone();
         tasks.spawn(async move {
             let listener = listener.tap_io(|stream| {
@@ -302,6 +307,7 @@ async fn answer(request: &Request, method: &MethodDescriptor, served: Served) {
 async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> Result<(Bytes, HeaderMap), Status> {
     let headers = request.message.headers.as_ref();
     let form = Form::of(headers)?;
+    let caller = caller(headers)?;
     let message = form.read(&request.message.payload, method)?;
 
     let mut call = http::Request::new(frame::body(frame::wrap(&message)));
@@ -323,6 +329,8 @@ async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> R
         }
     }
 
+    call.extensions_mut().insert(caller);
+
     let response = match served.oneshot(call).await {
         Ok(response) => response,
         Err(never) => match never {},
@@ -340,6 +348,21 @@ async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> R
         return Err(name_unimplemented(status, method));
     }
     form.write(frame::unwrap(framed)?, method)
+}
+
+/// Who calls by NATS: whom the header names, else a service. A header that cannot be read is nobody's.
+fn caller(headers: Option<&HeaderMap>) -> Result<Caller, Failure> {
+    let named = headers.into_iter().flat_map(HeaderMap::iter);
+    let mut named = named.filter(|(name, _)| name.to_string().eq_ignore_ascii_case(Caller::HEADER));
+    let Some((_, values)) = named.next() else {
+        return Ok(Caller::service());
+    };
+    match (values.as_slice(), named.next()) {
+        ([value], None) => Caller::from_header(value.as_str()),
+        _ => Err(Failure::internal(
+            "the header muster-caller stands in a call more than once",
+        )),
+    }
 }
 
 /// The generated default of an operation says only "not yet implemented": put its name there.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
-use muster_wire::{CallOptions, Failure, NatsChannel, Reason, Refusal, aws_json, limits, subject};
+use muster_wire::{CallOptions, Caller, Failure, NatsChannel, Reason, Refusal, aws_json, limits, subject};
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 
@@ -14,14 +14,14 @@ const HEADERS: usize = 4096;
 /// Every bus takes messages of this length.
 const SURELY_TAKEN: usize = 512 * 1024;
 
-/// Calls services.
+/// The services, called over the bus.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller {
+pub(crate) struct Services {
     nats: Client,
     channel: NatsChannel,
 }
 
-impl Caller {
+impl Services {
     pub(crate) fn new(nats: Client) -> Self {
         Self {
             channel: NatsChannel::new(nats.clone()),
@@ -29,9 +29,10 @@ impl Caller {
         }
     }
 
-    /// Calls an operation and waits at most so long for its answer.
+    /// Calls an operation in the name of `caller`, and waits at most so long for its answer.
     pub(crate) async fn call(
         &self,
+        caller: &Caller,
         method: &MethodDescriptor,
         request: Bytes,
         timeout: Duration,
@@ -48,7 +49,9 @@ impl Caller {
         let service = method.parent_service();
         let subject = subject::api(service.name(), method.name());
         let channel = self.channel.clone().with_options(CallOptions { timeout });
-        let answer = match channel.request(subject, HeaderMap::new(), request).await {
+        let mut headers = HeaderMap::new();
+        headers.insert(Caller::HEADER, caller.to_header());
+        let answer = match channel.request(subject, headers, request).await {
             Ok(answer) => answer,
             Err(status) => return Err(failure(&status, service.name())),
         };

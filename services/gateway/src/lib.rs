@@ -4,7 +4,10 @@
 //!
 //! - `surface`: the port; one request from its first byte to its answer.
 //! - `target`: which operation is meant, and in which dress. Pure.
-//! - `credentials`: who says they are calling. Pure.
+//! - [`sigv4`]: whether a signature is genuine. Pure.
+//! - `authentication`: who calls.
+//! - `keys`: where signing keys come from, and those of the last seconds.
+//! - `throttle`: how many requests an access key may make. Pure.
 //! - `call`: from a JSON text over the bus to a JSON text.
 //! - `repeats`: what must not run twice runs once. Pure but for the waiting.
 //! - `answer`: what goes back. Pure.
@@ -13,13 +16,16 @@
 //! The gateway keeps nothing on disk, and any number of them may run side by side.
 
 mod answer;
+mod authentication;
 mod call;
 mod config;
-mod credentials;
+mod keys;
 mod metrics;
 mod repeats;
+pub mod sigv4;
 mod surface;
 mod target;
+mod throttle;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
@@ -27,11 +33,15 @@ use std::sync::{Arc, PoisonError};
 use axum::serve::ListenerExt as _;
 use muster_boot::{BoxError, Parts, Running, plain_routes};
 
-pub use config::Settings;
+pub use config::{AuthenticationMode, Settings};
+pub use keys::{Asked, Found, Identity, KeyCache, Keys, SessionToken};
 
-use crate::call::Caller;
+use crate::authentication::Authentication;
+use crate::call::Services;
 use crate::metrics::Metrics;
-use crate::surface::Surface;
+use crate::sigv4::Rules;
+use crate::surface::{Door, Surface};
+use crate::throttle::{Limit, Throttle};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -39,12 +49,28 @@ pub const DEFAULTS: &str = include_str!("../config.default.toml");
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Requests are not authenticated yet, and others could reach the port.
+    /// Requests are not authenticated, and others could reach the port.
     #[error(
-        "{0} is no loopback address, and this version takes any credentials; listen on 127.0.0.1, \
-         or set service.insecure_listen_anywhere if the network is private in itself"
+        "{0} is no loopback address, and service.authentication = \"development\" takes any credentials; \
+         listen on 127.0.0.1, or set service.insecure_listen_anywhere if the network is private in itself"
     )]
     OpenToOthers(SocketAddr),
+    /// Requests would come in clear from elsewhere.
+    #[error(
+        "{0} is no loopback address, and requests would come without TLS; listen on 127.0.0.1, put a proxy that \
+         ends TLS in front and set service.behind_tls_proxy, or set service.insecure_listen_anywhere if the network \
+         is private in itself"
+    )]
+    InClear(SocketAddr),
+    /// There is nobody who knows access keys.
+    #[error(
+        "service.authentication = \"signature\" needs the access keys of the service access, which this version does \
+         not have; use service.authentication = \"development\" on a loopback address"
+    )]
+    NoKeys,
+    /// No signature could be for a region that is served.
+    #[error("service.regions is empty: name the regions that signatures may be for, or \"*\" for all")]
+    NoRegion,
 }
 
 /// The service before it runs.
@@ -55,21 +81,49 @@ impl Server {
     /// Starts answering on the port of `parts`.
     ///
     /// # Errors
-    /// If the port can be reached by others and the settings do not allow it.
+    /// If the port can be reached by others and the settings do not allow it, or if signatures are to be verified:
+    /// nobody knows the keys yet.
     pub async fn start(settings: Settings, parts: Parts) -> Result<Running, BoxError> {
+        Self::open(&settings, parts, None)
+    }
+
+    /// Starts answering on the port of `parts`, with these access keys where the settings ask for signatures.
+    ///
+    /// Whoever hears that an access key changed calls [`KeyCache::forget`].
+    ///
+    /// # Errors
+    /// If the port can be reached by others and the settings do not allow it.
+    pub async fn start_with_keys(settings: Settings, parts: Parts, keys: Arc<KeyCache>) -> Result<Running, BoxError> {
+        Self::open(&settings, parts, Some(keys))
+    }
+
+    fn open(settings: &Settings, parts: Parts, keys: Option<Arc<KeyCache>>) -> Result<Running, BoxError> {
         let address = parts.listener.local_addr()?;
-        admit(address, settings.insecure_listen_anywhere)?;
+        let authentication = authentication(settings, keys)?;
+        admit(address, settings)?;
         let metrics = {
             let mut registry = parts.registry.lock().unwrap_or_else(PoisonError::into_inner);
             Metrics::register(&mut registry)
         };
-        let caller = Caller::new(parts.nats.clone());
-        let surface = Surface::new(&settings, caller, metrics, parts.clock, parts.tasks.clone());
+        let is_unlimited = settings.authentication == AuthenticationMode::Development && address.ip().is_loopback();
+        let door = Door {
+            authentication,
+            is_secure: settings.behind_tls_proxy,
+            throttle: (!is_unlimited).then(|| {
+                Throttle::new(Limit {
+                    per_second: settings.requests_per_second,
+                    burst: settings.request_burst,
+                })
+            }),
+        };
+        let services = Services::new(parts.nats.clone());
+        let surface = Surface::new(settings, door, services, metrics, parts.clock, parts.tasks.clone());
         let routes = surface::routes(Arc::new(surface), plain_routes(&parts.nats, &parts.registry));
         let listener = parts.listener.tap_io(|stream| {
             // Small answers must not wait for more.
             let _ = stream.set_nodelay(true);
         });
+        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
         let stopping = parts.tasks.stopping();
         parts.tasks.spawn("serving", async move {
             let serving = axum::serve(listener, routes).with_graceful_shutdown(stopping.cancelled_owned());
@@ -79,20 +133,43 @@ impl Server {
     }
 }
 
-/// Says loudly what the missing authentication means, or refuses.
-fn admit(address: SocketAddr, anywhere: bool) -> Result<(), StartError> {
-    let loopback = address.ip().is_loopback();
-    if !loopback && !anywhere {
-        return Err(StartError::OpenToOthers(address));
+fn authentication(settings: &Settings, keys: Option<Arc<KeyCache>>) -> Result<Authentication, StartError> {
+    match (settings.authentication, keys) {
+        (AuthenticationMode::Development, _) => Ok(Authentication::Development),
+        (AuthenticationMode::Signature, None) => Err(StartError::NoKeys),
+        (AuthenticationMode::Signature, Some(_)) if settings.regions.is_empty() => Err(StartError::NoRegion),
+        (AuthenticationMode::Signature, Some(keys)) => Ok(Authentication::Signature {
+            rules: Rules {
+                regions: settings.regions.clone(),
+                host_aliases: settings.trusted_host_aliases.clone(),
+            },
+            keys,
+        }),
     }
-    if loopback {
-        tracing::warn!(%address, "DEVELOPMENT MODE: any credentials are accepted from this machine");
-    } else {
-        tracing::warn!(
+}
+
+/// Says loudly what missing authentication or encryption means, or refuses.
+fn admit(address: SocketAddr, settings: &Settings) -> Result<(), StartError> {
+    let is_loopback = address.ip().is_loopback();
+    match settings.authentication {
+        AuthenticationMode::Development if is_loopback => {
+            tracing::warn!(%address, "DEVELOPMENT MODE: any credentials are accepted from this machine");
+        }
+        AuthenticationMode::Development if settings.insecure_listen_anywhere => tracing::warn!(
             %address,
             "INSECURE: any credentials are accepted from anywhere, because insecure_listen_anywhere is set; \
              whoever reaches this port runs commands on every node"
-        );
+        ),
+        AuthenticationMode::Development => return Err(StartError::OpenToOthers(address)),
+        AuthenticationMode::Signature if is_loopback || settings.behind_tls_proxy => {
+            tracing::info!(%address, "signatures are verified");
+        }
+        AuthenticationMode::Signature if settings.insecure_listen_anywhere => tracing::warn!(
+            %address,
+            "INSECURE: requests come in clear, because insecure_listen_anywhere is set; \
+             whoever sees one reads it, and can repeat it for five minutes"
+        ),
+        AuthenticationMode::Signature => return Err(StartError::InClear(address)),
     }
     Ok(())
 }
@@ -101,13 +178,47 @@ fn admit(address: SocketAddr, anywhere: bool) -> Result<(), StartError> {
 mod tests {
     use super::*;
 
+    fn settings(authentication: AuthenticationMode) -> Settings {
+        let (_, settings) = muster_boot::load::<Settings>(DEFAULTS, None).unwrap();
+        Settings {
+            authentication,
+            ..settings
+        }
+    }
+
     #[test]
     fn without_authentication_only_loopback_is_listened_on() {
-        let check = |address: &str, anywhere| admit(address.parse().unwrap(), anywhere).is_ok();
-        assert!(check("127.0.0.1:8686", false));
-        assert!(check("[::1]:8686", false));
-        assert!(!check("0.0.0.0:8686", false));
-        assert!(!check("10.0.0.7:8686", false));
-        assert!(check("0.0.0.0:8686", true));
+        let mut settings = settings(AuthenticationMode::Development);
+        for (behind_tls_proxy, anywhere) in [(false, false), (true, false), (false, true)] {
+            settings.behind_tls_proxy = behind_tls_proxy;
+            settings.insecure_listen_anywhere = anywhere;
+            let check = |address: &str| admit(address.parse().unwrap(), &settings).is_ok();
+            assert!(check("127.0.0.1:8686"));
+            assert!(check("[::1]:8686"));
+            assert_eq!(check("0.0.0.0:8686"), anywhere);
+            assert_eq!(check("10.0.0.7:8686"), anywhere);
+        }
+    }
+
+    #[test]
+    fn without_tls_only_loopback_is_listened_on() {
+        let mut settings = settings(AuthenticationMode::Signature);
+        for (behind_tls_proxy, anywhere) in [(false, false), (true, false), (false, true)] {
+            settings.behind_tls_proxy = behind_tls_proxy;
+            settings.insecure_listen_anywhere = anywhere;
+            let check = |address: &str| admit(address.parse().unwrap(), &settings).is_ok();
+            assert!(check("127.0.0.1:8686"));
+            assert_eq!(check("10.0.0.7:8686"), behind_tls_proxy || anywhere);
+        }
+    }
+
+    #[test]
+    fn signatures_need_somebody_who_knows_the_keys() {
+        let settings = settings(AuthenticationMode::Signature);
+        let error = authentication(&settings, None).unwrap_err().to_string();
+        assert!(
+            error.contains("service access") && error.contains("\"development\""),
+            "{error}"
+        );
     }
 }

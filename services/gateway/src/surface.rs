@@ -15,18 +15,19 @@ use http_body_util::BodyExt as _;
 use muster_boot::Tasks;
 use muster_model::Clock;
 use muster_proto::facts;
-use muster_wire::{Failure, Reason, Refusal, trace};
+use muster_wire::{Caller, Failure, Principal, Reason, Refusal, trace};
 use prost_reflect::MethodDescriptor;
 use tracing::{Instrument as _, Span, field, info_span};
 use uuid::Uuid;
 
 use crate::answer::Answer;
-use crate::call::{self, Caller};
+use crate::authentication::{Arrival, Authentication};
+use crate::call::{self, Services};
 use crate::config::Settings;
-use crate::credentials;
 use crate::metrics::Metrics;
 use crate::repeats::{Claim, Key, Pending, Repeats, Ticket};
 use crate::target::{self, Operation};
+use crate::throttle::Throttle;
 
 /// What is answered in where the request names no content type that we know.
 const DEFAULT_CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -45,11 +46,22 @@ const LONGEST_INVOCATION: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Surface {
     settings: Settings,
-    caller: Caller,
+    door: Door,
+    services: Services,
     metrics: Metrics,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     repeats: Repeats,
+}
+
+/// Who comes in.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) authentication: Authentication,
+    /// How often; `None` for no limit.
+    pub(crate) throttle: Option<Throttle>,
+    /// Whether requests come by TLS, at least as far as the proxy in front.
+    pub(crate) is_secure: bool,
 }
 
 /// What becomes known of a request on its way, for the log.
@@ -57,6 +69,7 @@ pub(crate) struct Surface {
 struct Seen {
     operation: Option<String>,
     access_key: Option<String>,
+    principal: Option<Principal>,
     bytes: usize,
 }
 
@@ -101,7 +114,7 @@ async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> 
         let (head, body) = request.into_parts();
         let content_type = target::content_type(&head.headers);
         let outcome = match &content_type {
-            Ok(_) => surface.serve(operation, &head, body, &mut seen).await,
+            Ok(_) => surface.serve(id, operation, &head, body, &mut seen).await,
             Err(_) => Err(target::unknown()),
         };
         let answer = outcome.unwrap_or_else(|failure| Answer::failure(&failure));
@@ -115,14 +128,16 @@ async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> 
 impl Surface {
     pub(crate) fn new(
         settings: &Settings,
-        caller: Caller,
+        door: Door,
+        services: Services,
         metrics: Metrics,
         clock: Arc<dyn Clock>,
         tasks: Tasks,
     ) -> Self {
         Self {
             settings: settings.clone(),
-            caller,
+            door,
+            services,
             metrics,
             clock,
             tasks,
@@ -132,6 +147,7 @@ impl Surface {
 
     async fn serve(
         self: &Arc<Self>,
+        id: Uuid,
         operation: Result<Operation, Failure>,
         head: &request::Parts,
         body: Body,
@@ -139,23 +155,32 @@ impl Surface {
     ) -> Result<Answer, Failure> {
         let operation = operation?;
         seen.operation = Some(operation.name().to_owned());
-        let access_key = credentials::access_key(&head.headers, head.uri.query())?;
+        let named = self.door.authentication.name(head, self.clock.now()).await?;
+        let access_key = named.access_key().to_owned();
         seen.access_key = Some(access_key.clone());
+        let body = read(body, self.settings.max_body_bytes).await?;
+        seen.bytes = body.len();
+        let is_secure = self.door.is_secure;
+        let caller = named.prove(head, &body, Arrival { id, is_secure })?;
+        seen.principal = Some(caller.principal.clone());
+        // Only after the proof: who merely knows the id of a key must not use up its tokens.
+        if let Some(throttle) = &self.door.throttle {
+            throttle.take(&access_key, self.clock.now())?;
+        }
         let method = match operation {
             Operation::Served(method) => method,
             Operation::NotYet(operation) => return Err(Failure::Unsupported { operation }),
         };
-        let body = read(body, self.settings.max_body_bytes).await?;
-        seen.bytes = body.len();
         let request = call::request(method, &body)?;
         match invocation(&head.headers) {
             Some(invocation) if !facts::operation(method).idempotent => {
                 let key = Key::of(&access_key, invocation, method.full_name(), &body);
-                self.once(key, method, request).await
+                self.once(key, caller, method, request).await
             }
             _ => {
                 let timeout = self.settings.timeout(facts::operation(method).idempotent);
-                self.caller.call(method, request, timeout).await.map(Answer::success)
+                let outcome = self.services.call(&caller, method, request, timeout).await;
+                outcome.map(Answer::success)
             }
         }
     }
@@ -164,6 +189,7 @@ impl Surface {
     async fn once(
         self: &Arc<Self>,
         key: Key,
+        caller: Caller,
         method: &'static MethodDescriptor,
         request: Bytes,
     ) -> Result<Answer, Failure> {
@@ -173,7 +199,7 @@ impl Surface {
                 let pending = ticket.pending();
                 let surface = Arc::clone(self);
                 let flight = async move {
-                    surface.fly(ticket, method, request).await;
+                    surface.fly(ticket, &caller, method, request).await;
                     Ok(())
                 };
                 // The call goes on when its caller hangs up: a repeat wants its answer.
@@ -184,8 +210,8 @@ impl Surface {
         wait(pending, self.settings.timeout(false)).await
     }
 
-    async fn fly(&self, ticket: Ticket, method: &MethodDescriptor, request: Bytes) {
-        let outcome = self.caller.call(method, request, LONGEST_CALL).await;
+    async fn fly(&self, ticket: Ticket, caller: &Caller, method: &MethodDescriptor, request: Bytes) {
+        let outcome = self.services.call(caller, method, request, LONGEST_CALL).await;
         // A refusal did nothing, and neither did a service that is away; of the rest nobody can be sure.
         let done = !matches!(
             outcome,
@@ -204,6 +230,7 @@ impl Surface {
         tracing::info!(
             request_id = %id,
             access_key = seen.access_key.as_deref().unwrap_or_default(),
+            principal = seen.principal.as_ref().map(Principal::as_str).unwrap_or_default(),
             operation,
             code = answer.code(),
             status = answer.status.as_u16(),

@@ -74,7 +74,13 @@ fn reach(package: &Package, manifest: &str) -> Option<Reach> {
             "muster-proto",
             "muster-model",
         ]),
-        "muster-fuzz" => Reach::Only(&["muster-document", "muster-policy", "muster-wire", "muster-proto"]),
+        "muster-fuzz" => Reach::Only(&[
+            "muster-document",
+            "muster-policy",
+            "muster-gateway",
+            "muster-wire",
+            "muster-proto",
+        ]),
         "muster" | "muster-harness" | "muster-tests" | "muster-bench" => Reach::All,
         _ => return None,
     })

@@ -1,4 +1,4 @@
-//! What stands in for authentication until signatures are verified.
+//! Development: any credentials are accepted, but there must be some.
 
 use crate::client::Call;
 use crate::world::World;

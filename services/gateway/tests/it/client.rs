@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use crate::signer::{AccessKey, sign};
 
 const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/ssm/aws4_request, \
                              SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=00ff";
@@ -13,6 +16,7 @@ const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us
 #[derive(Clone)]
 pub(crate) struct Call {
     start: String,
+    host: Option<String>,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
@@ -22,6 +26,7 @@ impl Call {
     pub(crate) fn bare(method: &str, path: &str) -> Self {
         Self {
             start: format!("{method} {path} HTTP/1.1"),
+            host: None,
             headers: Vec::new(),
             body: Vec::new(),
         }
@@ -44,6 +49,37 @@ impl Call {
         call
     }
 
+    /// With this header beside those of the same name.
+    pub(crate) fn and(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Signed for that address, at that moment, by another hand than the gateway's.
+    pub(crate) fn signed(self, to: SocketAddr, key: &AccessKey, at: Timestamp) -> Self {
+        let mut call = self.without("Authorization").without("X-Amz-Date");
+        let mut words = call.start.split(' ');
+        let method = words.next().unwrap_or_default();
+        let url = format!("http://{to}{}", words.next().unwrap_or_default());
+        let host = call.host.clone().unwrap_or_else(|| to.to_string());
+        let mut headers = call.headers.clone();
+        headers.push(("Host".to_owned(), host));
+        let more = sign(key, at, method, &url, &headers, &call.body);
+        call.headers.extend(more);
+        call
+    }
+
+    /// Signed, or to be signed, for this host.
+    pub(crate) fn host(mut self, host: &str) -> Self {
+        self.host = Some(host.to_owned());
+        self
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map_or("", |(_, value)| value)
+    }
+
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
@@ -55,7 +91,8 @@ impl Call {
     }
 
     pub(crate) async fn send(&self, to: SocketAddr) -> Reply {
-        let mut text = format!("{}\r\nHost: {to}\r\nConnection: close\r\n", self.start);
+        let host = self.host.clone().unwrap_or_else(|| to.to_string());
+        let mut text = format!("{}\r\nHost: {host}\r\nConnection: close\r\n", self.start);
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }

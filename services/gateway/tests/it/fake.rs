@@ -1,14 +1,14 @@
 //! A service in the place of run-command.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use muster_proto::runcommand::v1::run_command_server::RunCommand;
 use muster_proto::runcommand::v1::{
     CancelCommandRequest, CancelCommandResult, Command, GetCommandInvocationRequest, GetCommandInvocationResult,
     ListCommandsRequest, ListCommandsResult, SendCommandRequest, SendCommandResult,
 };
-use muster_wire::{Failure, Reason, Refusal};
+use muster_wire::{Caller, Failure, Reason, Refusal};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
@@ -19,6 +19,8 @@ pub(crate) struct Fake {
     pub(crate) ran: AtomicUsize,
     /// Commands with the comment `wait` take a permit before they answer.
     pub(crate) gate: Semaphore,
+    /// Who listed or sent a command, in this order.
+    pub(crate) callers: Mutex<Vec<Caller>>,
 }
 
 impl Fake {
@@ -26,7 +28,20 @@ impl Fake {
         Arc::new(Self {
             ran: AtomicUsize::new(0),
             gate: Semaphore::new(0),
+            callers: Mutex::default(),
         })
+    }
+
+    /// Who called last.
+    pub(crate) fn last_caller(&self) -> Caller {
+        let callers = self.callers.lock().expect("no panic");
+        callers.last().expect("a call").clone()
+    }
+
+    fn note<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let caller = Caller::of(request)?.clone();
+        self.callers.lock().expect("no panic").push(caller);
+        Ok(())
     }
 
     pub(crate) fn ran(&self) -> usize {
@@ -37,6 +52,7 @@ impl Fake {
 #[tonic::async_trait]
 impl RunCommand for Fake {
     async fn send_command(&self, request: Request<SendCommandRequest>) -> Result<Response<SendCommandResult>, Status> {
+        self.note(&request)?;
         let request = request.into_inner();
         let number = self.ran.fetch_add(1, Ordering::SeqCst) + 1;
         match request.comment.as_deref() {
@@ -62,10 +78,25 @@ impl RunCommand for Fake {
         &self,
         request: Request<ListCommandsRequest>,
     ) -> Result<Response<ListCommandsResult>, Status> {
-        if request.into_inner().next_token.as_deref() == Some("wait") {
+        self.note(&request)?;
+        let request = request.into_inner();
+        let token = request.next_token.unwrap_or_default();
+        if token == "wait" {
             self.gate.acquire().await.expect("an open gate").forget();
         }
-        Ok(Response::new(ListCommandsResult::default()))
+        // A list of as many commands as were run; the token is the number of those that were given.
+        let given: usize = token.parse().unwrap_or_default();
+        let most = usize::try_from(request.max_results.unwrap_or(50)).unwrap_or(50);
+        let page: Vec<_> = (given..self.ran()).take(most).collect();
+        let next = given + page.len();
+        let commands = page.iter().map(|number| Command {
+            command_id: Some(format!("{number:0>36}")),
+            ..Command::default()
+        });
+        Ok(Response::new(ListCommandsResult {
+            commands: commands.collect(),
+            next_token: (next < self.ran()).then(|| next.to_string()),
+        }))
     }
 
     async fn get_command_invocation(

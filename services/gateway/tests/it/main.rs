@@ -1,10 +1,17 @@
 //! The gateway over real sockets and a real bus, before a service made for the purpose.
 
 mod authentication;
+mod callers;
 mod client;
 mod errors;
 mod fake;
+mod keys;
+mod oracle;
+mod programs;
 mod repeats;
 mod requests;
+mod signatures;
+mod signer;
+mod throttling;
 mod visibility;
 mod world;

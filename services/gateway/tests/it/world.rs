@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use muster_boot::{Parts, Running, Tasks};
-use muster_gateway::{Server, Settings};
+use muster_gateway::{AuthenticationMode, KeyCache, Server, Settings};
 use muster_harness::NatsServer;
 use muster_model::ManualClock;
 use muster_proto::runcommand::v1::run_command_server::RunCommandServer;
@@ -33,14 +33,38 @@ impl World {
 
     /// With so many seconds of patience for every operation.
     pub(crate) async fn with_timeout(seconds: u64) -> Self {
+        let mut settings = defaults();
+        settings.read_timeout_seconds = seconds;
+        settings.write_timeout_seconds = seconds;
+        Self::with(settings, Timestamp::UNIX_EPOCH, None).await
+    }
+
+    /// A gateway that verifies signatures with these keys; its clock stands at `now`.
+    pub(crate) async fn signed(keys: &Arc<KeyCache>, now: Timestamp) -> Self {
+        Self::signed_with(keys, now, |_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn signed_with(keys: &Arc<KeyCache>, now: Timestamp, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = defaults();
+        settings.authentication = AuthenticationMode::Signature;
+        change(&mut settings);
+        Self::with(settings, now, Some(Arc::clone(keys))).await
+    }
+
+    async fn with(settings: Settings, now: Timestamp, keys: Option<Arc<KeyCache>>) -> Self {
         let nats = NatsServer::start().await;
-        let fake = Fake::new();
-        let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
+        let clock = ManualClock::at(now);
+        let parts = parts(&nats, &clock).await;
+        let gateway = match keys {
+            None => Server::start(settings, parts).await,
+            Some(keys) => Server::start_with_keys(settings, parts, keys).await,
+        };
         let mut world = Self {
-            gateway: gateway(&nats, &clock, seconds).await,
+            gateway: gateway.expect("the gateway starts"),
             service: None,
             nats,
-            fake,
+            fake: Fake::new(),
             clock,
         };
         world.mount().await;
@@ -82,11 +106,22 @@ async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.expect("a free port")
 }
 
-async fn gateway(nats: &NatsServer, clock: &ManualClock, seconds: u64) -> Running {
+/// The default settings, with patience that no test reaches.
+pub(crate) fn defaults() -> Settings {
+    let (_, settings) = muster_boot::load::<Settings>(muster_gateway::DEFAULTS, None).expect("the defaults");
+    Settings {
+        read_timeout_seconds: 30,
+        write_timeout_seconds: 30,
+        ..settings
+    }
+}
+
+/// What a gateway stands on.
+pub(crate) async fn parts(nats: &NatsServer, clock: &ManualClock) -> Parts {
     let mut registry = Registry::default();
     let calls = CallMetrics::register(&mut registry);
     let (tasks, failures) = Tasks::new();
-    let parts = Parts {
+    Parts {
         replica: "test".to_owned(),
         nats: nats.client().await,
         db: None,
@@ -96,12 +131,5 @@ async fn gateway(nats: &NatsServer, clock: &ManualClock, seconds: u64) -> Runnin
         listener: listener().await,
         tasks,
         failures,
-    };
-    let (_, settings) = muster_boot::load::<Settings>(muster_gateway::DEFAULTS, None).expect("the defaults");
-    let settings = Settings {
-        read_timeout_seconds: seconds,
-        write_timeout_seconds: seconds,
-        ..settings
-    };
-    Server::start(settings, parts).await.expect("the gateway starts")
+    }
 }
