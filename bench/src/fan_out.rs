@@ -55,6 +55,7 @@ async fn measure(
     let registering = Instant::now();
     let fleet = Fleet::start(FleetSettings {
         nats_url: world.ready.nats.clone(),
+        credentials: Some(world.crowd()?),
         nodes,
         connections: 8,
         name: "bench".to_owned(),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use async_nats::Client;
+use muster_credential::{Creds, Key, KeyKind, layout};
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -26,6 +27,8 @@ pub(crate) struct World {
 pub(crate) struct Ready {
     pub(crate) gateway: String,
     pub(crate) nats: String,
+    creds: PathBuf,
+    data_dir: PathBuf,
     pub(crate) nodes: Vec<String>,
 }
 
@@ -67,8 +70,28 @@ impl World {
     }
 
     pub(crate) async fn nats(&self) -> Result<Client> {
-        let options = async_nats::ConnectOptions::new().subscription_capacity(128 * 1024);
+        let text = std::fs::read_to_string(&self.ready.creds)?;
+        let creds = Creds::parse(&text)?;
+        let options = async_nats::ConnectOptions::with_credentials(&text)?
+            .custom_inbox_prefix(creds.inbox())
+            .subscription_capacity(128 * 1024);
         Ok(options.connect(&self.ready.nats).await?)
+    }
+
+    /// A file with credentials of simulated agents, signed with the keys of the data directory.
+    pub(crate) fn crowd(&self) -> Result<PathBuf> {
+        let seed = |name: &str| -> Result<Key> {
+            let file = self.ready.data_dir.join("trust/keys").join(format!("{name}.seed"));
+            Ok(Key::from_seed(&std::fs::read_to_string(file)?, KeyKind::Account)?)
+        };
+        let (services, muster) = (seed("services")?, seed("MUSTER")?);
+        let key = Key::generate(KeyKind::User);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().cast_signed();
+        let claims = layout::crowd(key.public().clone(), muster.public().clone(), now);
+        let creds = Creds::new(claims.sign(&services)?, key)?;
+        let file = self.folder.path().join("crowd.creds");
+        std::fs::write(&file, creds.to_text().as_bytes())?;
+        Ok(file)
     }
 
     /// Where its files are.
