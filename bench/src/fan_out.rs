@@ -45,10 +45,15 @@ async fn measure(
     let world = World::start(0).await?;
     let nats = world.nats().await?;
 
-    let echoes = Echoes::start(&world.ready.nats, nodes, delay).await?;
+    let echoes = Echoes::start(&world, nodes, delay).await?;
+    let bare = world
+        .floor()?
+        .subscription_capacity(128 * 1024)
+        .connect(&world.ready.nats)
+        .await?;
     let mut floors = Vec::new();
     for _ in 0..rounds {
-        floors.push(floor::fan_out(&nats, nodes, window).await?);
+        floors.push(floor::fan_out(&bare, nodes, window).await?);
     }
     echoes.stop();
 
