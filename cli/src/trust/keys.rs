@@ -117,6 +117,8 @@ impl Keys {
                 .filter(|key| *key != self.nodes.public())
                 .cloned(),
         );
+        // In an order of their own: a change of who signs is no change of the account.
+        nodes.sort();
         let signers = SigningKeys {
             services: self.services.public().clone(),
             nodes,

@@ -88,7 +88,7 @@ impl Banner<'_> {
         }
         writeln!(
             text,
-            "\nDevelopment only: any credentials are taken, and only this machine is listened to. Ctrl-C stops it."
+            "\nDevelopment only: any AWS keys are taken, and only this machine is listened to. Ctrl-C stops it."
         )
     }
 }
