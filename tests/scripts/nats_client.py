@@ -5,6 +5,7 @@ Prints one JSON object with the status, the output of the first node, and what c
 """
 
 import asyncio
+import base64
 import json
 import sys
 
@@ -13,9 +14,16 @@ import nats
 HEADERS = {"Content-Type": "application/x-amz-json-1.1"}
 
 
+def inbox(creds):
+    """Each user hears answers below an inbox of its own, called after the name in its claims."""
+    with open(creds) as file:
+        claims = file.read().split("-----")[2].strip().split(".")[1]
+    name = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["name"]
+    return f"_INBOX_{name}"
+
+
 async def main(url, creds, key, value, line):
-    # Each user hears answers below an inbox of its own.
-    client = await nats.connect(url, user_credentials=creds, inbox_prefix=b"_INBOX_tester")
+    client = await nats.connect(url, user_credentials=creds, inbox_prefix=inbox(creds))
 
     async def call(operation, body):
         subject = f"muster.v1.api.RunCommand.{operation}"
