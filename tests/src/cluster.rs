@@ -69,6 +69,11 @@ impl Cluster {
 
     /// The same with settings of single services: service, variable, value.
     pub async fn start_with(agents: &[AgentSpec], settings: &[(&'static str, &'static str, String)]) -> Self {
+        // Every test waits for this; on the heap its state makes none of them large.
+        Box::pin(Self::begin(agents, settings)).await
+    }
+
+    async fn begin(agents: &[AgentSpec], settings: &[(&'static str, &'static str, String)]) -> Self {
         let mut cluster = Self {
             agents: Vec::new(),
             services: BTreeMap::new(),
