@@ -3,6 +3,7 @@
 //! Later layers win: the file, the files of the folder beside it (`agent.toml.d/*.toml`, by name), and variables
 //! `MUSTER_AGENT__<KEY>` (`MUSTER_AGENT__CONCURRENCY=3`, `MUSTER_AGENT__LIMITS__PROCESSES=500`).
 
+mod bus;
 mod layers;
 mod not_fitting;
 
@@ -16,6 +17,7 @@ use crate::objects::Objects;
 use crate::package::{PublicKey, Trust};
 use crate::runner::Keep;
 
+pub use bus::{Bus, CredentialsError};
 pub use not_fitting::NotFitting;
 
 /// What the owner of a machine can set.
@@ -86,6 +88,8 @@ pub struct Settings {
     pub update: Update,
     /// The program for containers.
     pub docker: Docker,
+    /// With what it connects; the names of the files are read at the start only.
+    pub nats: Bus,
     /// Tags of the node, used when it registers.
     pub tags: BTreeMap<String, String>,
     /// Variables for every script.
@@ -259,6 +263,7 @@ impl Default for Settings {
             packages: Packages::default(),
             update: Update::default(),
             docker: Docker::default(),
+            nats: Bus::default(),
         }
     }
 }

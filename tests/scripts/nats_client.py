@@ -1,10 +1,11 @@
 """Runs a command by publishing JSON to NATS subjects, as any NATS client can.
 
-Usage: nats_client.py <nats url> <target key> <target value> <shell line>
+Usage: nats_client.py <nats url> <creds file> <target key> <target value> <shell line>
 Prints one JSON object with the status, the output of the first node, and what came live.
 """
 
 import asyncio
+import base64
 import json
 import sys
 
@@ -13,8 +14,16 @@ import nats
 HEADERS = {"Content-Type": "application/x-amz-json-1.1"}
 
 
-async def main(url, key, value, line):
-    client = await nats.connect(url)
+def inbox(creds):
+    """Each user hears answers below an inbox of its own, called after the name in its claims."""
+    with open(creds) as file:
+        claims = file.read().split("-----")[2].strip().split(".")[1]
+    name = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["name"]
+    return f"_INBOX_{name}"
+
+
+async def main(url, creds, key, value, line):
+    client = await nats.connect(url, user_credentials=creds, inbox_prefix=inbox(creds))
 
     async def call(operation, body):
         subject = f"muster.v1.api.RunCommand.{operation}"
@@ -58,4 +67,4 @@ async def main(url, key, value, line):
     await client.close()
 
 
-asyncio.run(main(*sys.argv[1:5]))
+asyncio.run(main(*sys.argv[1:6]))

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::client::{Request, RequestErrorKind};
-use async_nats::{Client, ConnectOptions, Event, HeaderMap, ReconnectToServer, ServerAddr};
+use async_nats::{Client, Event, HeaderMap, ReconnectToServer, ServerAddr};
 use prost::Message;
 use tokio::sync::mpsc;
 
 use super::network::Changes;
 use super::reconnect::{Reconnect, Wait};
+use crate::settings::Bus;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -83,6 +84,7 @@ pub(crate) fn without_password(text: &str) -> String {
 /// Answers come to subjects below `_INBOX_<name>`, the only ones that a node's credential will allow.
 pub(crate) async fn connect(
     servers: Vec<ServerAddr>,
+    credentials: &Bus,
     name: &str,
     links: mpsc::UnboundedSender<Link>,
     mut changes: Changes,
@@ -93,7 +95,8 @@ pub(crate) async fn connect(
     changes.mark_unchanged();
     // One attempt at a time waits, and what has changed is told to it once.
     let changes = Arc::new(tokio::sync::Mutex::new(changes));
-    let options = ConnectOptions::new()
+    let options = credentials
+        .options()
         .name(format!("muster-agent {name}"))
         .custom_inbox_prefix(format!("_INBOX_{name}"))
         .retry_on_initial_connect()

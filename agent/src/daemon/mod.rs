@@ -56,7 +56,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Registry, reload};
 
 use crate::os;
-use crate::settings::Settings;
+use crate::settings::{CredentialsError, Settings};
 use crate::state::StateDir;
 
 pub use bus::ServerError;
@@ -76,6 +76,8 @@ pub struct Options {
     pub state: PathBuf,
     /// The configuration file; read again at SIGHUP.
     pub config: Option<PathBuf>,
+    /// The node's credentials; nothing: those of the configuration.
+    pub credentials: Option<PathBuf>,
     /// The node's name at registration; empty: that of the configuration.
     pub name: String,
     /// The node's tags at registration, besides those of the configuration.
@@ -98,6 +100,9 @@ pub enum StartError {
     /// The server list is malformed.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The node's credentials cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The state directory cannot be used.
     #[error("cannot use the state directory {path:?}")]
     State {
@@ -178,9 +183,16 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
 
     let mut network = network::watch();
     let mut identity = state.identity().map_err(unusable)?;
-    let node = match &identity.node {
-        Some(node) => node.clone(),
-        None => {
+    let granted = loaded.settings.nats.node(identity.node.as_ref())?;
+    let node = match (&identity.node, granted) {
+        (Some(node), _) => node.clone(),
+        // Whoever gave us credentials has registered us.
+        (None, Some(node)) => {
+            identity.node = Some(node.clone());
+            state.set_identity(&identity).map_err(unusable)?;
+            node
+        }
+        (None, None) => {
             let node = tokio::select! {
                 node = register::register(servers.clone(), network.clone(), &identity, &state, &loaded.settings) => node?,
                 () = &mut stop_asked => return Ok(Departure::Stop),
@@ -192,7 +204,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
     };
 
     let (links, mut link_news) = mpsc::unbounded_channel();
-    let client = bus::connect(servers, node.as_str(), links, network.clone()).await?;
+    let client = bus::connect(servers, &loaded.settings.nats, node.as_str(), links, network.clone()).await?;
     tracing::info!(node = %node, version = crate::facts::version(), "agent started");
     let mut agent = Agent::new(
         state.clone(),
@@ -263,6 +275,9 @@ fn load_settings(state: &StateDir, options: &Options) -> Loaded {
         if !given.is_empty() {
             key.clone_from(given);
         }
+    }
+    if let Some(credentials) = &options.credentials {
+        settings.nats.credentials.clone_from(credentials);
     }
     settings.tags.extend(options.tags.clone());
     if settings != state.settings()

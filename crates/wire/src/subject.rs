@@ -9,6 +9,13 @@ pub fn api(service: &str, method: &str) -> String {
     format!("muster.v1.api.{service}.{method}")
 }
 
+/// Where that is called by people and their programs, whose account maps [`api`] to it: on this subject the broker says
+/// who asks, and nobody else can publish there.
+#[must_use]
+pub fn ops_api(service: &str, method: &str) -> String {
+    format!("muster.v1.ops.api.{service}.{method}")
+}
+
 /// Where a gRPC path such as `/muster.runcommand.v1.RunCommand/SendCommand` is called over NATS.
 /// `None` if the text is no such path.
 #[must_use]
@@ -52,11 +59,17 @@ pub fn everything_for(node: &NodeId) -> String {
 /// The hash keeps characters that mean something in subjects out (fleet 8).
 #[must_use]
 pub fn tag(key: &str, value: &str) -> String {
+    format!("muster.v1.tag.{}", tag_hash(key, value))
+}
+
+/// The last word of that subject, 32 lower-case hexadecimal digits; it stands in a node's credentials too.
+#[must_use]
+pub fn tag_hash(key: &str, value: &str) -> String {
     let mut hasher = Sha256::new();
     hasher.update(key.as_bytes());
     hasher.update([0]);
     hasher.update(value.as_bytes());
-    format!("muster.v1.tag.{}", hex::encode(&hasher.finalize()[..16]))
+    hex::encode(&hasher.finalize()[..16])
 }
 
 /// A request from a node: `operation` is one of the `RPC_…` constants.

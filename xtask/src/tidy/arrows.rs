@@ -17,6 +17,7 @@ const BELOW_SERVICES: &[&str] = &[
     "muster-document",
     "muster-objects",
     "muster-policy",
+    "muster-credential",
     "muster-proto",
     "muster-model",
 ];
@@ -41,6 +42,11 @@ const FREE_OF: &[(&str, &[&str], &str)] = &[
         &["tokio", "prost", "tonic", "sqlx", "async-nats", "muster-proto"],
         "policies are judged without IO, and no operation is known by name outside of tests",
     ),
+    (
+        "muster-credential",
+        &["tokio", "async-nats", "sqlx"],
+        "keys and claims are made and judged without IO",
+    ),
     ("muster-agent", &["sqlx"], "the agent keeps a journal, not a database"),
 ];
 
@@ -49,12 +55,13 @@ fn reach(package: &Package, manifest: &str) -> Option<Reach> {
         return Some(Reach::Only(BELOW_SERVICES));
     }
     Some(match package.name.as_str() {
-        "muster-proto" | "muster-model" | "muster-objects" | "xtask" => Reach::Only(&[]),
+        "muster-proto" | "muster-model" | "muster-objects" | "muster-credential" | "xtask" => Reach::Only(&[]),
         "muster-wire" | "muster-store" | "muster-document" => Reach::Only(&["muster-proto", "muster-model"]),
         "muster-agent" => Reach::Only(&[
             "muster-document",
             "muster-objects",
             "muster-wire",
+            "muster-credential",
             "muster-proto",
             "muster-model",
         ]),
@@ -64,6 +71,7 @@ fn reach(package: &Package, manifest: &str) -> Option<Reach> {
             "muster-store",
             "muster-wire",
             "muster-policy",
+            "muster-credential",
             "muster-proto",
             "muster-model",
         ]),
@@ -71,6 +79,7 @@ fn reach(package: &Package, manifest: &str) -> Option<Reach> {
             "muster-agent",
             "muster-document",
             "muster-wire",
+            "muster-credential",
             "muster-proto",
             "muster-model",
         ]),
