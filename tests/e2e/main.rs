@@ -5,6 +5,7 @@
     reason = "all of this is test code, and a panic is how a test fails"
 )]
 
+mod activations;
 mod aws_cli;
 mod bad_input;
 mod chaos;

@@ -56,10 +56,10 @@ impl Server {
         let metrics = Metrics::register(&parts);
         let news = News::new(&parts);
         let pulse = Arc::new(Pulse::new(db.clone(), news.clone()));
-        work::pulse::start(&parts, settings, Arc::clone(&pulse), metrics.clone()).await?;
-        work::greeter::start(&parts, db.clone(), settings, news.clone(), metrics.clone()).await?;
+        work::pulse::start(&parts, settings.clone(), Arc::clone(&pulse), metrics.clone()).await?;
+        work::greeter::start(&parts, db.clone(), &settings, news.clone(), metrics.clone()).await?;
         let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics);
-        let fleet = FleetApi::new(&parts, settings, db.clone(), pager, pulse, news);
+        let fleet = FleetApi::new(&parts, &settings, db.clone(), pager, pulse, news);
         let tags = TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
         let nodes = NodesApi::new(db, registrar);
         let running = parts

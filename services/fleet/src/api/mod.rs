@@ -1,5 +1,7 @@
-//! The operations: from the contract to the domain and back, one file each; the tag operations are one file.
+//! The operations: from the contract to the domain and back, one file each; those of tags
+//! and of activations are one file each.
 
+mod activations;
 mod deregister_managed_instance;
 mod describe_instance_information;
 mod describe_instance_properties;

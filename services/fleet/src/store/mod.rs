@@ -1,5 +1,6 @@
 //! Queries. Writes are set-based: a burst of registrations, hellos or heartbeats is one transaction.
 
+pub(crate) mod activation;
 pub(crate) mod hello;
 pub(crate) mod list;
 pub(crate) mod node;

@@ -35,7 +35,7 @@ const GROUP: usize = 1_024;
 pub(crate) async fn start(
     parts: &Parts,
     db: Db,
-    settings: Settings,
+    settings: &Settings,
     news: News,
     metrics: Metrics,
 ) -> Result<(), BoxError> {

@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod world;
+mod activations;
 mod bursts;
 mod hellos;
 mod lists;

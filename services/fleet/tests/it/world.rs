@@ -113,7 +113,7 @@ impl World {
         common.server.listen = "127.0.0.1:0".to_owned();
         let mut parts = Parts::assemble("muster-fleet", &common, Some(DATABASE)).await.unwrap();
         parts.clock = Arc::new(self.clock.clone());
-        let running = Server::start(self.settings, parts).await.unwrap();
+        let running = Server::start(self.settings.clone(), parts).await.unwrap();
         *self.fleet.lock().unwrap() = Some(running);
     }
 
