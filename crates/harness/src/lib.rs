@@ -1,6 +1,7 @@
 //! What tests stand on; a dev-dependency only.
 //!
-//! - [`NatsServer`]: a NATS server of the test's own, with JetStream, that can be killed and started again.
+//! - [`NatsServer`]: a NATS server of the test's own, with JetStream, that can be killed and started again;
+//!   in operator mode with all the keys ([`Trust`]).
 //! - [`until`]: waits for a condition and, when it does not come, says what was seen last. Tests never just sleep.
 //! - [`Folder`]: a temporary folder that stays, and is named, when the test fails.
 //! - [`Postgres`]: a database of the test's own, where a PostgreSQL server is at hand.
@@ -12,6 +13,7 @@
 mod folder;
 mod nats_server;
 mod postgres;
+mod trust;
 mod until;
 #[cfg(feature = "world")]
 mod world;
@@ -19,6 +21,7 @@ mod world;
 pub use folder::Folder;
 pub use nats_server::NatsServer;
 pub use postgres::Postgres;
+pub use trust::Trust;
 pub use until::{until, until_within};
 #[cfg(feature = "world")]
 pub use world::{Plan, Service, World};

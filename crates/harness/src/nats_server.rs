@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use muster_credential::{Creds, MAX_PAYLOAD};
+
+use crate::trust::Trust;
 use crate::{Folder, until_within};
 
-/// Largest message, the same as `docker-compose.yml` and `muster up` set: a work item may carry a 64 KiB document
-/// with its parameters, a reply the outputs of many steps.
-const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 /// A healthy start takes some 10 ms; a machine that runs many tests at once takes longer.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
@@ -21,21 +21,71 @@ pub struct NatsServer {
     folder: Folder,
     port: u16,
     process: Option<Child>,
+    trust: Option<Trust>,
 }
 
 impl NatsServer {
-    /// Starts one and waits until it answers.
+    /// Starts one and waits until it answers. It lets everybody do everything.
     ///
     /// # Panics
     /// If no `nats-server` is at hand or it does not start.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts one in operator mode, as products run it: nobody may do anything without credentials.
+    ///
+    /// # Panics
+    /// If no `nats-server` is at hand or it does not start.
+    pub async fn start_secured() -> Self {
+        Self::start_with(Some(Trust::new())).await
+    }
+
+    async fn start_with(trust: Option<Trust>) -> Self {
         let mut server = Self {
             folder: Folder::new("nats"),
             port: 0,
             process: None,
+            trust,
         };
-        server.launch("-1").await;
+        server.launch(None).await;
         server
+    }
+
+    /// The keys of a server in operator mode.
+    ///
+    /// # Panics
+    /// If it was started without.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        self.trust
+            .as_ref()
+            .expect("this NATS server was started in operator mode")
+    }
+
+    /// Writes credentials into a file beside the server's, for processes that connect.
+    ///
+    /// # Panics
+    /// If the folder cannot be written.
+    #[must_use]
+    pub fn file_of(&self, creds: &Creds) -> PathBuf {
+        let path = self.folder.join(format!("{}.creds", creds.name()));
+        std::fs::write(&path, creds.to_text().as_bytes()).expect("the test's own folder can be written");
+        path
+    }
+
+    /// A client with these credentials; it reconnects by itself. Answers come below its own inbox.
+    ///
+    /// # Errors
+    /// If the server refuses it.
+    pub async fn client_as(&self, creds: &Creds) -> Result<async_nats::Client, async_nats::ConnectError> {
+        async_nats::ConnectOptions::with_credentials(&creds.to_text())
+            .expect("credentials that were made are read")
+            .custom_inbox_prefix(creds.inbox())
+            .max_reconnects(None)
+            .reconnect_delay_callback(|_| Duration::from_millis(20))
+            .connect(self.url())
+            .await
     }
 
     /// Its address, `nats://127.0.0.1:<port>`; the same after a restart.
@@ -44,11 +94,16 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// A plain client; it reconnects by itself when the server was killed and started again.
+    /// A client; it reconnects by itself when the server was killed and started again.
+    /// In operator mode it is a person's.
     ///
     /// # Panics
     /// If the server does not answer.
     pub async fn client(&self) -> async_nats::Client {
+        if let Some(trust) = &self.trust {
+            let client = self.client_as(&trust.person("tester")).await;
+            return client.unwrap_or_else(|error| panic!("the test's NATS server does not take a client: {error}"));
+        }
         async_nats::ConnectOptions::new()
             .max_reconnects(None)
             .reconnect_delay_callback(|_| Duration::from_millis(20))
@@ -77,8 +132,7 @@ impl NatsServer {
             self.process.is_none(),
             "kill the NATS server before it is started again"
         );
-        let port = self.port.to_string();
-        self.launch(&port).await;
+        self.launch(Some(self.port)).await;
     }
 
     /// What it logged so far.
@@ -87,7 +141,7 @@ impl NatsServer {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    async fn launch(&mut self, port: &str) {
+    async fn launch(&mut self, port: Option<u16>) {
         let program = program();
         let ports = self.folder.join("ports");
         // What a killed server wrote must not be taken for the word of the new one.
@@ -132,7 +186,11 @@ impl NatsServer {
         .await;
     }
 
-    fn settings(&self, port: &str, ports: &Path) -> String {
+    fn settings(&self, port: Option<u16>, ports: &Path) -> String {
+        if let Some(trust) = &self.trust {
+            return trust.conf(&self.folder, port, ports.to_owned()).text();
+        }
+        let port = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
         let store = self.folder.join("jetstream");
         format!(
             "host: \"127.0.0.1\"\nport: {port}\nmax_payload: {MAX_PAYLOAD}\nports_file_dir: {ports:?}\n\

@@ -15,6 +15,7 @@ const BELOW_SERVICES: &[&str] = &[
     "muster-store",
     "muster-wire",
     "muster-document",
+    "muster-credential",
     "muster-proto",
     "muster-model",
 ];
@@ -34,6 +35,11 @@ const FREE_OF: &[(&str, &[&str], &str)] = &[
         &["tokio", "sqlx", "async-nats"],
         "documents are judged without IO",
     ),
+    (
+        "muster-credential",
+        &["tokio", "async-nats", "sqlx"],
+        "keys and claims are made and judged without IO",
+    ),
     ("muster-agent", &["sqlx"], "the agent keeps a journal, not a database"),
 ];
 
@@ -42,14 +48,27 @@ fn reach(package: &Package, manifest: &str) -> Option<Reach> {
         return Some(Reach::Only(BELOW_SERVICES));
     }
     Some(match package.name.as_str() {
-        "muster-proto" | "muster-model" | "xtask" => Reach::Only(&[]),
+        "muster-proto" | "muster-model" | "muster-credential" | "xtask" => Reach::Only(&[]),
         "muster-wire" | "muster-store" | "muster-document" => Reach::Only(&["muster-proto", "muster-model"]),
-        "muster-boot" => Reach::Only(&["muster-store", "muster-wire", "muster-proto", "muster-model"]),
-        "muster-agent" => Reach::Only(&["muster-document", "muster-wire", "muster-proto", "muster-model"]),
+        "muster-boot" => Reach::Only(&[
+            "muster-store",
+            "muster-wire",
+            "muster-credential",
+            "muster-proto",
+            "muster-model",
+        ]),
+        "muster-agent" => Reach::Only(&[
+            "muster-document",
+            "muster-wire",
+            "muster-credential",
+            "muster-proto",
+            "muster-model",
+        ]),
         "muster-agent-sim" => Reach::Only(&[
             "muster-agent",
             "muster-document",
             "muster-wire",
+            "muster-credential",
             "muster-proto",
             "muster-model",
         ]),

@@ -1,0 +1,34 @@
+//! The accounts of Muster and who may do what in them (fleet 7 to 9).
+//!
+//! | Account | Who is in it | What crosses its border |
+//! |---|---|---|
+//! | `SYS` | the server's own, and whoever changes accounts | nothing |
+//! | `MUSTER` | services, each with its own subjects ([`SERVICES`]); nodes, by the template of a scoped key ([`scope`]) | gives what is below |
+//! | `BOOT` | machines that register, at most 200 at once | may ask `register` |
+//! | `OPS` | people and their programs | may ask operations, hears events and output |
+//!
+//! Messages from another account carry `Nats-Request-Info`, which the server sets and nobody can forge.
+
+mod account;
+mod node;
+mod people;
+mod service;
+
+pub use account::{ACCOUNTS, Account, Accounts, SigningKeys, carried_over};
+pub use node::{NodeClaims, NodeError, TAG_NAME, scope};
+pub use people::{BOOT_USER, NameError, boot_ticket, check_name, operator, system_user};
+pub use service::{NOTIFICATIONS, SERVICES, Service, crowd};
+
+/// Below which subject a user hears answers.
+#[must_use]
+pub fn inbox(user: &str) -> String {
+    format!("_INBOX_{user}")
+}
+
+/// Everything below it.
+fn inboxes(user: &str) -> String {
+    format!("{}.>", inbox(user))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+//! NATS keys and claims, and who may do what on the bus (spec: fleet 7 to 9). Pure: no IO, and time is an argument.
+//!
+//! | Module | What |
+//! |---|---|
+//! | `key` | keys of operators, accounts and users; seeds that cannot be printed |
+//! | `claims` | what NATS servers believe: claims of operators, accounts and users, signed and checked |
+//! | `creds` | the file with a user's claims and seed |
+//! | `proof` | what a key signs besides claims, so that no signature is good for another purpose |
+//! | `conf` | the server's configuration in operator mode |
+//! | `layout` | the accounts of Muster, what each exports and imports, and each user's subjects |
+//!
+//! An account's JWT holds permissions as a template for everybody whom its scoped key signs.
+//! So whoever holds that key can make nodes and nothing else.
+
+pub mod claims;
+mod conf;
+mod creds;
+mod key;
+pub mod layout;
+mod proof;
+
+pub use claims::{AccountClaims, Claims, ClaimsError, OperatorClaims, UserClaims};
+pub use conf::{MAX_CONTROL_LINE, MAX_PAYLOAD, ServerConf, TlsFiles};
+pub use creds::{Creds, CredsError};
+pub use key::{Key, KeyError, KeyKind, PublicKey, Seed};
+pub use proof::{Proof, Purpose};

@@ -1,0 +1,8 @@
+//! Every kind of claims against a real NATS server: what was made is what the server believes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod accounts;
+mod isolation;
+mod probe;
+mod services;
