@@ -71,6 +71,11 @@ pub fn rpc_of_all(operation: &str) -> String {
     format!("muster.v1.rpc.*.{operation}")
 }
 
+/// Where machines without a credential ask to become nodes (fleet 9); fleet answers.
+pub const REGISTER: &str = "muster.v1.register";
+/// The same as account BOOT sees it, in which machines with a bootstrap ticket are.
+pub const REGISTER_IN_BOOT: &str = "register";
+
 /// Facts about the node; fleet answers.
 pub const RPC_HELLO: &str = "hello";
 /// "What is there for me?"; the coordinator answers.

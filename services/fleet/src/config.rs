@@ -20,6 +20,20 @@ pub struct Settings {
     pub account_id: String,
     /// Names of the roles that nodes may have.
     pub roles: Vec<String>,
+    /// Who may become a node.
+    pub registration: Registration,
+    /// Whether machines may choose tags besides those of their activation.
+    pub machine_tags: bool,
+}
+
+/// Who may become a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Every machine that reaches the bus.
+    Open,
+    /// A machine that has an activation's id and code.
+    Activation,
 }
 
 /// Settings that contradict each other.

@@ -9,10 +9,12 @@ mod fleet;
 mod get_connection_status;
 mod nodes;
 mod register_node;
+mod registrar;
 mod resolve_targets;
 mod tags;
 mod view;
 
 pub(crate) use fleet::FleetApi;
 pub(crate) use nodes::NodesApi;
+pub(crate) use registrar::RegistrarApi;
 pub(crate) use tags::TagsApi;

@@ -5,6 +5,7 @@ use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult, ResolveTa
 use muster_store::Db;
 use tonic::{Request, Response, Status};
 
+use crate::Registration;
 use crate::work::Registrar;
 
 /// Registration and target resolution.
@@ -12,11 +13,16 @@ use crate::work::Registrar;
 pub(crate) struct NodesApi {
     pub(super) db: Db,
     pub(super) registrar: Registrar,
+    pub(super) registration: Registration,
 }
 
 impl NodesApi {
-    pub(crate) fn new(db: Db, registrar: Registrar) -> Self {
-        Self { db, registrar }
+    pub(crate) fn new(db: Db, registrar: Registrar, registration: Registration) -> Self {
+        Self {
+            db,
+            registrar,
+            registration,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use muster_proto::agent::v1::{HelloRequest, HelloResult};
 use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::PingStatus;
 use muster_store::Db;
-use muster_wire::{NatsStatus, Refusal, subject};
+use muster_wire::{Refusal, subject};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -21,7 +21,8 @@ use crate::Settings;
 use crate::domain::facts::Facts;
 use crate::error::from_store;
 use crate::store::hello::{Standing, greet};
-use crate::work::{Metrics, News};
+
+use crate::work::{Metrics, News, answer};
 
 /// Replicas share the hellos.
 const QUEUE: &str = "fleet";
@@ -106,7 +107,7 @@ impl Greeter {
                 // They ask again; whoever waits for the database need not wait here too.
                 let status = Status::from(from_store(error));
                 for (message, _) in read {
-                    self.refuse(message, &status).await;
+                    answer::refuse(&self.nats, message, &status).await;
                 }
                 return;
             }
@@ -121,7 +122,7 @@ impl Greeter {
                 Ok(tags) => self.welcome(message, tags, now).await,
                 Err(refusal) => {
                     self.metrics.refused_hellos.inc();
-                    self.refuse(message, &refusal.into()).await;
+                    answer::refuse(&self.nats, message, &refusal.into()).await;
                 }
             }
         }
@@ -138,28 +139,7 @@ impl Greeter {
                 nanos: now.subsec_nanosecond(),
             }),
         };
-        if let Some(reply) = message.reply.clone() {
-            let sent = self.nats.publish(reply, answer.encode_to_vec().into()).await;
-            note_unsent(sent);
-        }
-    }
-
-    /// An empty body and the headers of a NATS micro error, by which an agent can tell why.
-    async fn refuse(&self, message: &Message, status: &Status) {
-        if let Some(reply) = message.reply.clone() {
-            let (mut headers, error) = NatsStatus::headers(status);
-            headers.insert("Nats-Service-Error", error.status.as_str());
-            headers.insert("Nats-Service-Error-Code", error.code.to_string());
-            let sent = self.nats.publish_with_headers(reply, headers, Vec::new().into()).await;
-            note_unsent(sent);
-        }
-    }
-}
-
-/// A lost answer is asked for again.
-fn note_unsent(sent: Result<(), async_nats::PublishError>) {
-    if let Err(error) = sent {
-        tracing::debug!(error = &error as &dyn std::error::Error, "an answer was not sent");
+        answer::give(&self.nats, message, answer.encode_to_vec()).await;
     }
 }
 

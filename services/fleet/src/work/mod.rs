@@ -1,11 +1,15 @@
 //! What goes on beside the calls.
 
+mod admissions;
+mod answer;
+pub(crate) mod desk;
 pub(crate) mod greeter;
 mod metrics;
 mod news;
 pub(crate) mod pulse;
 mod registrar;
 
+pub(crate) use admissions::Admissions;
 pub(crate) use metrics::Metrics;
 pub(crate) use news::News;
 pub(crate) use pulse::Pulse;

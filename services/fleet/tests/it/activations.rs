@@ -192,13 +192,13 @@ by_both_surfaces!(
         let refused = [
             (narrowed(Key::IamRole, &[]), Reason::InvalidFilter),
             (narrowed(Key::Unset, &["x"]), Reason::ValidationException),
-        (
-            DescribeActivationsRequest {
-                filters: vec![DescribeActivationsFilter::default()],
-                ..DescribeActivationsRequest::default()
-            },
-            Reason::InvalidFilter,
-        ),
+            (
+                DescribeActivationsRequest {
+                    filters: vec![DescribeActivationsFilter::default()],
+                    ..DescribeActivationsRequest::default()
+                },
+                Reason::InvalidFilter,
+            ),
             (
                 DescribeActivationsRequest {
                     next_token: Some("invented".to_owned()),

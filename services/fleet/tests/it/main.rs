@@ -5,9 +5,11 @@
 #[macro_use]
 mod world;
 mod activations;
+mod admissions;
 mod bursts;
 mod hellos;
 mod lists;
+mod machine;
 mod news;
 mod registration;
 mod signs_of_life;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap};
 use muster_boot::{Parts, Running};
-use muster_fleet::{DATABASE, DEFAULTS, Server, Settings};
+use muster_fleet::{DATABASE, DEFAULTS, Registration, Server, Settings};
 use muster_harness::{Folder, NatsServer, Postgres};
-use muster_model::{ManualClock, NodeId, SignedDuration, Timestamp};
+use muster_model::{Clock, ManualClock, NodeId, SignedDuration, Timestamp};
 use muster_proto::agent::v1::{Heartbeat, HelloRequest, HelloResult, NodeFacts};
 use muster_proto::aws::v1::Tag;
 use muster_proto::fleet::v1::RegisterNodeRequest;
@@ -71,6 +71,16 @@ impl World {
     pub(crate) async fn start() -> Self {
         let (_, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
         Self::with(settings).await
+    }
+
+    /// Where a machine needs an activation.
+    pub(crate) async fn guarded() -> Self {
+        let (_, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
+        Self::with(Settings {
+            registration: Registration::Activation,
+            ..settings
+        })
+        .await
     }
 
     /// With fleet looking at who is silent every second.
@@ -155,6 +165,11 @@ impl World {
         }
     }
 
+    /// The time of the service's clock.
+    pub(crate) fn second(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
     pub(crate) fn advance(&self, seconds: i64) {
         self.clock.advance(SignedDuration::from_secs(seconds));
     }
@@ -191,7 +206,7 @@ impl World {
 }
 
 /// What the headers of a refusal say.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) word: String,
     pub(crate) code: String,
@@ -199,7 +214,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).map(ToString::to_string).unwrap_or_default();
         Self {
             word: text(NatsStatus::REASON),
