@@ -250,6 +250,7 @@ async fn network(server: &str, node: Option<&NodeId>, settings: &Settings, check
     let Some(node) = node else { return };
     let question = HelloRequest {
         facts: Some(facts::collect(settings)),
+        ..HelloRequest::default()
     };
     let subject = subject::rpc(node, subject::RPC_HELLO);
     let asked = SystemClock.now();

@@ -67,6 +67,8 @@ pub struct Settings {
     pub reboot_patience_seconds: u64,
     /// A file whose text is another after each boot; absent: the kernel's boot id and the start of process 1.
     pub boot_id_file: Option<PathBuf>,
+    /// Where the machine's own files are: another place than `/` for an agent in a container that stands for its host.
+    pub host_root: PathBuf,
     /// A control group (version 2) below which steps get groups of their own; absent: the agent's own where the
     /// service manager has delegated it.
     pub cgroup: Option<PathBuf>,
@@ -243,6 +245,7 @@ impl Default for Settings {
             reboot_command: ["shutdown", "-r", "now"].map(str::to_owned).to_vec(),
             reboot_patience_seconds: 300,
             boot_id_file: None,
+            host_root: "/".into(),
             cgroup: None,
             policy_file: POLICY_FILE.into(),
             tags: BTreeMap::new(),

@@ -5,7 +5,7 @@
 //! | `up` | everything on this machine: services, a NATS server, local agents |
 //! | `run`, `commands` | one command on many nodes, and what became of it |
 //! | `verify` | what was recorded of a command, held against the laws |
-//! | `nodes`, `documents` | what is there |
+//! | `nodes`, `documents`, `activations` | what is there, and how machines come to be |
 //! | `call` | any operation of the contract, by reflection |
 //! | `package` | packages for a store, and the keys that sign them |
 //! | `completion` | scripts for shells |
@@ -17,6 +17,7 @@
 //! Verbs talk to services over NATS through the contract, like every other client.
 //! An error is one line: what is wrong, where, and what to do, with the error word that programs match on.
 
+mod activations;
 mod call;
 mod commands;
 mod complaint;
@@ -68,6 +69,8 @@ enum Verb {
     Run(Box<run::Arguments>),
     /// List nodes; show one; set and remove tags.
     Nodes(nodes::Arguments),
+    /// Make, list and delete activations, by which machines become nodes.
+    Activations(activations::Arguments),
     /// List commands; show or cancel one.
     Commands(commands::Arguments),
     /// Check what was recorded of a command against the laws that must always hold.
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Up(arguments) => up::main(arguments),
         Verb::Run(arguments) => block_on(run::run(*arguments, &cli.server)),
         Verb::Nodes(arguments) => block_on(nodes::run(arguments, &cli.server)),
+        Verb::Activations(arguments) => block_on(activations::run(arguments, &cli.server)),
         Verb::Commands(arguments) => block_on(commands::run(arguments, &cli.server)),
         Verb::Verify(arguments) => block_on(verify::run(arguments, &cli.server)),
         Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),

@@ -6,6 +6,7 @@ use async_nats::Client;
 use muster_proto::documents::v1::document_validation_client::DocumentValidationClient;
 use muster_proto::documents::v1::documents_client::DocumentsClient;
 use muster_proto::fleet::v1::fleet_client::FleetClient;
+use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::fleet::v1::tags_client::TagsClient;
 use muster_proto::runcommand::v1::run_command_client::RunCommandClient;
 use muster_wire::NatsChannel;
@@ -32,7 +33,7 @@ pub(crate) struct Server {
 impl ServerArguments {
     /// Connects, or says why that cannot be.
     pub(crate) async fn connect(&self) -> Result<Server, Complaint> {
-        let url = self.url(place::default_data_dir())?;
+        let url = self.address()?;
         let nats = muster_boot::connect_now("muster", &url)
             .await
             .map_err(|source| Complaint::Unreachable { url, source })?;
@@ -40,6 +41,11 @@ impl ServerArguments {
             channel: NatsChannel::new(nats.clone()),
             nats,
         })
+    }
+
+    /// The address of the server's bus.
+    pub(crate) fn address(&self) -> Result<String, Complaint> {
+        self.url(place::default_data_dir())
     }
 
     fn url(&self, data_dir: PathBuf) -> Result<String, Complaint> {
@@ -70,6 +76,10 @@ impl Server {
 
     pub(crate) fn fleet(&self) -> FleetClient<NatsChannel> {
         FleetClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn nodes(&self) -> NodesClient<NatsChannel> {
+        NodesClient::new(self.channel.clone())
     }
 
     pub(crate) fn tags(&self) -> TagsClient<NatsChannel> {

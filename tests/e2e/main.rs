@@ -12,6 +12,7 @@ mod chaos;
 mod live_output;
 mod notifications;
 mod rate_control;
+mod registration;
 mod run_command;
 mod surfaces;
 mod traces;

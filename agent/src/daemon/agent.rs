@@ -8,7 +8,7 @@ use async_nats::{Client, Message, Subscriber};
 use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, SelectAll};
 use muster_model::{Clock, NodeId, SystemClock};
-use muster_proto::agent::v1::{HelloResult, PullResult, ReplyResult};
+use muster_proto::agent::v1::{HelloResult, PullResult, RenewResult, ReplyResult};
 use muster_wire::subject;
 use tokio::net::UnixStream;
 
@@ -21,6 +21,7 @@ use super::live::Live;
 use super::outbox::Outbox;
 use super::queue::Queue;
 use super::reboot::Reboot;
+use super::renewal::Renewal;
 use super::runners::{RunnerProcess, Starter};
 use super::talk::Talk;
 use super::tidying::Findings;
@@ -57,6 +58,8 @@ pub(crate) enum Event {
     Replied(RunId, u64, Result<ReplyResult, CallError>),
     /// A hello ended; when it was asked.
     Greeted(Instant, Result<HelloResult, CallError>),
+    /// A renewal of the node's credentials ended.
+    Renewed(Result<RenewResult, CallError>),
     /// A pull ended.
     Pulled(Result<PullResult, CallError>),
     /// Subscriptions to the doorbells of the node's tags.
@@ -117,6 +120,7 @@ pub(crate) struct Agent {
     pub(super) outbox: Outbox,
     pub(super) intake: Intake,
     pub(super) talk: Talk,
+    pub(super) renewal: Renewal,
     pub(super) reboot: Reboot,
     /// Why the last attempt to boot did not help.
     pub(super) reboot_failure: String,
@@ -155,6 +159,7 @@ impl Agent {
             outbox: Outbox::default(),
             intake: Intake::default(),
             talk: Talk::new(),
+            renewal: Renewal::new(),
             reboot: Reboot::default(),
             reboot_failure: String::new(),
             uploads: Errand::new(UPLOADS),
@@ -200,6 +205,7 @@ impl Agent {
             Event::RunnerDue(run) => self.find_or_start_runner(run),
             Event::Replied(run, connection, answer) => self.replied(run, connection, answer),
             Event::Greeted(asked, answer) => self.greeted(asked, answer),
+            Event::Renewed(answer) => self.renewed(answer),
             Event::Pulled(answer) => {
                 let now = self.clock.now();
                 if answer.is_ok() {
@@ -232,6 +238,7 @@ impl Agent {
         self.store_if_due(now);
         if self.is_connected {
             self.talk_if_due(now);
+            self.renew_if_due(now);
             self.offer_output(now);
         }
         if self.upkeep.is_due(now) {
@@ -252,7 +259,10 @@ impl Agent {
             Some(stop_by) => stop_by,
             None if self.is_connected => {
                 let talk = self.own_due().min(self.talk.due());
-                self.live.due().map_or(talk, |live| live.min(talk))
+                [self.live.due(), self.renewal.due()]
+                    .into_iter()
+                    .flatten()
+                    .fold(talk, Instant::min)
             }
             None => self.own_due(),
         };

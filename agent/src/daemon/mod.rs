@@ -13,6 +13,7 @@
 //! | `carry` | what runners ask the services |
 //! | `live` | output for whoever listens |
 //! | `talk` | hello, pull, heartbeat, doorbells |
+//! | `renewal` | the node's credentials |
 //! | `reboot` | booting the machine for a script |
 //! | `desk` | what the agent writes down about itself |
 //! | `uploads` | outputs that are still to be stored |
@@ -21,7 +22,7 @@
 
 mod admission;
 mod agent;
-mod backoff;
+pub(crate) mod backoff;
 mod bus;
 mod carry;
 mod desk;
@@ -32,6 +33,7 @@ mod outbox;
 mod queue;
 mod reboot;
 mod register;
+mod renewal;
 mod replies;
 mod runners;
 mod runs;
@@ -260,6 +262,12 @@ fn load_settings(state: &StateDir, options: &Options) -> Loaded {
         }
     }
     settings.tags.extend(options.tags.clone());
+    // Where it was registered is where it belongs, unless somebody says otherwise.
+    if settings.server.is_empty()
+        && let Ok(Some(identity)) = state.known_identity()
+    {
+        settings.server = identity.server;
+    }
     if settings != state.settings()
         && let Err(error) = state.set_settings(&settings)
     {

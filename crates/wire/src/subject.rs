@@ -52,11 +52,17 @@ pub fn everything_for(node: &NodeId) -> String {
 /// The hash keeps characters that mean something in subjects out (fleet 8).
 #[must_use]
 pub fn tag(key: &str, value: &str) -> String {
+    format!("muster.v1.tag.{}", tag_hash(key, value))
+}
+
+/// A tag as it stands in its subject and in a node's credentials.
+#[must_use]
+pub fn tag_hash(key: &str, value: &str) -> String {
     let mut hasher = Sha256::new();
     hasher.update(key.as_bytes());
     hasher.update([0]);
     hasher.update(value.as_bytes());
-    format!("muster.v1.tag.{}", hex::encode(&hasher.finalize()[..16]))
+    hex::encode(&hasher.finalize()[..16])
 }
 
 /// A request from a node: `operation` is one of the `RPC_…` constants.
@@ -78,6 +84,8 @@ pub const REGISTER_IN_BOOT: &str = "register";
 
 /// Facts about the node; fleet answers.
 pub const RPC_HELLO: &str = "hello";
+/// New claims for the bus; fleet answers.
+pub const RPC_AUTH_RENEW: &str = "auth.renew";
 /// "What is there for me?"; the coordinator answers.
 pub const RPC_WORK_PULL: &str = "work.pull";
 /// Records of a run; the coordinator answers once they are committed.

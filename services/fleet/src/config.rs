@@ -24,6 +24,12 @@ pub struct Settings {
     pub registration: Registration,
     /// Whether machines may choose tags besides those of their activation.
     pub machine_tags: bool,
+    /// A file with the seed of the scoped key, which signs credentials of nodes; empty: the bus needs none.
+    pub node_key_file: String,
+    /// The public key of the account that nodes belong to.
+    pub node_account: String,
+    /// Hours that credentials of nodes live.
+    pub credential_hours: u32,
 }
 
 /// Who may become a node.
@@ -56,6 +62,9 @@ pub enum SettingsError {
     /// An account that is none.
     #[error("account_id {0:?} is no account id: 12 digits are")]
     Account(String),
+    /// Credentials that live too short or too long.
+    #[error("credential_hours must be 1 to 168, not {0}")]
+    Credential(u32),
     /// A role that cannot be.
     #[error("roles: {0:?} is no name of a role: 1 to 64 letters, digits and _+=,.@- are")]
     Role(String),
@@ -80,6 +89,9 @@ impl Settings {
         let account = &self.account_id;
         if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(SettingsError::Account(account.clone()));
+        }
+        if !(1..=168).contains(&self.credential_hours) {
+            return Err(SettingsError::Credential(self.credential_hours));
         }
         match self.roles.iter().find(|name| !role::is_name(name)) {
             Some(bad) => Err(SettingsError::Role(bad.clone())),

@@ -28,6 +28,7 @@ pub use config::{Registration, Settings, SettingsError};
 
 use crate::api::{FleetApi, NodesApi, RegistrarApi, TagsApi};
 use crate::work::desk::{self, Desk};
+use crate::work::issuer::Issuer;
 use crate::work::{Admissions, Metrics, News, Pulse, Registrar};
 
 /// The embedded defaults.
@@ -61,7 +62,11 @@ impl Server {
         work::pulse::start(&parts, settings.clone(), Arc::clone(&pulse), metrics.clone()).await?;
         work::greeter::start(&parts, db.clone(), &settings, news.clone(), metrics.clone()).await?;
         let admissions = Admissions::start(&parts, db.clone(), &settings, news.clone(), metrics.clone());
-        let desk = Arc::new(Desk::new(&parts, &settings, admissions));
+        let issuer = Issuer::open(&settings)?.map(Arc::new);
+        if let Some(issuer) = &issuer {
+            work::renewals::start(&parts, db.clone(), Arc::clone(issuer), news.clone()).await?;
+        }
+        let desk = Arc::new(Desk::new(&parts, &settings, admissions, issuer));
         desk::listen(&parts, Arc::clone(&desk)).await?;
         if settings.registration == Registration::Open {
             tracing::warn!(
@@ -72,7 +77,7 @@ impl Server {
         let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics);
         let fleet = FleetApi::new(&parts, &settings, db.clone(), pager, pulse, news);
         let tags = TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
-        let nodes = NodesApi::new(db, registrar, settings.registration);
+        let nodes = NodesApi::new(db, parts.nats.clone(), registrar, settings.registration);
         let running = parts
             .serve(|mount| {
                 mount

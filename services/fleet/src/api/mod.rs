@@ -2,6 +2,7 @@
 //! and of activations are one file each.
 
 mod activations;
+mod concerns;
 mod deregister_managed_instance;
 mod describe_instance_information;
 mod describe_instance_properties;

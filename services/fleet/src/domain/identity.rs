@@ -118,6 +118,42 @@ impl Attributes {
     }
 }
 
+/// What is known of a node's machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) attributes: Attributes,
+    /// Why an operator is asked about it; empty: nobody is.
+    pub(crate) concern: String,
+    /// An operator said that it may change.
+    pub(crate) is_approved: bool,
+}
+
+/// What a machine is that speaks for a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recognition {
+    /// The one that is known.
+    Same,
+    /// The one that is known, with other parts: they are to be remembered.
+    Learn,
+    /// Another one.
+    Changed,
+}
+
+impl Stored {
+    /// Compares with what the machine tells now.
+    pub(crate) fn recognise(&self, told: &Attributes) -> Recognition {
+        let is_doubted = self.concern == "IdentityChanged";
+        if told.0.is_empty() || (*told == self.attributes && !is_doubted) {
+            // An agent that tells nothing is an old one, or its machine has nothing to tell.
+            Recognition::Same
+        } else if told.continues(&self.attributes) || self.is_approved {
+            Recognition::Learn
+        } else {
+            Recognition::Changed
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -180,6 +216,28 @@ mod tests {
         .map(|(kind, hash)| (kind.to_owned(), hash))
         .into();
         assert_eq!(Attributes::read(&told), of(&[(Kind::MachineId, 0xab)]));
+    }
+
+    #[test]
+    fn a_changed_machine_is_learned_only_with_an_operators_leave() {
+        let stored = |is_approved| Stored {
+            attributes: whole(1),
+            concern: String::new(),
+            is_approved,
+        };
+        assert_eq!(stored(false).recognise(&whole(1)), Recognition::Same);
+        assert_eq!(stored(false).recognise(&Attributes::default()), Recognition::Same);
+        assert_eq!(
+            stored(false).recognise(&with(whole(1), Kind::Disk, 2)),
+            Recognition::Learn
+        );
+        assert_eq!(stored(false).recognise(&whole(2)), Recognition::Changed);
+        assert_eq!(stored(true).recognise(&whole(2)), Recognition::Learn);
+        assert_eq!(
+            Stored::default().recognise(&whole(2)),
+            Recognition::Learn,
+            "nothing was known"
+        );
     }
 
     fn any_attributes() -> impl Strategy<Value = Attributes> {

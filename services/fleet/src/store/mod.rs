@@ -3,6 +3,8 @@
 pub(crate) mod activation;
 pub(crate) mod admit;
 pub(crate) mod hello;
+pub(crate) mod identity;
+pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod node;
 pub(crate) mod presence;

@@ -11,6 +11,7 @@ use muster_credential::{KeyKind, Proof, PublicKey, Purpose};
 use muster_model::{Clock, Timestamp};
 use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
+use muster_store::Db;
 use muster_wire::{Failure, Refusal, limits, subject};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
@@ -20,9 +21,13 @@ use tonic::Status;
 use crate::Settings;
 use crate::domain::admission::{Applicant, Verdict};
 use crate::domain::code::Code;
+use crate::domain::facts;
 use crate::domain::identity::Attributes;
 use crate::domain::quota::{Quota, Rate};
-use crate::domain::{facts, tag};
+use crate::domain::tag::wanted;
+use crate::error::from_store;
+use crate::store::tag;
+use crate::work::issuer::Issuer;
 use crate::work::{Admissions, answer};
 
 /// Replicas share the questions.
@@ -52,16 +57,21 @@ pub(crate) struct Desk {
     admissions: Admissions,
     clock: Arc<dyn Clock>,
     machine_tags: bool,
+    /// None where the bus needs no credentials.
+    issuer: Option<Arc<Issuer>>,
+    db: Db,
     sources: Mutex<Quota<String>>,
     activations: Mutex<Quota<String>>,
 }
 
 impl Desk {
-    pub(crate) fn new(parts: &Parts, settings: &Settings, admissions: Admissions) -> Self {
+    pub(crate) fn new(parts: &Parts, settings: &Settings, admissions: Admissions, issuer: Option<Arc<Issuer>>) -> Self {
         Self {
             admissions,
             clock: Arc::clone(&parts.clock),
             machine_tags: settings.machine_tags,
+            issuer,
+            db: parts.database(),
             sources: Mutex::new(Quota::new(PER_SOURCE)),
             activations: Mutex::new(Quota::new(PER_ACTIVATION)),
         }
@@ -89,7 +99,7 @@ impl Desk {
                 ..RegisterManagedInstanceResult::default()
             });
         }
-        let applicant = self.read(request, source, now)?;
+        let (applicant, key) = self.read(request, source, now)?;
         self.ration(&applicant, now)?;
         let admitted = self.admissions.apply(applicant).await?;
         let existing = match admitted.verdict {
@@ -109,10 +119,19 @@ impl Desk {
                 return Err(Refusal::validation(message).into());
             }
         };
+        let user_jwt = match (&self.issuer, &admitted.node_id) {
+            (Some(issuer), Some(node_id)) => {
+                // As they stand now: of a known node they are the operator's.
+                let tags = tag::of_node(&self.db, node_id).await.map_err(from_store)?;
+                Some(issuer.sign(node_id, &key, &tags.unwrap_or_default(), now)?)
+            }
+            _ => None,
+        };
         Ok(RegisterManagedInstanceResult {
             instance_id: admitted.node_id,
             existing: Some(existing),
             service_time,
+            user_jwt,
         })
     }
 
@@ -121,7 +140,7 @@ impl Desk {
         request: RegisterManagedInstanceRequest,
         source: &str,
         now: Timestamp,
-    ) -> Result<Applicant, Refusal> {
+    ) -> Result<(Applicant, PublicKey), Refusal> {
         if request.public_key_type() != KEY_TYPE {
             let message = format!("PublicKeyType is not {KEY_TYPE}, which is the only one");
             return Err(Refusal::validation(message));
@@ -140,7 +159,7 @@ impl Desk {
                 "machines may not choose tags here: an activation gives them",
             ));
         }
-        Ok(Applicant {
+        let applicant = Applicant {
             former_key: former_key.map(|key| key.to_string()),
             key: key.to_string(),
             as_new: request.as_new(),
@@ -148,11 +167,12 @@ impl Desk {
             attributes: Attributes::read(&request.attributes),
             installation,
             source: source.to_owned(),
-            tags: tag::wanted(request.tags)?,
+            tags: wanted(request.tags)?,
             facts: request.facts.unwrap_or_default().into(),
             code: Code::given(request.activation_code.unwrap_or_default()).hash(),
             activation_id: request.activation_id.unwrap_or_default(),
-        })
+        };
+        Ok((applicant, key))
     }
 
     /// A key that the machine has shown to hold.

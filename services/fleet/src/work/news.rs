@@ -81,6 +81,11 @@ impl News {
         }
     }
 
+    /// The machine of a node is another one.
+    pub(crate) async fn identity_changed(&self, node_id: &str) {
+        self.of_node("identity-changed", node_id, None).await;
+    }
+
     /// A machine wants to be a node that is online with another key: one of the two is a copy.
     pub(crate) async fn cloned(&self, node_id: &str, source: &str) {
         let data = CloneData {

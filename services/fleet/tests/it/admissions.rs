@@ -7,14 +7,17 @@ use futures::StreamExt;
 use futures::future::join_all;
 use muster_credential::{Key, KeyKind};
 use muster_harness::until;
+use muster_proto::agent::v1::HelloRequest;
 use muster_proto::aws::v1::{ListTagsForResourceRequest, ResourceTypeForTagging};
 use muster_proto::fleet::v1::{
-    Activation, DeleteActivationRequest, DeregisterManagedInstanceRequest, DescribeActivationsRequest,
-    DescribeInstanceInformationRequest, InstanceInformation, RegisterManagedInstanceRequest,
+    Activation, ApproveNodeRequest, DeleteActivationRequest, DeregisterManagedInstanceRequest,
+    DescribeActivationsRequest, DescribeInstanceInformationRequest, InstanceInformation, ListConcernsRequest,
+    RegisterManagedInstanceRequest,
 };
 use muster_wire::Reason;
+use prost::Message as _;
 
-use crate::machine::{Machine, Ticket, ask, wanted};
+use crate::machine::{Machine, Ticket, ask, attributes, wanted};
 use crate::world::{Refused, START, World, facts, refusal, registration, tags};
 
 async fn nodes(world: &World) -> Vec<InstanceInformation> {
@@ -387,5 +390,78 @@ async fn whoever_asks_without_end_is_told_to_slow_down() {
         throttled.then_some(()).ok_or(format!("{answers:?}"))
     })
     .await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_node_on_another_machine_waits_for_an_operator() {
+    let world = World::guarded().await;
+    let mut events = world
+        .nats
+        .subscribe("muster.v1.event.fleet.node.identity-changed")
+        .await
+        .unwrap();
+    let ticket = Ticket::of(&world, wanted(1)).await;
+    let machine = Machine::new("a");
+    let node = machine.register(&world, &ticket).await.unwrap().instance_id.unwrap();
+    let mut told = world
+        .nats
+        .subscribe(format!("muster.v1.dn.{node}.config"))
+        .await
+        .unwrap();
+    world.nats.flush().await.unwrap();
+    let hello = |parts: &str| {
+        let hello = HelloRequest {
+            facts: Some(facts("a")),
+            attributes: attributes(parts),
+        };
+        world.hello_bytes(&node, hello.encode_to_vec())
+    };
+    hello("a").await.unwrap();
+    // The state directory runs on another machine.
+    let refused = hello("b").await.unwrap_err();
+    assert!(
+        refused.word == "ConflictException" && refused.text.contains("IdentityChanged"),
+        "{}",
+        refused.text
+    );
+    hello("b").await.unwrap_err();
+    let event = events.next().await.unwrap();
+    assert!(String::from_utf8_lossy(&event.payload).contains(&node));
+    let mut nodes = world.by_nats().nodes;
+    let asked = nodes
+        .list_concerns(ListConcernsRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .concerns;
+    assert_eq!(
+        (asked[0].node_id.as_str(), asked[0].concern.as_str()),
+        (node.as_str(), "IdentityChanged")
+    );
+    // It is not locked out for good: where it was it may go on, and where it is with an operator's leave.
+    hello("a").await.unwrap();
+    hello("b").await.unwrap_err();
+    let approve = ApproveNodeRequest { node_id: node.clone() };
+    nodes.approve_node(approve).await.unwrap();
+    told.next().await.unwrap();
+    hello("b").await.unwrap();
+    assert!(
+        nodes
+            .list_concerns(ListConcernsRequest {})
+            .await
+            .unwrap()
+            .into_inner()
+            .concerns
+            .is_empty()
+    );
+    hello("a").await.unwrap_err();
+    let unknown = ApproveNodeRequest {
+        node_id: "mi-0123456789abcdef0".to_owned(),
+    };
+    assert_eq!(
+        refusal(nodes.approve_node(unknown).await.unwrap_err()).0,
+        Reason::InvalidInstanceId
+    );
     world.end().await;
 }

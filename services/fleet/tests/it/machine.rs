@@ -112,7 +112,7 @@ pub(crate) async fn ask(
 }
 
 /// What stays the same on a machine.
-fn attributes(parts: &str) -> HashMap<String, String> {
+pub(crate) fn attributes(parts: &str) -> HashMap<String, String> {
     let hash = |kind: &str| {
         let text = format!("{parts}/{kind}");
         let bytes = text.bytes().cycle().take(32);

@@ -12,6 +12,7 @@ mod lists;
 mod machine;
 mod news;
 mod registration;
+mod renewals;
 mod signs_of_life;
 mod tags;
 mod targets;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap};
 use muster_boot::{Parts, Running};
+use muster_credential::{Key, KeyKind, PublicKey};
 use muster_fleet::{DATABASE, DEFAULTS, Registration, Server, Settings};
 use muster_harness::{Folder, NatsServer, Postgres};
 use muster_model::{Clock, ManualClock, NodeId, SignedDuration, Timestamp};
@@ -63,6 +64,7 @@ pub(crate) struct World {
     settings: Settings,
     url: String,
     _folder: Folder,
+    keys: Option<Folder>,
     _postgres: Option<Postgres>,
     server: NatsServer,
 }
@@ -76,11 +78,19 @@ impl World {
     /// Where a machine needs an activation.
     pub(crate) async fn guarded() -> Self {
         let (_, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
-        Self::with(Settings {
+        let keys = Folder::new("fleet-keys");
+        let file = keys.join("nodes.seed");
+        std::fs::write(&file, Key::generate(KeyKind::Account).seed().expose()).unwrap();
+        let settings = Settings {
             registration: Registration::Activation,
+            node_key_file: file.display().to_string(),
+            node_account: Key::generate(KeyKind::Account).public().to_string(),
             ..settings
-        })
-        .await
+        };
+        Self {
+            keys: Some(keys),
+            ..Self::with(settings).await
+        }
     }
 
     /// With fleet looking at who is silent every second.
@@ -109,6 +119,7 @@ impl World {
             settings,
             url,
             _folder: folder,
+            keys: None,
             _postgres: postgres,
             server,
         };
@@ -165,6 +176,17 @@ impl World {
         }
     }
 
+    /// The public half of the key that signs credentials.
+    pub(crate) fn issuer(&self) -> PublicKey {
+        let file = self
+            .keys
+            .as_ref()
+            .expect("this world signs credentials")
+            .join("nodes.seed");
+        let seed = std::fs::read_to_string(file).unwrap();
+        Key::from_seed(&seed, KeyKind::Account).unwrap().public().clone()
+    }
+
     /// The time of the service's clock.
     pub(crate) fn second(&self) -> i64 {
         self.clock.now().as_second()
@@ -182,7 +204,10 @@ impl World {
 
     /// Says hello as a node does.
     pub(crate) async fn hello(&self, node: &str, facts: NodeFacts) -> Result<HelloResult, Refused> {
-        let hello = HelloRequest { facts: Some(facts) };
+        let hello = HelloRequest {
+            facts: Some(facts),
+            ..HelloRequest::default()
+        };
         self.hello_bytes(node, hello.encode_to_vec()).await
     }
 
