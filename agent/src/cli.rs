@@ -111,6 +111,9 @@ struct RunArguments {
     /// The configuration file (TOML); read again at SIGHUP.
     #[arg(long, env = "MUSTER_AGENT_CONFIG")]
     config: Option<PathBuf>,
+    /// The node's .creds file; otherwise `credentials` of the section [nats].
+    #[arg(long, env = "MUSTER_AGENT_CREDENTIALS")]
+    credentials: Option<PathBuf>,
     /// The node's name, used when it registers.
     #[arg(long, default_value = "")]
     name: String,
@@ -211,9 +214,11 @@ fn run_daemon(
         .inspect_err(|error| tracing::warn!(%error, "no nursery: runners are started as programs"))
         .ok();
     let config = arguments.config.map(std::path::absolute).transpose()?;
+    let credentials = arguments.credentials.map(std::path::absolute).transpose()?;
     let tags: BTreeMap<String, String> = arguments.tags.into_iter().collect();
     let options = Options {
         server: arguments.server,
+        credentials,
         state: state.clone(),
         config,
         name: arguments.name,

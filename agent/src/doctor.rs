@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use async_nats::{ConnectErrorKind, ConnectOptions, HeaderMap, ServerAddr};
+use async_nats::{ConnectErrorKind, HeaderMap, ServerAddr};
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::{HelloRequest, HelloResult};
 use muster_wire::subject;
@@ -16,7 +16,7 @@ use crate::daemon::{self, CallError};
 use crate::facts;
 use crate::policy::{Policy, PolicyError};
 use crate::runner;
-use crate::settings::{POLICY_FILE, Settings};
+use crate::settings::{Bus, POLICY_FILE, Settings};
 use crate::state::StateDir;
 
 /// How long a host or a service may take to answer.
@@ -73,7 +73,8 @@ pub(crate) struct Place {
 pub(crate) async fn examine(place: &Place) -> Vec<Check> {
     let state = StateDir::at(&place.state);
     let mut checks = Vec::new();
-    let settings = configuration(place, &state, &mut checks);
+    let mut settings = configuration(place, &state, &mut checks);
+    daemon::take_registration(&mut settings, &state);
     checks.push(policy(&settings));
     checks.push(agent(&state));
     let node = identity(&state, &mut checks);
@@ -244,7 +245,7 @@ async fn network(server: &str, node: Option<&NodeId>, settings: &Settings, check
     if !is_reachable {
         return;
     }
-    let Some(client) = connect(servers, node, checks).await else {
+    let Some(client) = connect(servers, &settings.nats, node, checks).await else {
         return;
     };
     let Some(node) = node else { return };
@@ -307,12 +308,19 @@ async fn reach(server: &ServerAddr, checks: &mut Vec<Check>) -> bool {
 /// Connects as the agent does: TLS and credentials in one go.
 async fn connect(
     servers: Vec<ServerAddr>,
+    credentials: &Bus,
     node: Option<&NodeId>,
     checks: &mut Vec<Check>,
 ) -> Option<async_nats::Client> {
-    let is_encrypted = servers.iter().all(ServerAddr::tls_required);
+    let is_encrypted = !credentials.ca.as_os_str().is_empty() || servers.iter().all(ServerAddr::tls_required);
     let name = node.map_or("boot", NodeId::as_str);
-    let options = ConnectOptions::new()
+    if let Err(error) = credentials.node(node) {
+        let fix = "correct `credentials` in the section [nats], or register the machine again";
+        checks.push(bad("credentials", chain(&error), fix));
+        return None;
+    }
+    let options = credentials
+        .options()
         .name(format!("muster-agent doctor {name}"))
         .custom_inbox_prefix(format!("_INBOX_{name}"))
         .connection_timeout(ANSWER)

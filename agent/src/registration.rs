@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::daemon::{CallError, ServerError, backoff, call, servers};
 use crate::keys::Keys;
-use crate::settings::Settings;
+use crate::settings::{Bus, Settings};
 use crate::state::{Identity, StateDir};
 use crate::update::RESTART;
 use crate::{facts, machine};
@@ -146,6 +146,7 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
     state.set_identity(&Identity {
         node: Some(node.clone()),
         server: settings.server.clone(),
+        ca: settings.nats.ca.clone(),
         ..identity
     })?;
     // Nobody listens where no agent runs.
@@ -205,7 +206,7 @@ impl Applicant<'_> {
     }
 
     async fn attempt(&self, servers: Vec<ServerAddr>) -> Result<RegisterManagedInstanceResult, Trouble> {
-        let client = connect(servers, self.wanted.ticket.clone()).await?;
+        let client = connect(servers, &self.settings.nats, self.wanted.ticket.clone()).await?;
         // The proof is over the service's time, whatever this machine's clock says.
         let first = self.ask(&client, &RegisterManagedInstanceRequest::default()).await?;
         let time = first.service_time.map_or(0, |time| time.seconds);
@@ -285,7 +286,11 @@ impl From<async_nats::ConnectError> for Trouble {
     }
 }
 
-async fn connect(servers: Vec<ServerAddr>, ticket: Option<String>) -> Result<Client, async_nats::ConnectError> {
+async fn connect(
+    servers: Vec<ServerAddr>,
+    bus: &Bus,
+    ticket: Option<String>,
+) -> Result<Client, async_nats::ConnectError> {
     let options = match ticket {
         // The ticket needs no signature: it is no secret, and lets in nobody without an activation's code.
         Some(ticket) => ConnectOptions::with_auth_callback(move |_| {
@@ -298,7 +303,7 @@ async fn connect(servers: Vec<ServerAddr>, ticket: Option<String>) -> Result<Cli
         }),
         None => ConnectOptions::new(),
     };
-    options
+    bus.trusting(options)
         .name(format!("muster-agent {BOOT}"))
         .custom_inbox_prefix(format!("_INBOX_{BOOT}"))
         .connection_timeout(Duration::from_secs(5))

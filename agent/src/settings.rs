@@ -3,7 +3,9 @@
 //! Later layers win: the file, the files of the folder beside it (`agent.toml.d/*.toml`, by name), and variables
 //! `MUSTER_AGENT__<KEY>` (`MUSTER_AGENT__CONCURRENCY=3`, `MUSTER_AGENT__LIMITS__PROCESSES=500`).
 
+mod bus;
 mod layers;
+mod limits;
 mod not_fitting;
 
 use std::collections::BTreeMap;
@@ -16,6 +18,8 @@ use crate::objects::Objects;
 use crate::package::{PublicKey, Trust};
 use crate::runner::Keep;
 
+pub use bus::{Bus, CredentialsError};
+pub use limits::Limits;
 pub use not_fitting::NotFitting;
 
 /// What the owner of a machine can set.
@@ -86,30 +90,14 @@ pub struct Settings {
     pub update: Update,
     /// The program for containers.
     pub docker: Docker,
+    /// With what it connects; the names of the files are read at the start only.
+    pub nats: Bus,
     /// Tags of the node, used when it registers.
     pub tags: BTreeMap<String, String>,
     /// Variables for every script.
     pub environment: BTreeMap<String, String>,
     /// Resource limits of every script.
     pub limits: Limits,
-}
-
-/// Resource limits; what is absent is inherited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Open descriptors of a process.
-    pub open_files: Option<u64>,
-    /// Processes of the user.
-    pub processes: Option<u64>,
-    /// Longest file that a process may write, in bytes.
-    pub file_bytes: Option<u64>,
-    /// Address space of a process, in bytes.
-    pub memory_bytes: Option<u64>,
-    /// Longest core dump, in bytes.
-    pub core_bytes: Option<u64>,
-    /// Processor time of a process, in seconds.
-    pub cpu_seconds: Option<u64>,
 }
 
 /// Where packages come from, and whose are taken (docs/operate/packages.md).
@@ -257,6 +245,7 @@ impl Default for Settings {
             packages: Packages::default(),
             update: Update::default(),
             docker: Docker::default(),
+            nats: Bus::default(),
         }
     }
 }

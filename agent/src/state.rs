@@ -45,6 +45,9 @@ pub struct Identity {
     /// Where it was registered; empty: as configured.
     #[serde(default)]
     pub server: String,
+    /// The authority of that server's certificate; empty: as configured.
+    #[serde(default)]
+    pub ca: PathBuf,
 }
 
 /// The directory.
@@ -180,6 +183,7 @@ impl StateDir {
             machine: format!("{own}{}", Uuid::new_v4().simple()),
             node: None,
             server: String::new(),
+            ca: PathBuf::new(),
         };
         self.set_identity(&identity)?;
         Ok(identity)

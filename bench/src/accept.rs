@@ -21,6 +21,7 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     let world = World::start(0).await?;
     let fleet = Fleet::start(FleetSettings {
         nats_url: world.ready.nats.clone(),
+        credentials: Some(world.crowd()?),
         nodes: 1,
         connections: 1,
         name: "accept".to_owned(),

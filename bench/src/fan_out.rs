@@ -45,16 +45,22 @@ async fn measure(
     let world = World::start(0).await?;
     let nats = world.nats().await?;
 
-    let echoes = Echoes::start(&world.ready.nats, nodes, delay).await?;
+    let echoes = Echoes::start(&world, nodes, delay).await?;
+    let bare = world
+        .floor()?
+        .subscription_capacity(128 * 1024)
+        .connect(&world.ready.nats)
+        .await?;
     let mut floors = Vec::new();
     for _ in 0..rounds {
-        floors.push(floor::fan_out(&nats, nodes, window).await?);
+        floors.push(floor::fan_out(&bare, nodes, window).await?);
     }
     echoes.stop();
 
     let registering = Instant::now();
     let fleet = Fleet::start(FleetSettings {
         nats_url: world.ready.nats.clone(),
+        credentials: Some(world.crowd()?),
         nodes,
         connections: 8,
         name: "bench".to_owned(),

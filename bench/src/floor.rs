@@ -7,6 +7,8 @@ use async_nats::Client;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
+use crate::world::World;
+
 /// Nodes that answer whatever comes after `delay`.
 #[derive(Debug)]
 pub(crate) struct Echoes(JoinSet<()>);
@@ -14,12 +16,13 @@ pub(crate) struct Echoes(JoinSet<()>);
 const CONNECTIONS: usize = 8;
 
 impl Echoes {
-    pub(crate) async fn start(url: &str, nodes: usize, delay: Duration) -> Result<Self> {
+    pub(crate) async fn start(world: &World, nodes: usize, delay: Duration) -> Result<Self> {
         let mut tasks = JoinSet::new();
         for number in 0..CONNECTIONS {
-            let nats = async_nats::ConnectOptions::new()
+            let nats = world
+                .floor()?
                 .client_capacity(64 * 1024)
-                .connect(url)
+                .connect(&world.ready.nats)
                 .await?;
             for node in (number..nodes).step_by(CONNECTIONS) {
                 let mut mine = nats.subscribe(format!("floor.{node}")).await?;

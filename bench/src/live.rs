@@ -32,7 +32,7 @@ pub(crate) async fn run(report: &mut Report, rounds: usize) -> Result<()> {
     }
     times.sort_unstable();
     let p99 = times.get(times.len() * 99 / 100).copied().unwrap_or_default();
-    let floor = ms(bare(&nats).await?);
+    let floor = ms(bare(&world.floor()?.connect(&world.ready.nats).await?).await?);
     report.row(
         "first byte of a line at the client, p50",
         format!("{floor} (a message there and back)"),

@@ -139,6 +139,7 @@ pub(crate) async fn recovery(report: &mut Report, rounds: usize) -> Result<()> {
     let mut services = Services::start().await?;
     let fleet = Fleet::start(FleetSettings {
         nats_url: services.url.clone(),
+        credentials: None,
         nodes: NODES,
         connections: 4,
         name: "recovery".to_owned(),

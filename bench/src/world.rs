@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use async_nats::Client;
+use muster_credential::claims::Permission;
+use muster_credential::{Claims, Creds, Key, KeyKind, PublicKey, UserClaims, layout};
+use muster_model::{Clock as _, SystemClock};
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -26,6 +29,8 @@ pub(crate) struct World {
 pub(crate) struct Ready {
     pub(crate) gateway: String,
     pub(crate) nats: String,
+    creds: PathBuf,
+    data_dir: PathBuf,
     pub(crate) nodes: Vec<String>,
 }
 
@@ -67,8 +72,57 @@ impl World {
     }
 
     pub(crate) async fn nats(&self) -> Result<Client> {
-        let options = async_nats::ConnectOptions::new().subscription_capacity(128 * 1024);
+        let text = std::fs::read_to_string(&self.ready.creds)?;
+        let creds = Creds::parse(&text)?;
+        let options = async_nats::ConnectOptions::with_credentials(&text)?
+            .custom_inbox_prefix(creds.inbox())
+            .subscription_capacity(128 * 1024);
         Ok(options.connect(&self.ready.nats).await?)
+    }
+
+    /// A file with credentials of simulated agents.
+    pub(crate) fn crowd(&self) -> Result<PathBuf> {
+        self.user("crowd.creds", layout::crowd)
+    }
+
+    /// How a floor connects: with leave for subjects of its own and nothing of Muster's.
+    pub(crate) fn floor(&self) -> Result<async_nats::ConnectOptions> {
+        let file = self.user("floor.creds", |subject, muster, now| {
+            let own = || Permission::only(["floor.>", "_INBOX.>"]);
+            Claims {
+                name: "floor".to_owned(),
+                subject,
+                issued_at: now,
+                expires_at: None,
+                body: UserClaims::with_permissions(muster, own(), own()),
+            }
+        })?;
+        Ok(async_nats::ConnectOptions::with_credentials(&std::fs::read_to_string(
+            file,
+        )?)?)
+    }
+
+    /// Credentials signed with the keys of the data directory.
+    fn user(
+        &self,
+        name: &str,
+        claims: impl FnOnce(PublicKey, PublicKey, i64) -> Claims<UserClaims>,
+    ) -> Result<PathBuf> {
+        let seed = |name: &str| -> Result<Key> {
+            let file = self.ready.data_dir.join("trust/keys").join(format!("{name}.seed"));
+            Ok(Key::from_seed(&std::fs::read_to_string(file)?, KeyKind::Account)?)
+        };
+        let (services, muster) = (seed("services")?, seed("MUSTER")?);
+        let key = Key::generate(KeyKind::User);
+        let claims = claims(
+            key.public().clone(),
+            muster.public().clone(),
+            SystemClock.now().as_second(),
+        );
+        let creds = Creds::new(claims.sign(&services)?, key)?;
+        let file = self.folder.path().join(name);
+        std::fs::write(&file, creds.to_text().as_bytes())?;
+        Ok(file)
     }
 
     /// Where its files are.

@@ -2,12 +2,15 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use async_nats::ConnectErrorKind;
+use muster_boot::{BusError, NatsSettings};
 use muster_wire::{Failure, aws_json};
 use tonic::Status;
 
 use crate::exit::Exit;
+use crate::trust::TrustError;
 use crate::up::UpError;
 
 /// Why a verb did not do what it was asked.
@@ -37,6 +40,17 @@ pub(crate) enum Complaint {
         #[source]
         source: async_nats::ConnectError,
     },
+    /// The server does not take who asks.
+    #[error("the server at {url} refuses {}", who(.creds))]
+    Refused {
+        /// The address.
+        url: String,
+        /// The file; empty: none was given.
+        creds: PathBuf,
+    },
+    /// The caller's credentials are none.
+    #[error("the connection cannot be tried")]
+    Credentials(#[source] BusError),
     /// The connection broke, and what was asked for needs it.
     #[error("the connection to the server broke")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
@@ -80,6 +94,16 @@ pub(crate) enum Complaint {
     /// `muster up` ended.
     #[error(transparent)]
     Up(#[from] UpError),
+    /// The folder of keys and credentials.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+fn who(creds: &Path) -> String {
+    match creds.as_os_str().is_empty() {
+        true => "whoever has no credentials".to_owned(),
+        false => format!("the credentials in {}", creds.display()),
+    }
 }
 
 impl Complaint {
@@ -91,17 +115,39 @@ impl Complaint {
         }
     }
 
+    /// A connection that did not come about.
+    pub(crate) fn unreachable(settings: NatsSettings, error: BusError) -> Self {
+        let NatsSettings { url, credentials, .. } = settings;
+        match error {
+            BusError::Connect(source) => match source.kind() {
+                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => Self::Refused {
+                    url,
+                    creds: credentials,
+                },
+                _ => Self::Unreachable { url, source },
+            },
+            error @ BusError::Credentials { .. } => Self::Credentials(error),
+        }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::NoServer { .. } | Self::Ready { .. } | Self::Unreachable { .. } | Self::Broken(_) => {
-                Exit::Unreachable
-            }
+            Self::NoServer { .. }
+            | Self::Ready { .. }
+            | Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::Broken(_) => Exit::Unreachable,
             Self::Answered { status, .. } => match Failure::from_status(status) {
                 Failure::Unavailable { .. } | Failure::Deadline => Exit::Unreachable,
                 _ => Exit::Failed,
             },
             Self::Usage { .. } => Exit::Usage,
-            Self::Read { .. } | Self::Output(_) | Self::System { .. } | Self::Up(_) => Exit::Failed,
+            Self::Read { .. }
+            | Self::Output(_)
+            | Self::System { .. }
+            | Self::Up(_)
+            | Self::Trust(_)
+            | Self::Credentials(_) => Exit::Failed,
         }
     }
 
@@ -125,7 +171,11 @@ impl Complaint {
                 _ => None,
             },
             Self::Usage { hint, .. } => Some(hint),
+            Self::Refused { .. } | Self::Credentials(_) => {
+                Some("name a .creds file with --creds or MUSTER_CREDS; `muster init` and `muster up` make one")
+            }
             Self::Up(error) => error.hint(),
+            Self::Trust(error) => error.hint(),
             _ => None,
         }
     }

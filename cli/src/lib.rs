@@ -8,6 +8,8 @@
 //! | `nodes`, `documents`, `activations` | what is there, and how machines come to be |
 //! | `call` | any operation of the contract, by reflection |
 //! | `package` | packages for a store, and the keys that sign them |
+//! | `init`, `nats` | the keys, credentials and accounts of a bus |
+//! | `trust` | the folder that holds them |
 //! | `completion` | scripts for shells |
 //! | `server`, `ready`, `place` | finding the server |
 //! | `invocation`, `report`, `shape`, `table`, `pair` | what verbs share: queries, texts, what callers write |
@@ -24,7 +26,9 @@ mod complaint;
 mod completion;
 mod documents;
 mod exit;
+mod init;
 mod invocation;
+mod nats;
 mod nodes;
 mod package;
 mod pair;
@@ -36,6 +40,7 @@ mod run;
 mod server;
 mod shape;
 mod table;
+mod trust;
 mod up;
 mod verify;
 
@@ -64,6 +69,10 @@ struct Cli {
 enum Verb {
     /// Start everything on this machine, until Ctrl-C.
     Up(up::Arguments),
+    /// Make the keys, credentials and configuration of a bus.
+    Init(Box<init::Arguments>),
+    /// Look after the accounts and keys of a bus.
+    Nats(nats::Arguments),
     /// Run a command on nodes, show what they write, and wait for the end.
     #[command(after_help = Exit::HELP)]
     Run(Box<run::Arguments>),
@@ -95,6 +104,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse_from(arguments);
     let outcome = match cli.verb {
         Verb::Up(arguments) => up::main(arguments),
+        Verb::Init(arguments) => init::run(&arguments),
+        Verb::Nats(arguments) => block_on(nats::run(arguments, &cli.server)),
         Verb::Run(arguments) => block_on(run::run(*arguments, &cli.server)),
         Verb::Nodes(arguments) => block_on(nodes::run(arguments, &cli.server)),
         Verb::Activations(arguments) => block_on(activations::run(arguments, &cli.server)),

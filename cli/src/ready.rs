@@ -20,6 +20,9 @@ pub(crate) struct Ready {
     /// Ids of the local agents' nodes.
     pub(crate) nodes: Vec<String>,
     pub(crate) credentials: Credentials,
+    /// The operator's credentials for the bus.
+    #[serde(default)]
+    pub(crate) creds: PathBuf,
 }
 
 /// Keys for AWS clients. This version does not check who calls; clients only want to have some.
@@ -76,6 +79,7 @@ mod tests {
             data_dir: "data".into(),
             nodes: vec!["mi-0123456789abcdef0".to_owned()],
             credentials: Credentials::development(),
+            creds: "data/trust/creds/operator.creds".into(),
         }
     }
 
@@ -93,7 +97,10 @@ mod tests {
     fn the_members_are_those_that_scripts_rely_on() {
         let value = serde_json::to_value(sample()).unwrap();
         let members: Vec<&String> = value.as_object().unwrap().keys().collect();
-        assert_eq!(members, ["gateway", "nats", "grpc", "data_dir", "nodes", "credentials"]);
+        assert_eq!(
+            members,
+            ["gateway", "nats", "grpc", "data_dir", "nodes", "credentials", "creds"]
+        );
         assert!(value["credentials"]["access_key_id"].is_string());
         assert!(value["credentials"]["secret_access_key"].is_string());
     }

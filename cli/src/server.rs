@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use async_nats::Client;
+use muster_boot::NatsSettings;
 use muster_proto::documents::v1::document_validation_client::DocumentValidationClient;
 use muster_proto::documents::v1::documents_client::DocumentsClient;
 use muster_proto::fleet::v1::fleet_client::FleetClient;
@@ -21,6 +22,12 @@ pub(crate) struct ServerArguments {
     /// The server's bus; without it, the `muster up` of the default data directory.
     #[arg(long, global = true, env = "MUSTER_SERVER", value_name = "nats://HOST:PORT")]
     server: Option<String>,
+    /// The .creds file with which to ask; without it, that of the `muster up` whose server is used.
+    #[arg(long, global = true, env = "MUSTER_CREDS", value_name = "FILE")]
+    creds: Option<PathBuf>,
+    /// The authority of the server's certificate (PEM); the connection is encrypted then.
+    #[arg(long, global = true, env = "MUSTER_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 /// A connection to the server.
@@ -33,31 +40,47 @@ pub(crate) struct Server {
 impl ServerArguments {
     /// Connects, or says why that cannot be.
     pub(crate) async fn connect(&self) -> Result<Server, Complaint> {
-        let url = self.address()?;
-        let nats = muster_boot::connect_now("muster", &url)
+        let settings = self.settings(place::default_data_dir())?;
+        let nats = muster_boot::connect_now("muster", &settings)
             .await
-            .map_err(|source| Complaint::Unreachable { url, source })?;
+            .map_err(|source| Complaint::unreachable(settings, source))?;
         Ok(Server {
             channel: NatsChannel::new(nats.clone()),
             nats,
         })
     }
 
-    /// The address of the server's bus.
-    pub(crate) fn address(&self) -> Result<String, Complaint> {
-        self.url(place::default_data_dir())
+    /// The address, if the caller named one.
+    pub(crate) fn named(&self) -> Option<&str> {
+        self.server.as_deref().filter(|server| !server.is_empty())
     }
 
-    fn url(&self, data_dir: PathBuf) -> Result<String, Complaint> {
-        if let Some(server) = self.server.as_ref().filter(|server| !server.is_empty()) {
-            return Ok(server.clone());
+    /// The address of the server's bus.
+    pub(crate) fn address(&self) -> Result<String, Complaint> {
+        Ok(self.settings(place::default_data_dir())?.url)
+    }
+
+    fn settings(&self, data_dir: PathBuf) -> Result<NatsSettings, Complaint> {
+        let mut settings = NatsSettings::open("");
+        match self.named() {
+            Some(server) => server.clone_into(&mut settings.url),
+            None => {
+                let path = Ready::file_in(&data_dir);
+                let ready = Ready::read(&path).map_err(|error| match error.kind() {
+                    std::io::ErrorKind::NotFound => Complaint::NoServer { looked_at: path },
+                    _ => Complaint::Ready { path, source: error },
+                })?;
+                settings.url = ready.nats;
+                settings.credentials = ready.creds;
+            }
         }
-        let path = Ready::file_in(&data_dir);
-        match Ready::read(&path) {
-            Ok(ready) => Ok(ready.nats),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Complaint::NoServer { looked_at: path }),
-            Err(source) => Err(Complaint::Ready { path, source }),
+        if let Some(creds) = &self.creds {
+            settings.credentials.clone_from(creds);
         }
+        if let Some(ca) = &self.ca {
+            settings.ca.clone_from(ca);
+        }
+        Ok(settings)
     }
 }
 
@@ -93,29 +116,49 @@ mod tests {
 
     use super::*;
 
-    fn url(server: Option<&str>, ready: Option<&str>) -> Result<String, Complaint> {
+    fn settings(
+        server: Option<&str>,
+        creds: Option<&str>,
+        ready: Option<&str>,
+    ) -> Result<(String, PathBuf), Complaint> {
         let folder = tempfile::tempdir().unwrap();
         if let Some(text) = ready {
             let mut file = std::fs::File::create(Ready::file_in(folder.path())).unwrap();
             file.write_all(text.as_bytes()).unwrap();
         }
-        let server = server.map(str::to_owned);
-        ServerArguments { server }.url(folder.path().to_owned())
+        let arguments = ServerArguments {
+            server: server.map(str::to_owned),
+            creds: creds.map(PathBuf::from),
+            ca: None,
+        };
+        let settings = arguments.settings(folder.path().to_owned())?;
+        Ok((settings.url, settings.credentials))
     }
 
     const READY: &str = r#"{"gateway":"g","nats":"nats://127.0.0.1:1","grpc":{},"data_dir":"d","nodes":[],
-        "credentials":{"access_key_id":"a","secret_access_key":"s"}}"#;
+        "credentials":{"access_key_id":"a","secret_access_key":"s"},"creds":"own.creds"}"#;
 
     #[test]
     fn a_named_server_outweighs_a_running_one() {
-        assert_eq!(url(Some("nats://bus:4222"), Some(READY)).unwrap(), "nats://bus:4222");
-        assert_eq!(url(None, Some(READY)).unwrap(), "nats://127.0.0.1:1");
-        assert_eq!(url(Some(""), Some(READY)).unwrap(), "nats://127.0.0.1:1");
+        let check = |server, creds, url: &str, file: &str| {
+            let found = settings(server, creds, Some(READY)).unwrap();
+            assert_eq!(found, (url.to_owned(), PathBuf::from(file)));
+        };
+        check(Some("nats://bus:4222"), None, "nats://bus:4222", "");
+        check(
+            Some("nats://bus:4222"),
+            Some("mine.creds"),
+            "nats://bus:4222",
+            "mine.creds",
+        );
+        check(None, None, "nats://127.0.0.1:1", "own.creds");
+        check(Some(""), None, "nats://127.0.0.1:1", "own.creds");
+        check(None, Some("mine.creds"), "nats://127.0.0.1:1", "mine.creds");
     }
 
     #[test]
     fn without_a_server_the_place_that_was_looked_at_is_named() {
-        assert!(matches!(url(None, None), Err(Complaint::NoServer { .. })));
-        assert!(matches!(url(None, Some("{")), Err(Complaint::Ready { .. })));
+        assert!(matches!(settings(None, None, None), Err(Complaint::NoServer { .. })));
+        assert!(matches!(settings(None, None, Some("{")), Err(Complaint::Ready { .. })));
     }
 }

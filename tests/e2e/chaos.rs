@@ -20,6 +20,7 @@ async fn fleet(cluster: &Cluster) -> Fleet {
     });
     Fleet::start(FleetSettings {
         nats_url: cluster.nats.url(),
+        credentials: Some(cluster.crowd()),
         nodes: NODES,
         connections: 4,
         name: "chaos".to_owned(),

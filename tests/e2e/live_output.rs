@@ -149,6 +149,7 @@ async fn two_hundred_nodes_are_followed_by_two_listeners() {
     let cluster = Cluster::start(&[]).await;
     let fleet = Fleet::start(FleetSettings {
         nats_url: cluster.nats.url(),
+        credentials: Some(cluster.crowd()),
         nodes: 200,
         connections: 4,
         name: "live".to_owned(),
@@ -190,6 +191,7 @@ async fn a_terminal_gets_every_line_once_whatever_dies_meanwhile() {
     let log = cluster.folder().join("stdout");
     let mut child = tokio::process::Command::new(binary("muster"))
         .env("MUSTER_SERVER", cluster.nats.url())
+        .env("MUSTER_CREDS", cluster.creds())
         .args(["run", "--targets", "tag:Role=web", "--follow", "--", &line])
         .stdout(std::fs::File::create(&log).unwrap())
         .stderr(std::process::Stdio::piped())

@@ -75,7 +75,7 @@ async fn sinks_get_what_was_asked_for_and_a_bad_one_disturbs_nobody() {
     // Takes connections and never answers.
     let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sinks = format!(
-        "[{{arn=\"{SUBJECT_ARN}\", nats=\"ops.commands\"}}, {{arn=\"{WEBHOOK_ARN}\", webhook=\"{address}\"}}, \
+        "[{{arn=\"{SUBJECT_ARN}\", nats=\"notify.commands\"}}, {{arn=\"{WEBHOOK_ARN}\", webhook=\"{address}\"}}, \
          {{arn=\"{HANGING_ARN}\", webhook=\"http://{}/\"}}]",
         hanging.local_addr().unwrap()
     );
@@ -83,7 +83,7 @@ async fn sinks_get_what_was_asked_for_and_a_bad_one_disturbs_nobody() {
     let cluster = Cluster::start_with(&[AgentSpec::default()], &settings).await;
     let node = cluster.nodes().await.remove(0);
     let mut api = cluster.api().await;
-    let mut heard = api.nats.subscribe("ops.commands").await.unwrap();
+    let mut heard = api.nats.subscribe("notify.commands").await.unwrap();
     let script = |line: &str| Api::script(&[&node], &[line]);
 
     let hanging = api

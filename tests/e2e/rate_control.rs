@@ -120,6 +120,7 @@ fn outcome(row: &Row, position: usize) -> Outcome {
 async fn fleet(cluster: &Cluster, name: &str, nodes: usize) -> Fleet {
     Fleet::start(FleetSettings {
         nats_url: cluster.nats.url(),
+        credentials: Some(cluster.crowd()),
         nodes,
         // One, so that what nodes say arrives in the order in which they say it.
         connections: 1,

@@ -189,6 +189,7 @@ async fn one_unknown_id_of_fifty_is_named_and_nothing_is_sent_to_the_others() {
     let cluster = Cluster::start(&[]).await;
     let fleet = muster_agent_sim::Fleet::start(muster_agent_sim::FleetSettings {
         nats_url: cluster.nats.url(),
+        credentials: Some(cluster.crowd()),
         nodes: 49,
         connections: 2,
         name: "fifty".to_owned(),

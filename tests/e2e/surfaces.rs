@@ -19,7 +19,13 @@ async fn a_command_is_published_to_nats_by_a_plain_client() {
     let cluster = Cluster::start(&[AgentSpec::tagged(&[("Role", "web")])]).await;
     let answer = script(
         "nats_client.py",
-        &[&cluster.nats.url(), "tag:Role", "web", "echo over nats"],
+        &[
+            &cluster.nats.url(),
+            &cluster.creds().display().to_string(),
+            "tag:Role",
+            "web",
+            "echo over nats",
+        ],
     )
     .await;
     assert_eq!(answer["Status"], "Success");
@@ -48,6 +54,7 @@ async fn the_command_line_shows_output_and_summary_and_exits_by_result() {
     let muster = async |words: &[&str]| {
         let output = Command::new(binary("muster"))
             .env("MUSTER_SERVER", cluster.nats.url())
+            .env("MUSTER_CREDS", cluster.creds())
             .args(words)
             .output()
             .await

@@ -1,6 +1,6 @@
 """Runs a command by publishing JSON to NATS subjects, as any NATS client can.
 
-Usage: nats_client.py <nats url> <target key> <target value> <shell line>
+Usage: nats_client.py <nats url> <creds file> <target key> <target value> <shell line>
 Prints one JSON object with the status, the output of the first node, and what came live.
 """
 
@@ -13,8 +13,9 @@ import nats
 HEADERS = {"Content-Type": "application/x-amz-json-1.1"}
 
 
-async def main(url, key, value, line):
-    client = await nats.connect(url)
+async def main(url, creds, key, value, line):
+    # Each user hears answers below an inbox of its own.
+    client = await nats.connect(url, user_credentials=creds, inbox_prefix=b"_INBOX_tester")
 
     async def call(operation, body):
         subject = f"muster.v1.api.RunCommand.{operation}"
@@ -58,4 +59,4 @@ async def main(url, key, value, line):
     await client.close()
 
 
-asyncio.run(main(*sys.argv[1:5]))
+asyncio.run(main(*sys.argv[1:6]))

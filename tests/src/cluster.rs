@@ -1,10 +1,14 @@
 //! Every service as a process of its own, and agents.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
 
+use muster_agent::state::StateDir;
 use muster_harness::{Folder, NatsServer, until_within};
-use muster_proto::fleet::v1::DescribeInstanceInformationRequest;
+use muster_proto::fleet::v1::nodes_client::NodesClient;
+use muster_proto::fleet::v1::{DescribeInstanceInformationRequest, RegisterNodeRequest};
+use muster_wire::{NatsChannel, subject};
 
 use crate::api::Api;
 use crate::aws::Aws;
@@ -68,7 +72,7 @@ impl Cluster {
         let mut cluster = Self {
             agents: Vec::new(),
             services: BTreeMap::new(),
-            nats: NatsServer::start().await,
+            nats: NatsServer::start_secured().await,
             folder: Folder::new("cluster"),
             settings: settings.to_vec(),
         };
@@ -79,6 +83,7 @@ impl Cluster {
             cluster.wait_for(name).await;
         }
         for (number, spec) in agents.iter().enumerate() {
+            cluster.admit(number, spec).await;
             let process = cluster.launch_agent(number, spec);
             cluster.agents.push((spec.clone(), process));
         }
@@ -121,12 +126,25 @@ impl Cluster {
         let output = Command::new(binary("muster"))
             .args(["verify", command])
             .env("MUSTER_SERVER", self.nats.url())
+            .env("MUSTER_CREDS", self.creds())
             .output()
             .expect("muster starts");
         let said = String::from_utf8_lossy(&output.stdout);
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}{complaint}");
         assert!(said.contains("entries were checked"), "{said}");
+    }
+
+    /// The file with an operator's credentials; its name is "tester".
+    #[must_use]
+    pub fn creds(&self) -> PathBuf {
+        self.nats.file_of(&self.nats.trust().person("tester"))
+    }
+
+    /// The file with credentials of simulated agents.
+    #[must_use]
+    pub fn crowd(&self) -> PathBuf {
+        self.nats.file_of(&self.nats.trust().crowd())
     }
 
     /// The test's folder.
@@ -235,6 +253,10 @@ impl Cluster {
         let mut command = Command::new(binary(program));
         command
             .env("MUSTER_NATS__URL", self.nats.url())
+            .env(
+                "MUSTER_NATS__CREDENTIALS",
+                self.nats.file_of(&self.nats.trust().service(program)),
+            )
             .env("MUSTER_SERVER__LISTEN", listen)
             .env("MUSTER_DATABASE__URL", format!("sqlite:{}", database.display()))
             .env("MUSTER_REPLICA", "one");
@@ -275,12 +297,46 @@ impl Cluster {
         .await;
     }
 
+    /// Registers an agent's machine and gives it credentials, as `muster up` does.
+    async fn admit(&self, number: usize, spec: &AgentSpec) {
+        let name = format!("agent-{number}");
+        let state = StateDir::at(&self.folder.join(&name));
+        state.prepare().expect("the test's own folder can be written");
+        let identity = state.identity().expect("the test's own folder can be written");
+        let request = RegisterNodeRequest {
+            machine_identity: identity.machine,
+            name: name.clone(),
+            tags: spec
+                .tags
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..RegisterNodeRequest::default()
+        };
+        let mut nodes = NodesClient::new(NatsChannel::new(self.nats.client().await));
+        let answer = nodes.register_node(request).await.expect("the machine is registered");
+        let tags: Vec<String> = spec
+            .tags
+            .iter()
+            .map(|(key, value)| subject::tag_hash(key, value))
+            .collect();
+        let creds = self.nats.trust().node(&answer.into_inner().node_id, &tags);
+        std::fs::write(self.credentials(&name), creds.to_text().as_bytes())
+            .expect("the test's own folder can be written");
+    }
+
+    fn credentials(&self, agent: &str) -> PathBuf {
+        self.folder.join(format!("{agent}.creds"))
+    }
+
     fn launch_agent(&self, number: usize, spec: &AgentSpec) -> Process {
         let name = format!("agent-{number}");
         let mut command = Command::new(binary("muster-agent"));
         command
             .args(["run", "--name", &name, "--server", &self.nats.url(), "--state-dir"])
             .arg(self.folder.join(&name))
+            .arg("--credentials")
+            .arg(self.credentials(&name))
             // A secret of the agent's own that no script may see.
             .env("AGENT_SECRET", "canary-of-the-agent");
         for (key, value) in &spec.tags {

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, Event};
+use muster_credential::Creds;
 use muster_model::NodeId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -20,6 +23,8 @@ use crate::tally::{Execution, RunTally, Tally};
 pub struct FleetSettings {
     /// Address of the bus.
     pub nats_url: String,
+    /// A `.creds` file of a user that may speak for any node; nothing where the bus lets everybody in.
+    pub credentials: Option<PathBuf>,
     /// How many nodes.
     pub nodes: usize,
     /// Over how many connections; nodes are spread evenly.
@@ -41,6 +46,14 @@ pub enum StartError {
     /// The broker does not answer.
     #[error("cannot connect to the broker")]
     Connect(#[from] async_nats::ConnectError),
+    /// The credentials cannot be read.
+    #[error("the credentials in {path:?} cannot be used")]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// What all crowds share.
@@ -198,9 +211,25 @@ async fn connect(
     connection: usize,
     links: mpsc::UnboundedSender<()>,
 ) -> Result<async_nats::Client, StartError> {
-    let options = ConnectOptions::new()
+    let (options, inbox) = match &settings.credentials {
+        None => (
+            ConnectOptions::new(),
+            format!("_INBOX_sim_{}_{connection}", settings.name),
+        ),
+        Some(path) => {
+            let unusable = |source| StartError::Credentials {
+                path: path.clone(),
+                source,
+            };
+            let text = std::fs::read_to_string(path).map_err(unusable)?;
+            let creds = Creds::parse(&text).map_err(|error| unusable(io::Error::other(error)))?;
+            let options = ConnectOptions::with_credentials(&text).map_err(unusable)?;
+            (options, format!("{}.{}_{connection}", creds.inbox(), settings.name))
+        }
+    };
+    let options = options
         .name(format!("muster-agent-sim {} {connection}", settings.name))
-        .custom_inbox_prefix(format!("_INBOX_sim_{}_{connection}", settings.name))
+        .custom_inbox_prefix(inbox)
         .max_reconnects(None)
         .subscription_capacity(1024)
         .reconnect_delay_callback(|attempt| match attempt {

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "the program's voice")]
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ struct Cli {
     /// The NATS address.
     #[arg(long, env = "MUSTER_SERVER", default_value = "nats://127.0.0.1:4222")]
     server: String,
+    /// A .creds file of a user that may speak for any node.
+    #[arg(long, env = "MUSTER_CREDS")]
+    creds: Option<PathBuf>,
     /// How many agents.
     #[arg(long, default_value_t = 1_000)]
     nodes: usize,
@@ -79,6 +83,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     let begun = Instant::now();
     let fleet = Fleet::start(FleetSettings {
         nats_url: cli.server,
+        credentials: cli.creds,
         nodes: cli.nodes,
         connections: cli.connections,
         name: cli.name,

@@ -36,6 +36,9 @@ pub(super) struct Arguments {
     /// The bootstrap ticket, where the bus asks for one.
     #[arg(long, env = "MUSTER_TICKET", default_value = "", hide_default_value = true)]
     ticket: String,
+    /// The authority of the server's certificate (PEM); otherwise `ca` of the section [nats].
+    #[arg(long, env = "MUSTER_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A TOML file with `server`, `activation_id`, `activation_code` and `ticket`; `-` is the standard input.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -107,6 +110,9 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         if !given.is_empty() {
             settings.server = given;
         }
+    }
+    if let Some(ca) = arguments.ca {
+        settings.nats.ca = std::path::absolute(ca)?;
     }
     if !arguments.name.is_empty() {
         settings.name = arguments.name;

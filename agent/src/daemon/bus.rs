@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::client::Request;
-use async_nats::{Client, ConnectOptions, Event, HeaderMap, ServerAddr};
+use async_nats::{Client, Event, HeaderMap, ServerAddr};
 use prost::Message;
 use tokio::sync::mpsc;
 
 use super::backoff::CONNECTION;
+use crate::settings::Bus;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -81,6 +82,7 @@ pub(crate) fn without_password(text: &str) -> String {
 /// Answers come to subjects below `_INBOX_<name>`, the only ones that a node's credential will allow.
 pub(crate) async fn connect(
     servers: Vec<ServerAddr>,
+    credentials: &Bus,
     name: &str,
     links: mpsc::UnboundedSender<Link>,
 ) -> Result<Client, async_nats::ConnectError> {
@@ -88,7 +90,8 @@ pub(crate) async fn connect(
     let was_connected = Arc::clone(&is_first);
     let is_refused = Arc::new(AtomicBool::new(false));
     let was_refused = Arc::clone(&is_refused);
-    let options = ConnectOptions::new()
+    let options = credentials
+        .options()
         .name(format!("muster-agent {name}"))
         .custom_inbox_prefix(format!("_INBOX_{name}"))
         .retry_on_initial_connect()

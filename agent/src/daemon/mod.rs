@@ -55,7 +55,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Registry, reload};
 
 use crate::os;
-use crate::settings::Settings;
+use crate::settings::{CredentialsError, Settings};
 use crate::state::StateDir;
 
 pub use bus::ServerError;
@@ -75,6 +75,8 @@ pub struct Options {
     pub state: PathBuf,
     /// The configuration file; read again at SIGHUP.
     pub config: Option<PathBuf>,
+    /// The node's credentials; nothing: those of the configuration.
+    pub credentials: Option<PathBuf>,
     /// The node's name at registration; empty: that of the configuration.
     pub name: String,
     /// The node's tags at registration, besides those of the configuration.
@@ -97,6 +99,9 @@ pub enum StartError {
     /// The server list is malformed.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The node's credentials cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The state directory cannot be used.
     #[error("cannot use the state directory {path:?}")]
     State {
@@ -176,9 +181,16 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
     let courier = UnixListener::bind(state.courier_socket()).map_err(refused("a socket"))?;
 
     let mut identity = state.identity().map_err(unusable)?;
-    let node = match &identity.node {
-        Some(node) => node.clone(),
-        None => {
+    let granted = loaded.settings.nats.node(identity.node.as_ref())?;
+    let node = match (&identity.node, granted) {
+        (Some(node), _) => node.clone(),
+        // Whoever gave us credentials has registered us.
+        (None, Some(node)) => {
+            identity.node = Some(node.clone());
+            state.set_identity(&identity).map_err(unusable)?;
+            node
+        }
+        (None, None) => {
             let node = tokio::select! {
                 node = register::register(servers.clone(), &identity, &state, &loaded.settings) => node?,
                 () = &mut stop_asked => return Ok(Departure::Stop),
@@ -190,7 +202,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
     };
 
     let (links, mut link_news) = mpsc::unbounded_channel();
-    let client = bus::connect(servers, node.as_str(), links).await?;
+    let client = bus::connect(servers, &loaded.settings.nats, node.as_str(), links).await?;
     tracing::info!(node = %node, version = crate::facts::version(), "agent started");
     let mut agent = Agent::new(
         state.clone(),
@@ -261,13 +273,11 @@ fn load_settings(state: &StateDir, options: &Options) -> Loaded {
             key.clone_from(given);
         }
     }
-    settings.tags.extend(options.tags.clone());
-    // Where it was registered is where it belongs, unless somebody says otherwise.
-    if settings.server.is_empty()
-        && let Ok(Some(identity)) = state.known_identity()
-    {
-        settings.server = identity.server;
+    if let Some(credentials) = &options.credentials {
+        settings.nats.credentials.clone_from(credentials);
     }
+    settings.tags.extend(options.tags.clone());
+    take_registration(&mut settings, state);
     if settings != state.settings()
         && let Err(error) = state.set_settings(&settings)
     {
@@ -279,6 +289,22 @@ fn load_settings(state: &StateDir, options: &Options) -> Loaded {
         tracing::error!(%error, "what is logged cannot be changed");
     }
     Loaded { settings, problem }
+}
+
+/// Where it was registered is where the machine belongs, with what it got there, unless somebody says otherwise.
+pub(crate) fn take_registration(settings: &mut Settings, state: &StateDir) {
+    if settings.server.is_empty()
+        && let Ok(Some(identity)) = state.known_identity()
+    {
+        settings.server = identity.server;
+        if settings.nats.ca.as_os_str().is_empty() {
+            settings.nats.ca = identity.ca;
+        }
+    }
+    let own = state.credentials_file();
+    if settings.nats.credentials.as_os_str().is_empty() && own.exists() {
+        settings.nats.credentials = own;
+    }
 }
 
 /// An error with its cause.

@@ -23,7 +23,7 @@ pub(crate) async fn register(
     settings: &Settings,
 ) -> Result<NodeId, async_nats::ConnectError> {
     let (links, mut link_news) = mpsc::unbounded_channel();
-    let client = bus::connect(servers, "boot", links).await?;
+    let client = bus::connect(servers, &settings.nats, "boot", links).await?;
     let (mut link, mut failures) = (Link::Down, 0);
     loop {
         let wait = match link {

@@ -14,8 +14,10 @@ use muster_wire::NatsChannel;
 use tokio::time::Instant;
 
 use super::child::Child;
+use super::clerk::{Clerk, Machine};
 use super::error::UpError;
 use super::folder::Folder;
+use crate::trust::Keys;
 
 /// How often it is looked whether the agents are there.
 const LOOK: Duration = Duration::from_millis(3);
@@ -29,6 +31,8 @@ const PAGE: usize = 50;
 #[derive(Debug)]
 pub(super) struct Agents {
     agents: Vec<Agent>,
+    machines: Vec<Machine>,
+    clerk: Option<Clerk>,
 }
 
 #[derive(Debug)]
@@ -54,36 +58,64 @@ pub(super) fn demo(number: u32) -> (String, [(&'static str, String); 3]) {
     (name, tags)
 }
 
+/// What local agents are started with.
+#[derive(Debug)]
+pub(super) struct Ground<'a> {
+    pub(super) program: &'a Path,
+    /// The bus.
+    pub(super) nats: &'a str,
+    pub(super) log: &'a str,
+    pub(super) folder: &'a Folder,
+}
+
 impl Agents {
-    pub(super) fn start(count: u32, program: &Path, nats: &str, log: &str, folder: &Folder) -> Result<Self, UpError> {
-        let mut agents = Vec::new();
+    /// Registers the machines as nodes, gives them credentials and starts their agents.
+    pub(super) async fn start(count: u32, ground: &Ground<'_>, bus: Client, keys: Keys) -> Result<Self, UpError> {
+        let folder = ground.folder;
         let config = folder.agents_config()?;
-        for number in 1..=count {
+        let mut clerk = Clerk::new(bus, keys);
+        let machines = (1..=count).map(|number| {
             let (name, tags) = demo(number);
             let home = folder.agent(&name);
-            let mut arguments: Vec<OsString> = ["run", "--server", nats, "--name", &name, "--log", log]
+            Machine { name, tags, home }
+        });
+        let machines: Vec<Machine> = machines.collect();
+        clerk.admit(&machines).await?;
+        let mut agents = Vec::new();
+        for machine in &machines {
+            let name = &machine.name;
+            let mut arguments: Vec<OsString> = ["run", "--server", ground.nats, "--name", name, "--log", ground.log]
                 .map(OsString::from)
                 .into();
-            arguments.extend(["--state-dir".into(), home.clone().into_os_string()]);
+            arguments.extend(["--state-dir".into(), machine.home.clone().into_os_string()]);
             arguments.extend(["--config".into(), config.clone().into_os_string()]);
-            for (key, value) in tags {
+            arguments.extend(["--credentials".into(), machine.credentials().into_os_string()]);
+            for (key, value) in &machine.tags {
                 arguments.extend(["--tag".into(), format!("{key}={value}").into()]);
             }
             let what = format!("agent {name}");
-            let mut child = Child::new(what, program.to_owned(), arguments, folder.log(&name)?);
+            let mut child = Child::new(what, ground.program.to_owned(), arguments, folder.log(name)?);
             child.start()?;
             agents.push(Agent {
-                state: StateDir::at(&home),
-                name,
+                state: StateDir::at(&machine.home),
+                name: name.clone(),
                 child,
             });
         }
-        Ok(Self { agents })
+        Ok(Self {
+            agents,
+            machines,
+            clerk: Some(clerk),
+        })
     }
 
     /// No agents at all.
     pub(super) fn none() -> Self {
-        Self { agents: Vec::new() }
+        Self {
+            agents: Vec::new(),
+            machines: Vec::new(),
+            clerk: None,
+        }
     }
 
     /// What can tell when they are all there, without holding them.
@@ -96,13 +128,22 @@ impl Agents {
         }
     }
 
-    /// Starts again who dies. Never ends.
+    /// Starts again who dies, and renews credentials. Never ends.
     pub(super) async fn keep(&mut self) -> Infallible {
         if self.agents.is_empty() {
             return std::future::pending().await;
         }
         let each = self.agents.iter_mut().map(|agent| Box::pin(agent.child.keep()));
-        select_all(each).await.0
+        let renewing = async {
+            match &mut self.clerk {
+                Some(clerk) => clerk.renew(&self.machines).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            (never, _, _) = select_all(each) => never,
+            never = renewing => never,
+        }
     }
 
     /// Stops them all; scripts that run go on, and the agents find them at the next start.

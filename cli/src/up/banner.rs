@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::agents::Local;
 use crate::ready::Ready;
 
+/// Where the operator hears answers: each user below an inbox of its own.
+const INBOX: &str = "_INBOX_operator";
+
 /// What the text is made of.
 #[derive(Debug)]
 pub(super) struct Banner<'a> {
@@ -33,11 +36,13 @@ impl Banner<'_> {
             grpc,
             data_dir,
             credentials,
+            creds,
             nodes: _,
         } = self.ready;
         writeln!(text, "Muster is ready after {:.2} s.\n", self.took.as_secs_f64())?;
         writeln!(text, "  AWS JSON  {gateway}")?;
         writeln!(text, "  NATS      {nats}")?;
+        writeln!(text, "  creds     {}", creds.display())?;
         for (number, (service, address)) in grpc.iter().enumerate() {
             let heading = if number == 0 { "gRPC" } else { "" };
             writeln!(text, "  {heading:8}  {address}  {service}")?;
@@ -59,6 +64,7 @@ impl Banner<'_> {
         )?;
         if !self.is_found {
             writeln!(text, "  export MUSTER_SERVER={nats}")?;
+            writeln!(text, "  export MUSTER_CREDS={}", creds.display())?;
         }
         let program = self.program;
         writeln!(text, "  {program} nodes")?;
@@ -69,8 +75,9 @@ impl Banner<'_> {
         )?;
         writeln!(
             text,
-            "  nats --server {nats} request muster.v1.api.RunCommand.ListCommands '{{\"MaxResults\": 1}}' \
-             --header Content-Type:application/json"
+            "  nats --server {nats} --creds {} --inbox-prefix {INBOX} request muster.v1.api.RunCommand.ListCommands '{{\"MaxResults\": 1}}' \
+             --header Content-Type:application/json",
+            creds.display()
         )?;
         if let Some(address) = grpc.get("RunCommand") {
             writeln!(text, "  grpcurl -plaintext {address} list")?;
@@ -103,6 +110,7 @@ mod tests {
             data_dir: "/home/mia/.local/share/muster".into(),
             nodes: vec!["mi-0123456789abcdef0".to_owned(), "mi-0123456789abcdef1".to_owned()],
             credentials: Credentials::development(),
+            creds: "/home/mia/.local/share/muster/trust/creds/operator.creds".into(),
         }
     }
 
@@ -135,5 +143,7 @@ mod tests {
             is_found: false,
         };
         assert!(banner.text().contains("export MUSTER_SERVER=nats://127.0.0.1:4222\n"));
+        assert!(banner.text().contains("operator.creds\n"));
+        assert_eq!(INBOX, muster_credential::layout::inbox(crate::trust::OPERATOR));
     }
 }

@@ -6,6 +6,8 @@ use std::process::ExitStatus;
 
 use muster_boot::{BootError, BoxError, SettingsError};
 
+use crate::trust::TrustError;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpError {
     #[error("{} cannot be used", .path.display())]
@@ -38,6 +40,14 @@ pub(crate) enum UpError {
     NatsTooOld { version: String },
     #[error("the bus does not answer")]
     Bus(#[source] BoxError),
+    #[error("the keys and credentials of the bus cannot be used")]
+    Trust(#[from] TrustError),
+    #[error("agent {name} gets no credentials")]
+    Node {
+        name: String,
+        #[source]
+        source: BoxError,
+    },
     #[error("logging cannot be started")]
     Telemetry(#[source] BoxError),
     #[error("the settings of {service} cannot be used")]
@@ -84,6 +94,7 @@ impl UpError {
                 source: BootError::Listen { .. },
                 ..
             } => Some("choose another address with --listen; port 0 takes any that is free"),
+            Self::Trust(error) => error.hint(),
             _ => None,
         }
     }

@@ -3,7 +3,8 @@
 //! ```text
 //! lock                 held while a `muster up` runs here; holds its process id
 //! ready.json           how it can be reached; there while it is
-//! nats/                settings, ports and the JetStream store of the NATS server
+//! trust/               who may do what on the bus: keys and credentials, see `trust`
+//! nats/                settings, ports, accounts and the JetStream store of the NATS server
 //! services/<name>.db   the tables of a service
 //! agents/<name>/       the state of a local agent
 //! agents/agents.toml   the configuration of all local agents; made once, yours afterwards
@@ -17,6 +18,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::UpError;
+use crate::trust::TrustFolder;
 
 /// A log that is longer than this when `muster up` starts becomes `<name>.log.old`.
 const LONGEST_LOG: u64 = 16 * 1024 * 1024;
@@ -91,6 +93,10 @@ impl Folder {
 
     pub(super) fn nats(&self) -> PathBuf {
         self.root.join("nats")
+    }
+
+    pub(super) fn trust(&self) -> TrustFolder {
+        TrustFolder::at(&self.root.join("trust"))
     }
 
     pub(super) fn database(&self, service: &str) -> PathBuf {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `world` | what runs, as one: started, kept alive, stopped in order |
 //! | `nats`, `services`, `agents` | the three kinds of things that run |
+//! | `clerk` | admits the local agents: registers them and gives them credentials |
 //! | `child`, `leash` | children: started, kept, stopped; never left behind |
 //! | `folder` | the data directory and its lock |
 //! | `program` | finding nats-server and muster-agent |
@@ -17,6 +18,7 @@
 mod agents;
 mod banner;
 mod child;
+mod clerk;
 mod error;
 mod folder;
 pub(crate) mod leash;

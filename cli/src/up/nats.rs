@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::child::Child;
 use super::error::UpError;
 use super::folder::Folder;
+use crate::trust::{Keys, TrustError};
 
-/// Largest message, in bytes: a work item carries a document of 64 KiB with its parameters, a reply the outputs of
-/// many steps.
-const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
+/// Most connections: local agents, services, and simulated nodes by the thousand.
+const MAX_CONNECTIONS: u32 = 65_536;
 /// How often it is looked whether the server has said its port; a healthy start takes some 10 ms.
 const LOOK: Duration = Duration::from_millis(1);
 const GRACE: Duration = Duration::from_secs(3);
@@ -26,7 +26,7 @@ pub(super) struct Nats {
 
 impl Nats {
     /// Starts it on any free port and waits until it has said which.
-    pub(super) async fn start(program: PathBuf, folder: &Folder) -> Result<Self, UpError> {
+    pub(super) async fn start(program: PathBuf, folder: &Folder, keys: &Keys) -> Result<Self, UpError> {
         let home = folder.nats();
         let settings = home.join("settings.conf");
         let ports = home.join("ports");
@@ -35,7 +35,7 @@ impl Nats {
             source,
         };
         clear(&ports).map_err(unusable)?;
-        fs::write(&settings, text(&home, None)).map_err(unusable)?;
+        fs::write(&settings, text(&home, None, keys)?).map_err(unusable)?;
         let arguments = vec!["--config".into(), settings.clone().into()];
         let mut child = Child::new("nats-server".to_owned(), program, arguments, folder.log("nats")?);
         child.start()?;
@@ -44,7 +44,7 @@ impl Nats {
             status = child.died() => return Err(child.ended(status)),
         };
         // Whoever is connected finds it again when it has to be started again.
-        fs::write(&settings, text(&home, Some(port))).map_err(unusable)?;
+        fs::write(&settings, text(&home, Some(port), keys)?).map_err(unusable)?;
         Ok(Self { child, port })
     }
 
@@ -83,20 +83,11 @@ fn clear(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// The server's settings. A path in quotes is JSON's text, which the server's language takes.
-fn text(home: &Path, port: Option<u16>) -> String {
-    let quoted = |part: &str| serde_json::Value::from(home.join(part).to_string_lossy()).to_string();
-    format!(
-        "# Written by muster up at every start.\n\
-         host: \"127.0.0.1\"\n\
-         port: {port}\n\
-         max_payload: {MAX_PAYLOAD}\n\
-         ports_file_dir: {ports}\n\
-         jetstream {{ store_dir: {store} }}\n",
-        port = port.map_or_else(|| "-1".to_owned(), |port| port.to_string()),
-        ports = quoted("ports"),
-        store = quoted("jetstream"),
-    )
+/// The server's settings, in operator mode.
+fn text(home: &Path, port: Option<u16>, keys: &Keys) -> Result<String, TrustError> {
+    let mut conf = keys.server_conf(("127.0.0.1".to_owned(), port), home, MAX_CONNECTIONS)?;
+    conf.ports = Some(home.join("ports"));
+    Ok(format!("# Written by muster up at every start.\n{}", conf.text()))
 }
 
 async fn said_port(folder: &Path) -> u16 {
@@ -119,14 +110,6 @@ fn read_port(folder: &Path) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn settings_hold_paths_that_have_quotes_and_blanks() {
-        let text = text(Path::new("/home/a \"b\"/data"), Some(4222));
-        assert!(text.contains("port: 4222\n"), "{text}");
-        assert!(text.contains(r#"ports_file_dir: "/home/a \"b\"/data/ports""#), "{text}");
-        assert!(text.contains(r#"store_dir: "/home/a \"b\"/data/jetstream""#), "{text}");
-    }
 
     #[test]
     fn old_servers_are_refused() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all, select_all};
-use muster_boot::{BoxError, Database, Parts, Running};
+use muster_boot::{BoxError, Database, NatsSettings, Parts, Running};
 use serde::de::DeserializeOwned;
 
 use super::error::UpError;
@@ -134,7 +134,11 @@ where
         let file = file.is_file().then_some(file.as_path());
         let (mut common, own) =
             muster_boot::load::<S>(defaults, file).map_err(|source| UpError::Settings { service: name, source })?;
-        common.nats.url.clone_from(&wiring.nats);
+        // Each service is a user of its own, although they share a process.
+        common.nats = NatsSettings {
+            credentials: wiring.folder.trust().creds(name),
+            ..NatsSettings::open(&wiring.nats)
+        };
         common.server.listen = match name {
             GATEWAY => wiring.gateway.to_owned(),
             _ => "127.0.0.1:0".to_owned(),

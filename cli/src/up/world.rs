@@ -4,13 +4,18 @@ use std::future::Future;
 
 use async_nats::Client;
 
-use super::agents::{Agents, Local, RollCall};
+use muster_boot::{BusError, NatsSettings};
+
+use super::agents::{Agents, Ground, Local, RollCall};
 use super::error::UpError;
 use super::folder::Folder;
 use super::nats::{self, Nats};
 use super::services::{Services, Wiring};
 use super::{Arguments, Signals, program};
+use crate::init;
+use crate::nats::push;
 use crate::ready::{Credentials, Ready};
+use crate::trust::{Chosen, OPERATOR};
 
 /// A NATS server, all services, local agents.
 #[derive(Debug)]
@@ -32,18 +37,29 @@ impl World {
             0 => None,
             _ => Some(program::agent(arguments.agent_binary.clone())?),
         };
-        let mut nats = Nats::start(nats_server, folder).await?;
+        let trust = folder.trust();
+        let (keys, _) = init::begin(&trust, &Chosen::local())?;
+        init::complete(&trust)?;
+        let mut nats = Nats::start(nats_server, folder, &keys).await?;
         let url = nats.url();
+        let as_user = |user: &str| NatsSettings {
+            credentials: trust.creds(user),
+            ..NatsSettings::open(&url)
+        };
         let wiring = Wiring {
             folder,
             nats: url.clone(),
             gateway: &arguments.listen,
         };
         let starting = async {
-            let bus = muster_boot::connect_now("muster-up", &url)
+            let connected = |connected: Result<Client, BusError>| connected.map_err(|error| UpError::Bus(error.into()));
+            let bus = connected(muster_boot::connect_now("muster-up", &as_user(OPERATOR)).await)?;
+            nats::check_version(&bus.server_info().version)?;
+            // The server keeps accounts from an earlier life, which an upgrade may have changed.
+            let system = connected(muster_boot::connect_now("muster-up", &as_user("system")).await)?;
+            push::bring_up_to_date(&system, &keys)
                 .await
                 .map_err(|error| UpError::Bus(error.into()))?;
-            nats::check_version(&bus.server_info().version)?;
             Ok::<_, UpError>((bus, Services::start(&wiring).await?))
         };
         let (bus, services) = tokio::select! {
@@ -51,7 +67,19 @@ impl World {
             never = nats.keep() => match never {},
         };
         let agents = match agent {
-            Some(program) => Agents::start(arguments.agents, &program, &url, &arguments.log, folder)?,
+            Some(program) => {
+                let ground = Ground {
+                    program: &program,
+                    nats: &url,
+                    log: &arguments.log,
+                    folder,
+                };
+                let starting = Agents::start(arguments.agents, &ground, bus.clone(), keys);
+                tokio::select! {
+                    started = starting => started?,
+                    never = nats.keep() => match never {},
+                }
+            }
             None => Agents::none(),
         };
         Ok(Self {
@@ -92,6 +120,7 @@ impl World {
             data_dir: folder.root().to_owned(),
             nodes: agents.iter().map(|agent| agent.node.clone()).collect(),
             credentials: Credentials::development(),
+            creds: folder.trust().creds(OPERATOR),
         }
     }
 

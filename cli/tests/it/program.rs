@@ -37,6 +37,7 @@ pub(crate) fn muster(home: &Path) -> Command {
         .env("HOME", home)
         .env_remove("XDG_DATA_HOME")
         .env_remove("MUSTER_SERVER")
+        .env_remove("MUSTER_CREDS")
         .stdin(Stdio::null());
     command
 }

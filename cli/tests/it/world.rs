@@ -87,7 +87,10 @@ impl World {
     /// A verb that talks to this server.
     pub(crate) fn verb(&self, words: &[&str]) -> AsyncCommand {
         let mut command = muster(self.folder.path());
-        command.env("MUSTER_SERVER", self.nats()).args(words);
+        command
+            .env("MUSTER_SERVER", self.nats())
+            .env("MUSTER_CREDS", self.ready["creds"].as_str().unwrap())
+            .args(words);
         AsyncCommand::from(command)
     }
 

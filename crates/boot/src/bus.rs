@@ -1,14 +1,90 @@
 //! The connection to NATS.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
+use muster_credential::{Creds, CredsError};
+
+use crate::NatsSettings;
 
 /// Longest pause between two tries to reconnect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-fn options(name: &str) -> ConnectOptions {
-    ConnectOptions::new()
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The credentials cannot be used.
+    #[error("the credentials in {} cannot be used", .path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CredentialsError,
+    },
+    /// No server takes the connection.
+    #[error("no server takes the connection")]
+    Connect(#[from] async_nats::ConnectError),
+}
+
+/// Why credentials cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// The file cannot be read.
+    #[error("the file cannot be read")]
+    Read(#[from] std::io::Error),
+    /// There are no credentials in it.
+    #[error(transparent)]
+    Content(#[from] CredsError),
+}
+
+fn read(path: &Path) -> Result<Creds, CredentialsError> {
+    Ok(Creds::parse(&std::fs::read_to_string(path)?)?)
+}
+
+/// Answers the server's challenge from the file as it is at that moment: a renewed one counts at the next connection.
+fn answer(path: &Path, nonce: &[u8]) -> Result<Auth, CredentialsError> {
+    let creds = read(path)?;
+    let mut auth = Auth::new();
+    auth.jwt = Some(creds.token().to_owned());
+    auth.signature = Some(creds.key().sign(nonce));
+    Ok(auth)
+}
+
+/// How to connect with these credentials.
+fn with_credentials(path: &Path) -> Result<ConnectOptions, BusError> {
+    let creds = read(path).map_err(|source| BusError::Credentials {
+        path: path.to_owned(),
+        source,
+    })?;
+    let file = path.to_owned();
+    let options = ConnectOptions::with_auth_callback(move |nonce| {
+        let answer = answer(&file, &nonce).map_err(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                file = %file.display(),
+                "the credentials cannot be used"
+            );
+            AuthError::new(error)
+        });
+        std::future::ready(answer)
+    });
+    // Nobody else may hear what is answered to this user.
+    Ok(options.custom_inbox_prefix(creds.inbox()))
+}
+
+fn options(name: &str, settings: &NatsSettings) -> Result<ConnectOptions, BusError> {
+    let options = match settings.credentials.as_os_str().is_empty() {
+        true => ConnectOptions::new(),
+        false => with_credentials(&settings.credentials)?,
+    };
+    let options = match settings.ca.as_os_str().is_empty() {
+        true => options,
+        // Whoever names an authority does not want to talk in the clear.
+        false => options.add_root_certificates(settings.ca.clone()).require_tls(true),
+    };
+    Ok(options
         .name(name)
         .max_reconnects(None)
         .reconnect_delay_callback(|attempt| {
@@ -27,24 +103,26 @@ fn options(name: &str) -> ConnectOptions {
                 Event::SlowConsumer(subscription) => {
                     tracing::error!(subscription, "messages were dropped: a subscriber is too slow");
                 }
+                // What is not in the service's list, or credentials that are over.
+                Event::ServerError(error) => tracing::error!(%error, "the bus refuses"),
                 other => tracing::debug!(event = %other, "the bus says"),
             }
-        })
+        }))
 }
 
 /// Connects, or says why not.
 ///
 /// # Errors
-/// If no server takes the connection.
-pub async fn connect_now(name: &str, url: &str) -> Result<Client, async_nats::ConnectError> {
-    options(name).connect(addresses(url)).await
+/// If the credentials cannot be used, or no server takes the connection.
+pub async fn connect_now(name: &str, settings: &NatsSettings) -> Result<Client, BusError> {
+    Ok(options(name, settings)?.connect(addresses(&settings.url)).await?)
 }
 
-/// Connects, and waits for a server as long as it takes.
-pub async fn connect(name: &str, url: &str) -> Client {
+/// Connects, and waits for a server and for credentials as long as it takes.
+pub async fn connect(name: &str, settings: &NatsSettings) -> Client {
     let mut pause = Duration::from_millis(50);
     loop {
-        match connect_now(name, url).await {
+        match connect_now(name, settings).await {
             Ok(client) => return client,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the bus does not answer yet");

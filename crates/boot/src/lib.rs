@@ -13,7 +13,7 @@ mod settings;
 mod tasks;
 mod telemetry;
 
-pub use bus::{connect, connect_now};
+pub use bus::{BusError, CredentialsError, connect, connect_now};
 pub use parts::{BootError, Database, Parts, Running, plain_routes};
 pub use run::{Description, run};
 pub use settings::{Common, DatabaseSettings, NatsSettings, ServerSettings, SettingsError, TelemetrySettings, load};

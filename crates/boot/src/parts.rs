@@ -83,7 +83,7 @@ impl Parts {
             Some(database) => Some(Db::open(&common.database.url, database.schema, database.migrations).await?),
             None => None,
         };
-        let nats = bus::connect(name, &common.nats.url).await;
+        let nats = bus::connect(name, &common.nats).await;
         let mut registry = Registry::default();
         let calls = CallMetrics::register(&mut registry);
         let (tasks, failures) = Tasks::new();

@@ -1,6 +1,6 @@
 //! Settings: embedded defaults, then a file, then the environment. Validated before anything starts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
@@ -37,6 +37,22 @@ pub struct Common {
 pub struct NatsSettings {
     /// Addresses, separated by commas.
     pub url: String,
+    /// A `.creds` file, read at every connection; empty: none.
+    pub credentials: PathBuf,
+    /// The authority of the server's certificate, PEM; connections are encrypted then. Empty: none.
+    pub ca: PathBuf,
+}
+
+impl NatsSettings {
+    /// Just these addresses, of servers that let everybody in.
+    #[must_use]
+    pub fn open(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            credentials: PathBuf::new(),
+            ca: PathBuf::new(),
+        }
+    }
 }
 
 /// The service's port.
@@ -84,8 +100,8 @@ fn figment(defaults: &str, file: Option<&Path>) -> Figment {
     if let Some(file) = file {
         figment = figment.merge(Toml::file_exact(file));
     }
-    // MUSTER_SERVER tells the command line where the bus is; it is not the section of that name.
-    figment.merge(Env::prefixed("MUSTER_").ignore(&["server"]).split("__"))
+    // These tell the command line where the bus is and who asks; the first is not the section of that name.
+    figment.merge(Env::prefixed("MUSTER_").ignore(&["server", "creds", "ca"]).split("__"))
 }
 
 /// The settings of a service: the shared ones, and its own from the section `[service]`.

@@ -1,10 +1,10 @@
 //! Who may do what on a NATS server of a test's own in operator mode, with all the secrets.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use muster_credential::layout::{self, ACCOUNTS, Account, Accounts, NodeClaims, Service, SigningKeys};
 use muster_credential::{Claims, Creds, Key, KeyKind, ServerConf, UserClaims};
+use muster_model::{Clock as _, SystemClock};
 
 use crate::Folder;
 
@@ -24,6 +24,12 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// Seconds since 1970, as claims have them.
+    #[must_use]
+    pub fn now() -> i64 {
+        SystemClock.now().as_second()
+    }
+
     pub(crate) fn new() -> Self {
         let (accounts, keys) = Accounts::generate();
         Self {
@@ -165,10 +171,8 @@ impl Trust {
     }
 }
 
-/// Seconds since 1970.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+fn now() -> i64 {
+    Trust::now()
 }
 
 fn signed(text: Result<String, muster_credential::ClaimsError>) -> String {

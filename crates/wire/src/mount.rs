@@ -239,19 +239,18 @@ async fn on_nats(
         if method.is_client_streaming() || method.is_server_streaming() {
             continue;
         }
-        let endpoint = micro
-            .endpoint_builder()
-            .name(method.name())
-            .add(subject::api(service.name(), method.name()))
-            .await
-            .map_err(failed)?;
-        tasks.spawn(answer_all(
-            endpoint,
-            method,
-            served.clone(),
-            Arc::clone(&calls),
-            tasks.clone(),
-        ));
+        let (name, of) = (service.name(), method.name());
+        // From other services, and from people, whose account cannot reach the first.
+        for subject in [subject::api(name, of), subject::ops_api(name, of)] {
+            let endpoint = micro.endpoint_builder().name(of).add(subject).await.map_err(failed)?;
+            tasks.spawn(answer_all(
+                endpoint,
+                method.clone(),
+                served.clone(),
+                Arc::clone(&calls),
+                tasks.clone(),
+            ));
+        }
     }
     Ok(micro)
 }

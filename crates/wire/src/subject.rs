@@ -9,6 +9,13 @@ pub fn api(service: &str, method: &str) -> String {
     format!("muster.v1.api.{service}.{method}")
 }
 
+/// Where that is called by people and their programs, whose account maps [`api`] to it: on this subject the broker says
+/// who asks, and nobody else can publish there.
+#[must_use]
+pub fn ops_api(service: &str, method: &str) -> String {
+    format!("muster.v1.ops.api.{service}.{method}")
+}
+
 /// Where a gRPC path such as `/muster.runcommand.v1.RunCommand/SendCommand` is called over NATS.
 /// `None` if the text is no such path.
 #[must_use]
@@ -55,7 +62,7 @@ pub fn tag(key: &str, value: &str) -> String {
     format!("muster.v1.tag.{}", tag_hash(key, value))
 }
 
-/// A tag as it stands in its subject and in a node's credentials.
+/// The last word of that subject, 32 lower-case hexadecimal digits; it stands in a node's credentials too.
 #[must_use]
 pub fn tag_hash(key: &str, value: &str) -> String {
     let mut hasher = Sha256::new();

@@ -109,6 +109,7 @@ impl Services {
 fn settings(nats: &NatsServer, nodes: usize) -> FleetSettings {
     FleetSettings {
         nats_url: nats.url(),
+        credentials: None,
         nodes,
         connections: 2,
         name: "test".to_owned(),

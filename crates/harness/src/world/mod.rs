@@ -99,6 +99,7 @@ impl Plan {
         }
         let settings = FleetSettings {
             nats_url: world.nats.url(),
+            credentials: None,
             nodes: self.agents,
             connections: CONNECTIONS,
             name: "world".to_owned(),

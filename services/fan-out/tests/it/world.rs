@@ -65,9 +65,7 @@ impl World {
         let common = Common {
             grace_seconds: 5,
             replica: replica.to_owned(),
-            nats: NatsSettings {
-                url: self.nats_server.url(),
-            },
+            nats: NatsSettings::open(&self.nats_server.url()),
             server: ServerSettings {
                 listen: "127.0.0.1:0".to_owned(),
             },

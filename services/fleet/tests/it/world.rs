@@ -132,9 +132,10 @@ impl World {
         common.nats.url = self.server.url();
         common.database.url = self.url.clone();
         common.server.listen = "127.0.0.1:0".to_owned();
-        let mut parts = Parts::assemble("muster-fleet", &common, Some(DATABASE)).await.unwrap();
+        let parts = Parts::assemble("muster-fleet", &common, Some(DATABASE));
+        let mut parts = Box::pin(parts).await.unwrap();
         parts.clock = Arc::new(self.clock.clone());
-        let running = Server::start(self.settings.clone(), parts).await.unwrap();
+        let running = Box::pin(Server::start(self.settings.clone(), parts)).await.unwrap();
         *self.fleet.lock().unwrap() = Some(running);
     }
 

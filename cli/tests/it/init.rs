@@ -1,0 +1,255 @@
+//! `muster init` and `muster nats`, against a real NATS server.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use muster_credential::Creds;
+use muster_harness::{Folder, until};
+
+use crate::program::{Said, muster};
+
+fn init(folder: &Folder, words: &[&str]) -> Said {
+    let mut command = muster(folder.path());
+    command.arg("init").arg(folder.join("trust")).args(words);
+    Said::of(&command.output().unwrap())
+}
+
+/// All files with their contents.
+fn files(root: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => found.push((path.display().to_string(), fs::read(&path).unwrap())),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn what_is_made_is_private_and_a_second_call_changes_nothing() {
+    let folder = Folder::new("init");
+    let first = init(&folder, &[]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let root = folder.join("trust");
+    for (path, _) in files(&root) {
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{path}");
+    }
+    assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
+    // Nothing that is printed is a seed.
+    for (path, content) in files(&root.join("keys")) {
+        let seed = String::from_utf8(content).unwrap();
+        assert!(
+            !format!("{}{}", first.stdout, first.stderr).contains(seed.trim()),
+            "{path}"
+        );
+    }
+    let before = files(&root);
+    let second = init(&folder, &[]);
+    assert_eq!(second.code, 0);
+    assert!(second.stderr.contains("nothing was changed"), "{}", second.stderr);
+    assert_eq!(files(&root), before);
+}
+
+#[test]
+fn a_start_that_was_interrupted_is_taken_up_with_the_same_keys() {
+    let folder = Folder::new("init");
+    assert_eq!(init(&folder, &[]).code, 0);
+    let root = folder.join("trust");
+    let kept = fs::read(root.join("keys/MUSTER.seed")).unwrap();
+    // As after a crash: some keys, no credentials, no configuration, not complete.
+    fs::remove_dir_all(root.join("creds")).unwrap();
+    fs::remove_file(root.join("nats.conf")).unwrap();
+    fs::remove_file(root.join("keys/nodes.seed")).unwrap();
+    let record = root.join("trust.json");
+    let text = fs::read_to_string(&record)
+        .unwrap()
+        .replace("\"complete\": true", "\"complete\": false");
+    fs::write(&record, text).unwrap();
+    let again = init(&folder, &[]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert_eq!(fs::read(root.join("keys/MUSTER.seed")).unwrap(), kept);
+    assert!(root.join("creds/muster-fleet.creds").is_file() && root.join("nats.conf").is_file());
+}
+
+#[test]
+fn a_folder_that_is_somebody_else_s_or_was_begun_otherwise_is_refused() {
+    let folder = Folder::new("init");
+    fs::create_dir(folder.join("trust")).unwrap();
+    fs::write(folder.join("trust/mine.txt"), "mine").unwrap();
+    let refused = init(&folder, &[]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.complaint().contains("holds something else"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(files(&folder.join("trust")).len(), 1);
+
+    let folder = Folder::new("init");
+    assert_eq!(init(&folder, &[]).code, 0);
+    let refused = init(&folder, &["--operator", "mia"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.complaint().contains("the operator was"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_lost_key_is_not_replaced_and_an_open_one_not_used() {
+    let folder = Folder::new("init");
+    assert_eq!(init(&folder, &[]).code, 0);
+    let seed = folder.join("trust/keys/nodes.seed");
+    fs::set_permissions(&seed, fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = init(&folder, &[]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.complaint().contains("may be read by others"),
+        "{}",
+        refused.stderr
+    );
+    fs::remove_file(&seed).unwrap();
+    let refused = init(&folder, &[]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.complaint().contains("nodes.seed is not there"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!seed.exists());
+}
+
+#[test]
+fn every_address_of_a_machine_needs_a_name_for_the_certificate() {
+    let folder = Folder::new("init");
+    let refused = init(&folder, &["--listen", "0.0.0.0:4222"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.complaint().contains("--host"), "{}", refused.stderr);
+    assert!(!folder.join("trust").exists());
+}
+
+/// A server that `muster init` has configured.
+struct Server {
+    process: Child,
+    address: String,
+    folder: Folder,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Server {
+    async fn start(words: &[&str]) -> Self {
+        let folder = Folder::new("init");
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap().to_string();
+        let said = init(&folder, &[&["--listen", &address], words].concat());
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        drop(free);
+        let program = std::env::var_os("MUSTER_NATS_SERVER").unwrap_or_else(|| "nats-server".into());
+        let process = Command::new(program)
+            .arg("--config")
+            .arg(folder.join("trust/nats.conf"))
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(folder.join("server.log")).unwrap())
+            .spawn()
+            .unwrap();
+        until("the server listens", async || {
+            tokio::net::TcpStream::connect(&address).await.map(drop)
+        })
+        .await;
+        Self {
+            process,
+            address,
+            folder,
+        }
+    }
+
+    fn nats(&self, words: &[&str]) -> Said {
+        let mut command = muster(self.folder.path());
+        command.arg("nats").args(words).arg(self.folder.join("trust"));
+        Said::of(&command.output().unwrap())
+    }
+
+    fn creds(&self, user: &str) -> Creds {
+        Creds::parse(&fs::read_to_string(self.folder.join(format!("trust/creds/{user}.creds"))).unwrap()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_server_it_configures_is_healthy_and_its_keys_can_be_changed() {
+    let server = Server::start(&[]).await;
+    let doctor = server.nats(&["doctor", "--nodes", "9000"]);
+    assert_eq!(doctor.code, 0, "{}{}", doctor.stdout, doctor.stderr);
+    for told in [
+        "clock",
+        "resolver",
+        "max_control_line",
+        "max_payload",
+        "max_connections",
+        "max_consumers",
+    ] {
+        assert!(doctor.stdout.contains(told), "{}", doctor.stdout);
+    }
+    let doctor = server.nats(&["doctor", "--nodes", "90000"]);
+    assert_eq!(doctor.code, 1);
+    assert!(doctor.stdout.contains("FAIL  max_connections"), "{}", doctor.stdout);
+
+    assert!(server.nats(&["push"]).stderr.contains("as they should be"));
+    let seed = server.folder.join("trust/keys/nodes.seed");
+    let before = fs::read_to_string(&seed).unwrap();
+    let rotated = server.nats(&["rotate-scope"]);
+    assert_eq!(rotated.code, 0, "{}", rotated.stderr);
+    assert!(rotated.stderr.contains("signs nodes from now on"), "{}", rotated.stderr);
+    assert_ne!(fs::read_to_string(&seed).unwrap(), before);
+    // The account believes both; nothing is left to be pushed.
+    assert!(server.nats(&["push"]).stderr.contains("as they should be"));
+    // Once its time is over the next push removes the old one.
+    let record = server.folder.join("trust/trust.json");
+    let mut chosen: serde_json::Value = serde_json::from_str(&fs::read_to_string(&record).unwrap()).unwrap();
+    assert_eq!(chosen["retiring"].as_array().unwrap().len(), 1);
+    chosen["retiring"][0]["remove_after"] = 0.into();
+    fs::write(&record, chosen.to_string()).unwrap();
+    assert!(server.nats(&["push"]).stderr.contains("has taken MUSTER"));
+}
+
+#[tokio::test]
+async fn with_tls_the_server_is_known_by_its_own_authority_only() {
+    let server = Server::start(&["--tls"]).await;
+    let doctor = server.nats(&["doctor"]);
+    assert_eq!(doctor.code, 0, "{}{}", doctor.stdout, doctor.stderr);
+    assert!(
+        doctor.stdout.contains("tls                required"),
+        "{}",
+        doctor.stdout
+    );
+    let creds = server.creds("operator");
+    let connect = |authority: Option<&str>| {
+        let options = async_nats::ConnectOptions::with_credentials(&creds.to_text()).unwrap();
+        let options = match authority {
+            Some(file) => options.add_root_certificates(server.folder.join(file)),
+            None => options,
+        };
+        options.require_tls(true).connect(format!("tls://{}", server.address))
+    };
+    connect(Some("trust/tls/ca.pem")).await.unwrap();
+    assert!(connect(None).await.is_err());
+    // A certificate that was lost is made again by the same authority.
+    fs::remove_file(server.folder.join("trust/tls/server.pem")).unwrap();
+    let said = init(&server.folder, &["--listen", &server.address, "--tls"]);
+    assert!(
+        said.stderr.contains("tls/server.pem") && !said.stderr.contains("ca"),
+        "{}",
+        said.stderr
+    );
+}
