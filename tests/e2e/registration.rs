@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
+use std::time::Duration;
 
-use muster_harness::until;
+use muster_agent::state::StateDir;
+use muster_harness::{until, until_within};
 use muster_tests::{Aws, Cluster, binary};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -51,9 +53,9 @@ impl Machine {
 
     /// `register` with an activation; more words may follow.
     async fn register(&self, cluster: &Cluster, ticket: &Ticket, more: &[&str]) -> Output {
-        let server = cluster.nats.url();
+        let (server, boot) = (cluster.nats.url(), cluster.ticket());
         let mut words = vec!["register", "--server", &server, "--activation-id", &ticket.id];
-        words.extend(["--activation-code", "-"]);
+        words.extend(["--activation-code", "-", "--ticket", &boot]);
         words.extend(more);
         self.agent(&words, &ticket.code).await
     }
@@ -179,7 +181,57 @@ async fn a_machine_becomes_a_node_is_put_out_and_comes_back() {
         json!([{"Key": "Rack", "Value": "7"}, {"Key": "Role", "Value": "web"}])
     );
 
-    // A machine without an activation stays outside.
+    // A command reaches it by a tag that it got with its credentials.
+    let sent = aws
+        .ok(&[
+            "send-command",
+            "--document-name",
+            "AWS-RunShellScript",
+            "--targets",
+            "Key=tag:Rack,Values=7",
+            "--parameters",
+            "commands=true",
+        ])
+        .await;
+    let command = sent["Command"]["CommandId"].as_str().unwrap();
+    aws.ok(&[
+        "wait",
+        "command-executed",
+        "--command-id",
+        command,
+        "--instance-id",
+        &node,
+    ])
+    .await;
+
+    // Another tag: new credentials, and a new connection within the minute.
+    let connections = |machine: &Machine| {
+        let log = std::fs::read_to_string(&machine.log).unwrap();
+        log.matches("\"message\":\"connected\"").count()
+    };
+    let before = connections(&machine);
+    aws.ok(&[
+        "add-tags-to-resource",
+        "--resource-type",
+        "ManagedInstance",
+        "--resource-id",
+        &node,
+        "--tags",
+        "Key=Env,Value=prod",
+    ])
+    .await;
+    until_within(Duration::from_secs(90), "the connection is a new one", async || {
+        let creds = StateDir::at(&machine.state).credentials().unwrap().unwrap();
+        let tags = creds.claims().body.tags.len();
+        let connections = connections(&machine);
+        (tags == 3 && connections > before)
+            .then_some(())
+            .ok_or((tags, connections))
+    })
+    .await;
+    online(&aws, &node).await;
+
+    // A machine without an activation stays outside: the bus does not know it.
     let mut stranger = Machine::new(&cluster, "stranger");
     let server = cluster.nats.url();
     std::fs::create_dir(&stranger.state).unwrap();
@@ -190,10 +242,14 @@ async fn a_machine_becomes_a_node_is_put_out_and_comes_back() {
     .unwrap();
     stranger.start();
     until("it says so", async || {
-        let status = stdout(&stranger.agent(&["status"], "").await);
-        status.contains("refused").then_some(()).ok_or(status)
+        let log = std::fs::read_to_string(&stranger.log).unwrap();
+        log.contains("the server refuses this node's credentials")
+            .then_some(())
+            .ok_or(log)
     })
     .await;
+    let shown = aws.ok(&["describe-instance-information"]).await;
+    assert_eq!(shown["InstanceInformationList"].as_array().unwrap().len(), 1);
 
     // Put out, the agent goes on quietly and says so; a new activation brings the machine back as another node.
     aws.ok(&["deregister-managed-instance", "--instance-id", &node]).await;

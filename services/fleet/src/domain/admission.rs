@@ -122,7 +122,10 @@ pub(crate) fn decide(
         Err((why, locks)) => return Verdict::Denied { why, locks },
     };
     let found = match applicant.as_new {
-        true => None,
+        // A new node has a new key. One that is known already comes from a machine that did not hear our answer.
+        true => candidates.iter().find(|candidate| {
+            key_owner == Some(candidate.node_id.as_str()) && candidate.installations.contains(&applicant.installation)
+        }),
         false => find(applicant, candidates),
     };
     if let Some(owner) = key_owner

@@ -212,17 +212,16 @@ async fn a_machine_that_registers_again_is_the_same_node_and_uses_nothing_up() {
     assert_eq!(activation(&world, &ticket).await.registrations_count(), 1);
 
     // As a new node it needs another use, and after it was put out as well.
-    let mut new = machine.question(&ticket, world.second());
+    let with_new_key = Machine::new("a");
+    let mut new = with_new_key.question(&ticket, world.second());
     new.as_new = Some(true);
     assert_eq!(ask(&world, new).await.unwrap_err().word, "InvalidActivation");
     let out = DeregisterManagedInstanceRequest {
         instance_id: first.instance_id.clone(),
     };
     world.by_nats().fleet.deregister_managed_instance(out).await.unwrap();
-    assert_eq!(
-        machine.register(&world, &ticket).await.unwrap_err().word,
-        "InvalidActivation"
-    );
+    let refused = with_new_key.register(&world, &ticket).await.unwrap_err();
+    assert_eq!(refused.word, "InvalidActivation");
     let other = Ticket::of(&world, wanted(1)).await;
     let fresh = Machine::new("a").register(&world, &other).await.unwrap();
     assert!(fresh.existing == Some(false) && fresh.instance_id != first.instance_id);

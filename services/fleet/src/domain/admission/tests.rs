@@ -201,6 +201,23 @@ fn a_copied_disk_in_another_machine_becomes_a_node_of_its_own() {
 }
 
 #[test]
+fn a_new_node_whose_answer_got_lost_is_found_by_its_new_key() {
+    let mut terms = terms();
+    terms.registrations_count = 2;
+    let again = Applicant {
+        as_new: true,
+        ..applicant()
+    };
+    assert_eq!(decide(&again, Some(&mut terms), &[node()], Some("mi-1"), NOW), known());
+    let elsewhere = Applicant {
+        installation: "i2".to_owned(),
+        ..again
+    };
+    let verdict = decide(&elsewhere, Some(&mut terms), &[node()], Some("mi-1"), NOW);
+    assert_eq!(verdict, Verdict::ForeignKey);
+}
+
+#[test]
 fn the_tags_of_the_activation_win() {
     let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs
