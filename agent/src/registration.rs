@@ -147,6 +147,7 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
         node: Some(node.clone()),
         server: settings.server.clone(),
         ca: settings.nats.ca.clone(),
+        ticket: wanted.ticket.clone().unwrap_or_default(),
         ..identity
     })?;
     // Nobody listens where no agent runs.
@@ -251,6 +252,7 @@ impl Applicant<'_> {
             proof: Some(self.proof(self.key, time)),
             former_key: self.former.map(|key| key.public().to_string()),
             former_proof: self.former.map(|key| self.proof(key, time)),
+            instance_id: None,
         }
     }
 
@@ -265,6 +267,56 @@ impl Applicant<'_> {
         ];
         let proof = Proof::sign(key, Purpose::Registration, &parts.map(str::as_bytes));
         proof.as_bytes().to_vec()
+    }
+}
+
+/// A node whose claims for the bus have ended while it was away.
+pub(crate) struct Returned {
+    pub(crate) server: String,
+    pub(crate) bus: Bus,
+    pub(crate) ticket: String,
+    pub(crate) node: NodeId,
+    pub(crate) creds: Creds,
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+impl Returned {
+    /// Asks for new claims where machines register: the node's key is enough.
+    ///
+    /// # Errors
+    /// Why there are none, for people.
+    pub(crate) async fn renew(self) -> Result<Creds, String> {
+        let servers = servers(&self.server).map_err(|error| error.to_string())?;
+        let client = connect(servers, &self.bus, Some(self.ticket.clone())).await;
+        let client = client.map_err(|error| error.to_string())?;
+        let ask = async |question: &RegisterManagedInstanceRequest| {
+            let subject = subject::REGISTER_IN_BOOT.to_owned();
+            let answer = call::<RegisterManagedInstanceResult>(&client, subject, HeaderMap::new(), question).await;
+            answer.map_err(|error| error.to_string())
+        };
+        let first = ask(&RegisterManagedInstanceRequest::default()).await?;
+        let time = first.service_time.map_or(0, |time| time.seconds);
+        let (key, text) = (self.creds.key().public(), time.to_string());
+        let parts = [self.node.as_str(), key.as_str(), &text].map(str::as_bytes);
+        let question = RegisterManagedInstanceRequest {
+            instance_id: Some(self.node.to_string()),
+            public_key: Some(key.to_string()),
+            proof_time: Some(time),
+            proof: Some(
+                Proof::sign(self.creds.key(), Purpose::Renewal, &parts)
+                    .as_bytes()
+                    .to_vec(),
+            ),
+            attributes: self.attributes.into_iter().collect(),
+            ..RegisterManagedInstanceRequest::default()
+        };
+        let answer = ask(&question).await?;
+        let token = answer.user_jwt.unwrap_or_default();
+        let creds = Creds::new(token, self.creds.key().clone()).map_err(|error| error.to_string())?;
+        match creds.name() == self.node.as_str() {
+            true => Ok(creds),
+            false => Err("the service answered with credentials of another node".to_owned()),
+        }
     }
 }
 

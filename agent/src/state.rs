@@ -48,6 +48,9 @@ pub struct Identity {
     /// The authority of that server's certificate; empty: as configured.
     #[serde(default)]
     pub ca: PathBuf,
+    /// With this it may ask there without credentials; empty: it cannot.
+    #[serde(default)]
+    pub ticket: String,
 }
 
 /// The directory.
@@ -184,6 +187,7 @@ impl StateDir {
             node: None,
             server: String::new(),
             ca: PathBuf::new(),
+            ticket: String::new(),
         };
         self.set_identity(&identity)?;
         Ok(identity)

@@ -5,6 +5,7 @@ use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
 use muster_agent::state::StateDir;
+use muster_credential::layout::NodeClaims;
 use muster_harness::{until, until_within};
 use muster_tests::{Aws, Cluster, binary};
 use serde_json::{Value, json};
@@ -72,6 +73,13 @@ impl Machine {
             .spawn()
             .unwrap();
         self.agent = Some(child);
+    }
+
+    /// `kill -9`.
+    fn kill(&mut self) {
+        let mut agent = self.agent.take().unwrap();
+        agent.kill().unwrap();
+        agent.wait().unwrap();
     }
 
     /// Nothing that the agent wrote holds this.
@@ -251,10 +259,31 @@ async fn a_machine_becomes_a_node_is_put_out_and_comes_back() {
     let shown = aws.ok(&["describe-instance-information"]).await;
     assert_eq!(shown["InstanceInformationList"].as_array().unwrap().len(), 1);
 
+    // Away for longer than its credentials live, it gets new ones for its key.
+    machine.kill();
+    let state = StateDir::at(&machine.state);
+    let key = state.credentials().unwrap().unwrap().key().clone();
+    let trust = cluster.nats.trust();
+    let ended = NodeClaims {
+        node: &node,
+        tags: Vec::new(),
+        now: 1_000,
+        life: 60,
+    };
+    let ended = ended.creds(key, &trust.accounts().muster, trust.nodes_key()).unwrap();
+    state.set_credentials(&ended).unwrap();
+    machine.start();
+    until("it is connected with new credentials", async || {
+        let log = std::fs::read_to_string(&machine.log).unwrap();
+        let is_back = log.contains("\"message\":\"connected\"");
+        is_back.then_some(()).ok_or(log)
+    })
+    .await;
+    assert!(state.credentials().unwrap().unwrap().claims().issued_at > 1_000);
+
     // Put out, the agent goes on quietly and says so; a new activation brings the machine back as another node.
     aws.ok(&["deregister-managed-instance", "--instance-id", &node]).await;
-    machine.agent.as_mut().unwrap().kill().unwrap();
-    machine.agent.take().unwrap().wait().unwrap();
+    machine.kill();
     machine.start();
     until("it says so", async || {
         let status = stdout(&machine.agent(&["status"], "").await);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use async_nats::{Client, Message, Subscriber};
 use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, SelectAll};
+use muster_credential::Creds;
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::{HelloResult, PullResult, RenewResult, ReplyResult};
 use muster_wire::subject;
@@ -60,6 +61,8 @@ pub(crate) enum Event {
     Greeted(Instant, Result<HelloResult, CallError>),
     /// A renewal of the node's credentials ended.
     Renewed(Result<RenewResult, CallError>),
+    /// An attempt to renew claims that the server refuses ended.
+    Recovered(Result<Creds, String>),
     /// A pull ended.
     Pulled(Result<PullResult, CallError>),
     /// Subscriptions to the doorbells of the node's tags.
@@ -206,6 +209,7 @@ impl Agent {
             Event::Replied(run, connection, answer) => self.replied(run, connection, answer),
             Event::Greeted(asked, answer) => self.greeted(asked, answer),
             Event::Renewed(answer) => self.renewed(answer),
+            Event::Recovered(outcome) => self.recovered(outcome),
             Event::Pulled(answer) => {
                 let now = self.clock.now();
                 if answer.is_ok() {
@@ -323,6 +327,7 @@ impl Agent {
             }
             Link::Refused => {
                 self.report.refusal = Some("the server refuses this node's credentials".to_owned());
+                self.recover();
             }
         }
     }
@@ -338,7 +343,7 @@ impl Agent {
     }
 
     /// Comes to an end, to begin anew as the version that is meant to run now.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         if !self.is_stopping() {
             tracing::info!("beginning anew");
             self.is_restarting = true;

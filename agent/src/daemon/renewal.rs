@@ -18,6 +18,7 @@ use super::backoff::CONNECTION;
 use super::bus::{self, CallError, REFUSED};
 use super::errand::Errand;
 use crate::machine;
+use crate::registration::Returned;
 
 /// A fleet whose tags change connects anew within this.
 const SLOT: Duration = Duration::from_secs(60);
@@ -28,6 +29,8 @@ pub(crate) struct Renewal {
     reconnect_due: Option<Instant>,
     /// The service's time in seconds since 1970, and when it was heard.
     heard: Option<(i64, Instant)>,
+    /// Before this nobody is asked to renew claims that the server refuses.
+    recovery_due: Instant,
 }
 
 impl Renewal {
@@ -36,6 +39,7 @@ impl Renewal {
             errand: Errand::new(CONNECTION),
             reconnect_due: None,
             heard: None,
+            recovery_due: Instant::now(),
         }
     }
 
@@ -159,6 +163,51 @@ impl Agent {
             Err(error) => {
                 tracing::warn!(%error, "nobody renews this node's credentials yet");
                 self.renewal.errand.failed(now, rand::random());
+            }
+        }
+    }
+
+    /// The server refuses us: if our claims ended while we were away, our key gets new ones where machines register.
+    pub(super) fn recover(&mut self) {
+        let now = Instant::now();
+        if self.renewal.recovery_due > now || self.is_stopping() {
+            return;
+        }
+        let (Ok(Some(creds)), Ok(Some(identity))) = (self.state.credentials(), self.state.known_identity()) else {
+            return;
+        };
+        if identity.ticket.is_empty() {
+            return;
+        }
+        self.renewal.recovery_due = now + REFUSED.mul_f64(0.8);
+        let returned = Returned {
+            server: self.settings.server.clone(),
+            bus: self.settings.nats.clone(),
+            ticket: identity.ticket,
+            node: self.node.clone(),
+            creds,
+            attributes: machine::attributes(&self.settings.host_root),
+        };
+        self.tasks
+            .push(Box::pin(async move { Event::Recovered(returned.renew().await) }));
+    }
+
+    /// The attempt to renew claims that the server refuses has ended.
+    pub(super) fn recovered(&mut self, outcome: Result<Creds, String>) {
+        let kept = outcome.and_then(|creds| self.state.set_credentials(&creds).map_err(|error| error.to_string()));
+        match kept {
+            Ok(()) => {
+                tracing::info!("this node has new credentials after it was away");
+                // The client may wait for minutes before it tries again; a new process does not.
+                self.restart();
+            }
+            Err(error) => {
+                tracing::error!(
+                    error,
+                    "the server refuses this node's credentials, and there are no new ones"
+                );
+                self.report.refusal = Some(format!("the server refuses this node's credentials: {error}"));
+                self.report.wish(Instant::now());
             }
         }
     }

@@ -29,6 +29,7 @@ pub use config::{Registration, Settings, SettingsError};
 use crate::api::{FleetApi, NodesApi, RegistrarApi, TagsApi};
 use crate::work::desk::{self, Desk};
 use crate::work::issuer::Issuer;
+use crate::work::renewals::{self, Renewals};
 use crate::work::{Admissions, Metrics, News, Pulse, Registrar};
 
 /// The embedded defaults.
@@ -63,10 +64,14 @@ impl Server {
         work::greeter::start(&parts, db.clone(), &settings, news.clone(), metrics.clone()).await?;
         let admissions = Admissions::start(&parts, db.clone(), &settings, news.clone(), metrics.clone());
         let issuer = Issuer::open(&settings)?.map(Arc::new);
-        if let Some(issuer) = &issuer {
-            work::renewals::start(&parts, db.clone(), Arc::clone(issuer), news.clone()).await?;
+        let renewals = issuer.as_ref().map(|issuer| {
+            let issuer = Arc::clone(issuer);
+            Arc::new(Renewals::new(&parts, db.clone(), issuer, news.clone()))
+        });
+        if let Some(renewals) = &renewals {
+            renewals::listen(&parts, Arc::clone(renewals)).await?;
         }
-        let desk = Arc::new(Desk::new(&parts, &settings, admissions, issuer));
+        let desk = Arc::new(Desk::new(&parts, &settings, admissions, issuer, renewals));
         desk::listen(&parts, Arc::clone(&desk)).await?;
         if settings.registration == Registration::Open {
             tracing::warn!(

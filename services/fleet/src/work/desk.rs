@@ -8,7 +8,8 @@ use async_nats::{Client, HeaderMap, Message};
 use futures::StreamExt;
 use muster_boot::{BoxError, Parts};
 use muster_credential::{KeyKind, Proof, PublicKey, Purpose};
-use muster_model::{Clock, Timestamp};
+use muster_model::{Clock, NodeId, Timestamp};
+use muster_proto::agent::v1::RenewRequest;
 use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
 use muster_store::Db;
@@ -28,6 +29,7 @@ use crate::domain::tag::wanted;
 use crate::error::from_store;
 use crate::store::tag;
 use crate::work::issuer::Issuer;
+use crate::work::renewals::Renewals;
 use crate::work::{Admissions, answer};
 
 /// Replicas share the questions.
@@ -59,18 +61,26 @@ pub(crate) struct Desk {
     machine_tags: bool,
     /// None where the bus needs no credentials.
     issuer: Option<Arc<Issuer>>,
+    renewals: Option<Arc<Renewals>>,
     db: Db,
     sources: Mutex<Quota<String>>,
     activations: Mutex<Quota<String>>,
 }
 
 impl Desk {
-    pub(crate) fn new(parts: &Parts, settings: &Settings, admissions: Admissions, issuer: Option<Arc<Issuer>>) -> Self {
+    pub(crate) fn new(
+        parts: &Parts,
+        settings: &Settings,
+        admissions: Admissions,
+        issuer: Option<Arc<Issuer>>,
+        renewals: Option<Arc<Renewals>>,
+    ) -> Self {
         Self {
             admissions,
             clock: Arc::clone(&parts.clock),
             machine_tags: settings.machine_tags,
             issuer,
+            renewals,
             db: parts.database(),
             sources: Mutex::new(Quota::new(PER_SOURCE)),
             activations: Mutex::new(Quota::new(PER_ACTIVATION)),
@@ -98,6 +108,9 @@ impl Desk {
                 service_time,
                 ..RegisterManagedInstanceResult::default()
             });
+        }
+        if !request.instance_id().is_empty() {
+            return self.renew(request, source, arrived).await;
         }
         let (applicant, key) = self.read(request, source, now)?;
         self.ration(&applicant, now)?;
@@ -133,6 +146,53 @@ impl Desk {
             service_time,
             user_jwt,
         })
+    }
+
+    /// New credentials for a node whose own have ended while it was away. Whoever does not hold the node's key hears
+    /// the same as whoever has no activation.
+    async fn renew(
+        &self,
+        request: RegisterManagedInstanceRequest,
+        source: &str,
+        arrived: Instant,
+    ) -> Result<RegisterManagedInstanceResult, Failure> {
+        let Some(renewals) = &self.renewals else {
+            return Err(Failure::Unsupported {
+                operation: "renewing credentials on a bus that needs none".to_owned(),
+            });
+        };
+        self.ration_key(source, request.instance_id(), self.clock.now())?;
+        let renewal = RenewRequest {
+            public_key: request.public_key().to_owned(),
+            proof_time: request.proof_time(),
+            proof: request.proof().to_vec(),
+            attributes: request.attributes.clone(),
+        };
+        let renewed = match request.instance_id().parse::<NodeId>() {
+            Ok(node) => renewals.renew(&node, &renewal).await,
+            Err(_) => Err(denied().into()),
+        };
+        match renewed {
+            Ok(renewed) => Ok(RegisterManagedInstanceResult {
+                instance_id: request.instance_id,
+                existing: Some(true),
+                service_time: renewed.service_time,
+                user_jwt: Some(renewed.user_jwt),
+            }),
+            Err(Failure::Refused(refusal))
+                if [
+                    Reason::AccessDeniedException,
+                    Reason::InvalidInstanceId,
+                    Reason::InvalidActivation,
+                ]
+                .contains(&refusal.reason) =>
+            {
+                tracing::warn!(node_id = request.instance_id, source, %refusal, "credentials were not renewed");
+                tokio::time::sleep_until(arrived + DENIED_AFTER).await;
+                Err(denied().into())
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     fn read(
@@ -207,12 +267,16 @@ impl Desk {
 
     /// Whether it may be tried at all now.
     fn ration(&self, applicant: &Applicant, now: Timestamp) -> Result<(), Refusal> {
+        self.ration_key(&applicant.source, &applicant.activation_id, now)
+    }
+
+    /// The same for whatever is tried: an activation, or a node's key.
+    fn ration_key(&self, source: &str, tried: &str, now: Timestamp) -> Result<(), Refusal> {
         let take = |quota: &Mutex<Quota<String>>, key: &str| {
             let mut quota = quota.lock().unwrap_or_else(PoisonError::into_inner);
             quota.take(key.to_owned(), now)
         };
-        let is_fine = (applicant.source.is_empty() || take(&self.sources, &applicant.source))
-            && take(&self.activations, &applicant.activation_id);
+        let is_fine = (source.is_empty() || take(&self.sources, source)) && take(&self.activations, tried);
         match is_fine {
             true => Ok(()),
             false => {

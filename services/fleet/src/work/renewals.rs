@@ -31,20 +31,13 @@ const WINDOW: u64 = 300;
 ///
 /// # Errors
 /// If the bus does not take the subscription.
-pub(crate) async fn start(parts: &Parts, db: Db, issuer: Arc<Issuer>, news: News) -> Result<(), BoxError> {
+pub(crate) async fn listen(parts: &Parts, renewals: Arc<Renewals>) -> Result<(), BoxError> {
     let nats = parts.nats.clone();
     let subject = subject::rpc_of_all(subject::RPC_AUTH_RENEW);
     let questions = nats.queue_subscribe(subject, QUEUE.to_owned()).await?;
     let questions = questions.take_until(parts.tasks.stopping().cancelled_owned());
-    let clerk = Clerk {
-        db,
-        nats,
-        issuer,
-        news,
-        clock: Arc::clone(&parts.clock),
-    };
     parts.tasks.spawn("renewals", async move {
-        let clerk = &clerk;
+        let clerk = &renewals;
         let serving = questions.for_each_concurrent(AT_ONCE, |question| async move { clerk.serve(&question).await });
         serving.await;
         Ok(())
@@ -52,7 +45,9 @@ pub(crate) async fn start(parts: &Parts, db: Db, issuer: Arc<Issuer>, news: News
     Ok(())
 }
 
-struct Clerk {
+/// Renews credentials.
+#[derive(Debug)]
+pub(crate) struct Renewals {
     db: Db,
     nats: Client,
     issuer: Arc<Issuer>,
@@ -60,19 +55,37 @@ struct Clerk {
     clock: Arc<dyn Clock>,
 }
 
-impl Clerk {
+impl Renewals {
+    pub(crate) fn new(parts: &Parts, db: Db, issuer: Arc<Issuer>, news: News) -> Self {
+        Self {
+            db,
+            nats: parts.nats.clone(),
+            issuer,
+            news,
+            clock: Arc::clone(&parts.clock),
+        }
+    }
+
     async fn serve(&self, question: &Message) {
-        match self.renew(question).await {
+        match self.answer(question).await {
             Ok(result) => answer::give(&self.nats, question, result.encode_to_vec()).await,
             Err(failure) => answer::refuse(&self.nats, question, &Status::from(failure)).await,
         }
     }
 
-    async fn renew(&self, question: &Message) -> Result<RenewResult, Failure> {
+    async fn answer(&self, question: &Message) -> Result<RenewResult, Failure> {
         // Whoever it claims to be from inside, it is from whom the subject says.
         let node = subject::node_of(&question.subject).map_err(|error| Refusal::validation(error.to_string()))?;
         let request = RenewRequest::decode(question.payload.clone())
             .map_err(|error| Refusal::validation(format!("the renewal cannot be read: {error}")))?;
+        self.renew(&node, &request).await
+    }
+
+    /// Signs new credentials for a node, if it shows its key.
+    ///
+    /// # Errors
+    /// `AccessDeniedException` if the key is not that of the node, `ConflictException` if its machine is another one.
+    pub(crate) async fn renew(&self, node: &NodeId, request: &RenewRequest) -> Result<RenewResult, Failure> {
         let now = self.clock.now();
         let service_time = Some(prost_types::Timestamp {
             seconds: now.as_second(),
@@ -84,7 +97,7 @@ impl Clerk {
                 user_jwt: String::new(),
             });
         }
-        let public = proven(&node, &request, now)?;
+        let public = proven(node, request, now)?;
         let Some(tags) = tag::of_node(&self.db, node.as_str()).await.map_err(from_store)? else {
             let message = format!("{node} is no managed node: register again with --force");
             return Err(Refusal::new(Reason::InvalidInstanceId, message).into());
@@ -96,7 +109,7 @@ impl Clerk {
             let message = format!("the key is not that of {node} any more: register again with --force");
             return Err(Refusal::new(Reason::AccessDeniedException, message).into());
         }
-        self.recognise(&node, &Attributes::read(&request.attributes)).await?;
+        self.recognise(node, &Attributes::read(&request.attributes)).await?;
         Ok(RenewResult {
             service_time,
             user_jwt: self.issuer.sign(node.as_str(), &public, &tags, now)?,

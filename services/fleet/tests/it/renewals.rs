@@ -3,11 +3,11 @@
 use muster_credential::{Claims, Key, KeyKind, Proof, Purpose, UserClaims};
 use muster_proto::agent::v1::{RenewRequest, RenewResult};
 use muster_proto::aws::v1::{AddTagsToResourceRequest, ResourceTypeForTagging};
-use muster_proto::fleet::v1::DeregisterManagedInstanceRequest;
+use muster_proto::fleet::v1::{DeregisterManagedInstanceRequest, RegisterManagedInstanceRequest};
 use muster_wire::subject;
 use prost::Message;
 
-use crate::machine::{Machine, Ticket, attributes, wanted};
+use crate::machine::{self, Machine, Ticket, attributes, wanted};
 use crate::world::{Refused, START, World, tags};
 
 async fn ask(world: &World, node: &str, question: RenewRequest) -> Result<RenewResult, Refused> {
@@ -125,5 +125,46 @@ async fn nobody_else_gets_a_nodes_credentials() {
         .await
         .unwrap_err();
     assert_eq!(refused.word, "InvalidInstanceId");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_node_whose_credentials_have_ended_renews_them_with_its_key_where_machines_register() {
+    let world = World::guarded().await;
+    let ticket = Ticket::of(&world, wanted(1)).await;
+    let machine = Machine::new("a");
+    let node = machine.register(&world, &ticket).await.unwrap().instance_id.unwrap();
+    world.advance(7 * 24 * 60 * 60);
+    let renewal = |node: &str, key: &Key, parts: &str| {
+        let question = question(node, key, world.second(), parts);
+        RegisterManagedInstanceRequest {
+            instance_id: Some(node.to_owned()),
+            public_key: Some(question.public_key),
+            proof_time: Some(question.proof_time),
+            proof: Some(question.proof),
+            attributes: question.attributes,
+            ..RegisterManagedInstanceRequest::default()
+        }
+    };
+    let answer = machine::ask(&world, renewal(&node, &machine.key, "a")).await.unwrap();
+    let claims = claims(&world, &answer.user_jwt.unwrap());
+    assert_eq!(
+        (claims.name.as_str(), claims.issued_at),
+        (node.as_str(), world.second())
+    );
+    let moved = machine::ask(&world, renewal(&node, &machine.key, "b"))
+        .await
+        .unwrap_err();
+    assert!(moved.text.contains("IdentityChanged"), "{}", moved.text);
+    // A stranger learns nothing, not even whether there is such a node.
+    let stranger = Key::generate(KeyKind::User);
+    let refused = machine::ask(&world, renewal(&node, &stranger, "a")).await.unwrap_err();
+    assert_eq!(refused.word, "InvalidActivation");
+    for unknown in ["mi-0123456789abcdef0", "no id"] {
+        let also = machine::ask(&world, renewal(unknown, &stranger, "a"))
+            .await
+            .unwrap_err();
+        assert_eq!(also, refused, "{unknown}");
+    }
     world.end().await;
 }
