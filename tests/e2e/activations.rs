@@ -42,7 +42,7 @@ async fn an_activation_lives_from_create_to_delete() {
         (&json!(10), &json!(0), &json!(false))
     );
     assert_eq!(shown["Tags"], json!([{"Key": "Role", "Value": "web"}]));
-    assert!(shown["ExpirationDate"].is_string() && shown["CreatedDate"].is_string());
+    assert!(shown["ExpirationDate"].is_number() && shown["CreatedDate"].is_number());
 
     let second = aws.ok(&["create-activation", "--iam-role", "SSMServiceRole"]).await;
     // The command line follows the tokens by itself.
