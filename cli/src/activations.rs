@@ -70,7 +70,8 @@ struct CreateArguments {
     /// The bus as machines reach it, where that is another address than this program's.
     #[arg(long, value_name = "nats://HOST:PORT")]
     node_server: Option<String>,
-    /// The bootstrap ticket, a .creds file, for a bus that lets in nobody without credentials.
+    /// The bootstrap ticket, for a bus that lets in nobody without credentials; without it, the file `boot.ticket`
+    /// beside the .creds file with which this program asks.
     #[arg(long, value_name = "FILE")]
     ticket: Option<PathBuf>,
     /// Print the public API's JSON.
@@ -87,11 +88,13 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
 }
 
 async fn create(wanted: CreateArguments, server: &ServerArguments) -> Result<Exit, Complaint> {
-    let ticket = wanted.ticket.as_deref().map(ticket).transpose()?;
-    let address = match &wanted.node_server {
-        Some(address) => address.clone(),
-        None => server.address()?,
-    };
+    let bus = server.bus()?;
+    // `muster init` puts it beside the credentials of people.
+    let beside = bus.credentials.with_file_name("boot.ticket");
+    let is_there = !bus.credentials.as_os_str().is_empty() && beside.is_file();
+    let file = wanted.ticket.or_else(|| is_there.then_some(beside));
+    let ticket = file.as_deref().map(ticket).transpose()?;
+    let address = wanted.node_server.unwrap_or(bus.url);
     let end = SystemClock.now() + Duration::from_secs(u64::from(wanted.hours) * 60 * 60);
     let request = CreateActivationRequest {
         iam_role: Some(wanted.role),
@@ -138,7 +141,7 @@ fn install_line(made: &CreateActivationResult, address: &str, ticket: Option<&st
     )
 }
 
-/// The claims in a .creds file.
+/// The claims in a file that holds nothing else, or in a .creds file.
 fn ticket(path: &Path) -> Result<String, Complaint> {
     let text = std::fs::read_to_string(path).map_err(|source| Complaint::Read {
         path: path.display().to_string(),
@@ -149,11 +152,13 @@ fn ticket(path: &Path) -> Result<String, Complaint> {
         .skip_while(|line| !line.contains("BEGIN NATS USER JWT"))
         .nth(1)
         .map(|line| line.trim().to_owned());
+    let plain = Some(text.trim()).filter(|text| text.split('.').count() == 3 && !text.contains(char::is_whitespace));
+    let claims = claims.or_else(|| plain.map(str::to_owned));
     claims
         .filter(|claims| !claims.is_empty())
         .ok_or_else(|| Complaint::Usage {
             what: format!("{} holds no ticket", path.display()),
-            hint: "name the .creds file of the user `boot`".to_owned(),
+            hint: "name the file boot.ticket that `muster init` made".to_owned(),
         })
 }
 
@@ -248,6 +253,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(ticket(&path).unwrap(), "a.b.c");
+        std::fs::write(&path, "d.e.f\n").unwrap();
+        assert_eq!(ticket(&path).unwrap(), "d.e.f");
         std::fs::write(&path, "nothing").unwrap();
         assert!(matches!(ticket(&path), Err(Complaint::Usage { .. })));
     }

@@ -40,7 +40,7 @@ pub(crate) struct Server {
 impl ServerArguments {
     /// Connects, or says why that cannot be.
     pub(crate) async fn connect(&self) -> Result<Server, Complaint> {
-        let settings = self.settings(place::default_data_dir())?;
+        let settings = self.bus()?;
         let nats = muster_boot::connect_now("muster", &settings)
             .await
             .map_err(|source| Complaint::unreachable(settings, source))?;
@@ -55,9 +55,9 @@ impl ServerArguments {
         self.server.as_deref().filter(|server| !server.is_empty())
     }
 
-    /// The address of the server's bus.
-    pub(crate) fn address(&self) -> Result<String, Complaint> {
-        Ok(self.settings(place::default_data_dir())?.url)
+    /// The server's bus, and with what to connect.
+    pub(crate) fn bus(&self) -> Result<NatsSettings, Complaint> {
+        self.settings(place::default_data_dir())
     }
 
     fn settings(&self, data_dir: PathBuf) -> Result<NatsSettings, Complaint> {
