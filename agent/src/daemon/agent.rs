@@ -62,7 +62,7 @@ pub(crate) enum Event {
     /// A renewal of the node's credentials ended.
     Renewed(Result<RenewResult, CallError>),
     /// An attempt to renew claims that the server refuses ended.
-    Recovered(Result<Creds, String>),
+    Recovered(Result<Box<Creds>, String>),
     /// A pull ended.
     Pulled(Result<PullResult, CallError>),
     /// Subscriptions to the doorbells of the node's tags.

@@ -188,12 +188,13 @@ impl Agent {
             creds,
             attributes: machine::attributes(&self.settings.host_root),
         };
-        self.tasks
-            .push(Box::pin(async move { Event::Recovered(returned.renew().await) }));
+        self.tasks.push(Box::pin(async move {
+            Event::Recovered(returned.renew().await.map(Box::new))
+        }));
     }
 
     /// The attempt to renew claims that the server refuses has ended.
-    pub(super) fn recovered(&mut self, outcome: Result<Creds, String>) {
+    pub(super) fn recovered(&mut self, outcome: Result<Box<Creds>, String>) {
         let kept = outcome.and_then(|creds| self.state.set_credentials(&creds).map_err(|error| error.to_string()));
         match kept {
             Ok(()) => {
