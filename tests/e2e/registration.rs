@@ -32,7 +32,7 @@ impl Machine {
     fn new(cluster: &Cluster, name: &str) -> Self {
         Self {
             state: cluster.folder().join(name),
-            log: cluster.folder().join(&format!("{name}.log")),
+            log: cluster.folder().join(format!("{name}.log")),
             agent: None,
         }
     }
