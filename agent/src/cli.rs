@@ -1,8 +1,9 @@
-//! The command line: the daemon, the runner, and a look at the state directory (`inspect`).
+//! The command line: the daemon, the runner, registration (`register`), and a look at the state directory (`inspect`).
 
 #![expect(clippy::print_stderr, reason = "this module is the program's voice")]
 
 mod inspect;
+mod register;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -44,6 +45,8 @@ struct Cli {
 enum Verb {
     /// Connect and work until SIGTERM.
     Run(Box<RunArguments>),
+    /// Make this machine a node, with the id and the code of an activation.
+    Register(Box<register::Arguments>),
     /// Say who this node is and what it does.
     Status(StateArguments),
     /// List runs, the newest last.
@@ -163,6 +166,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, runner: RunnerCommand
         },
         Verb::Version { json } => version(json),
         Verb::Doctor(arguments) => return doctor(arguments),
+        Verb::Register(arguments) => register::run(*arguments),
         Verb::Status(state) => inspect::status(&StateDir::at(&state.state_dir)),
         Verb::Runs(state) => inspect::runs(&StateDir::at(&state.state_dir)),
         Verb::Logs { state, run } => inspect::logs(&StateDir::at(&state.state_dir), run),

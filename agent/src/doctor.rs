@@ -73,7 +73,8 @@ pub(crate) struct Place {
 pub(crate) async fn examine(place: &Place) -> Vec<Check> {
     let state = StateDir::at(&place.state);
     let mut checks = Vec::new();
-    let settings = configuration(place, &state, &mut checks);
+    let mut settings = configuration(place, &state, &mut checks);
+    daemon::take_registration(&mut settings, &state);
     checks.push(policy(&settings));
     checks.push(agent(&state));
     let node = identity(&state, &mut checks);
@@ -250,6 +251,7 @@ async fn network(server: &str, node: Option<&NodeId>, settings: &Settings, check
     let Some(node) = node else { return };
     let question = HelloRequest {
         facts: Some(facts::collect(settings)),
+        ..HelloRequest::default()
     };
     let subject = subject::rpc(node, subject::RPC_HELLO);
     let asked = SystemClock.now();

@@ -16,6 +16,7 @@
 //! | `doctor`, `report` | what is wrong with an agent, and what it says about itself |
 //! | `policy` | what the owner of the machine forbids |
 //! | `inventory`, `package`, `docker` | what actions work on: inventory items, packages, docker's command line |
+//! | `registration`, `keys`, `machine` | becoming a node, the node's key, what stays the same on the machine |
 //! | `update` | replacing the agent's own program |
 //! | `state`, `settings`, `facts` | the directory on disk, the configuration, what is known about the machine |
 //! | `objects` | where complete outputs go and downloads may come from |
@@ -32,9 +33,12 @@ mod doctor;
 pub mod facts;
 mod inventory;
 pub mod journal;
+pub mod keys;
+pub mod machine;
 mod os;
 pub mod package;
 pub mod policy;
+pub mod registration;
 pub mod report;
 pub mod runner;
 pub mod settings;

@@ -5,6 +5,7 @@
 
 mod bus;
 mod layers;
+mod limits;
 mod not_fitting;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::package::{PublicKey, Trust};
 use crate::runner::Keep;
 
 pub use bus::{Bus, CredentialsError};
+pub use limits::Limits;
 pub use not_fitting::NotFitting;
 
 /// What the owner of a machine can set.
@@ -71,6 +73,8 @@ pub struct Settings {
     pub reboot_patience_seconds: u64,
     /// A file whose text is another after each boot; absent: the kernel's boot id and the start of process 1.
     pub boot_id_file: Option<PathBuf>,
+    /// Where the machine's own files are: another place than `/` for an agent in a container that stands for its host.
+    pub host_root: PathBuf,
     /// A control group (version 2) below which steps get groups of their own; absent: the agent's own where the
     /// service manager has delegated it.
     pub cgroup: Option<PathBuf>,
@@ -96,24 +100,6 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     /// Resource limits of every script.
     pub limits: Limits,
-}
-
-/// Resource limits; what is absent is inherited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Open descriptors of a process.
-    pub open_files: Option<u64>,
-    /// Processes of the user.
-    pub processes: Option<u64>,
-    /// Longest file that a process may write, in bytes.
-    pub file_bytes: Option<u64>,
-    /// Address space of a process, in bytes.
-    pub memory_bytes: Option<u64>,
-    /// Longest core dump, in bytes.
-    pub core_bytes: Option<u64>,
-    /// Processor time of a process, in seconds.
-    pub cpu_seconds: Option<u64>,
 }
 
 /// Where packages come from, and whose are taken (docs/operate/packages.md).
@@ -252,6 +238,7 @@ impl Default for Settings {
             reboot_command: ["shutdown", "-r", "now"].map(str::to_owned).to_vec(),
             reboot_patience_seconds: 300,
             boot_id_file: None,
+            host_root: "/".into(),
             cgroup: None,
             policy_file: POLICY_FILE.into(),
             tags: BTreeMap::new(),

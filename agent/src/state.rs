@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! node.json           who this machine is
+//! node.seed           the node's key, see `keys`
+//! node.creds          the node's claims for the bus with its key, where the bus asks for them
 //! lock                held by the agent that runs on this directory; holds its process id
 //! settings.toml       the last configuration that was good; runners read it
 //! status.json         what the running agent says about itself
@@ -22,6 +24,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use muster_credential::Creds;
 use muster_model::NodeId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -31,6 +34,8 @@ use crate::journal::{Journal, RunId};
 use crate::report::Report;
 use crate::settings::Settings;
 
+const CREDENTIALS: &str = "node.creds";
+
 /// Who this machine is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -38,6 +43,15 @@ pub struct Identity {
     pub machine: String,
     /// The node it was registered as.
     pub node: Option<NodeId>,
+    /// Where it was registered; empty: as configured.
+    #[serde(default)]
+    pub server: String,
+    /// The authority of that server's certificate; empty: as configured.
+    #[serde(default)]
+    pub ca: PathBuf,
+    /// With this it may ask there without credentials; empty: it cannot.
+    #[serde(default)]
+    pub ticket: String,
 }
 
 /// The directory.
@@ -178,6 +192,9 @@ impl StateDir {
         let identity = Identity {
             machine: format!("{own}{}", Uuid::new_v4().simple()),
             node: None,
+            server: String::new(),
+            ca: PathBuf::new(),
+            ticket: String::new(),
         };
         self.set_identity(&identity)?;
         Ok(identity)
@@ -197,6 +214,47 @@ impl StateDir {
     /// What the file system says.
     pub fn set_identity(&self, identity: &Identity) -> io::Result<()> {
         replace_file(&self.root, "node.json", &serde_json::to_vec_pretty(identity)?)
+    }
+
+    /// The file with the node's claims for the bus.
+    #[must_use]
+    pub fn credentials_file(&self) -> PathBuf {
+        self.root.join(CREDENTIALS)
+    }
+
+    /// The node's claims for the bus with its key, if it has any.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not understood.
+    pub fn credentials(&self) -> io::Result<Option<Creds>> {
+        let text = match fs::read_to_string(self.credentials_file()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let creds = Creds::parse(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(Some(creds))
+    }
+
+    /// Remembers the node's claims for the bus.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn set_credentials(&self, creds: &Creds) -> io::Result<()> {
+        replace_file(&self.root, CREDENTIALS, creds.to_text().as_bytes())
+    }
+
+    /// Forgets who this machine is.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn remove_identity(&self) -> io::Result<()> {
+        for name in [CREDENTIALS, "node.json"] {
+            match fs::remove_file(self.root.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Remembers settings that were good.

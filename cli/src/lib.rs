@@ -5,7 +5,7 @@
 //! | `up` | everything on this machine: services, a NATS server, local agents |
 //! | `run`, `commands`, `log_streams` | one command on many nodes, what became of it, and what it wrote |
 //! | `verify` | what was recorded of a command, held against the laws |
-//! | `nodes`, `documents` | what is there |
+//! | `nodes`, `documents`, `activations` | what is there, and how machines come to be |
 //! | `call` | any operation of the contract, by reflection |
 //! | `package` | packages for a store, and the keys that sign them |
 //! | `init`, `nats` | the keys, credentials and accounts of a bus |
@@ -19,6 +19,7 @@
 //! Verbs talk to services over NATS through the contract, like every other client.
 //! An error is one line: what is wrong, where, and what to do, with the error word that programs match on.
 
+mod activations;
 mod call;
 mod commands;
 mod complaint;
@@ -78,6 +79,8 @@ enum Verb {
     Run(Box<run::Arguments>),
     /// List nodes; show one; set and remove tags.
     Nodes(nodes::Arguments),
+    /// Make, list and delete activations, by which machines become nodes.
+    Activations(activations::Arguments),
     /// List commands; show or cancel one.
     Commands(commands::Arguments),
     /// Check what was recorded of a command against the laws that must always hold.
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Verb::Nats(arguments) => block_on(nats::run(arguments, &cli.server)),
         Verb::Run(arguments) => block_on(run::run(*arguments, &cli.server)),
         Verb::Nodes(arguments) => block_on(nodes::run(arguments, &cli.server)),
+        Verb::Activations(arguments) => block_on(activations::run(arguments, &cli.server)),
         Verb::Commands(arguments) => block_on(commands::run(arguments, &cli.server)),
         Verb::Verify(arguments) => block_on(verify::run(arguments, &cli.server)),
         Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),

@@ -6,8 +6,8 @@ use muster_proto::aws::v1::{
     AddTagsToResourceRequest, ListTagsForResourceRequest, RemoveTagsFromResourceRequest, ResourceTypeForTagging, Tag,
 };
 use muster_proto::fleet::v1::{
-    DescribeInstanceInformationRequest, DescribeInstanceInformationResult, InstanceInformation,
-    InstanceInformationStringFilter,
+    ApproveNodeRequest, DescribeInstanceInformationRequest, DescribeInstanceInformationResult, InstanceInformation,
+    InstanceInformationStringFilter, ListConcernsRequest,
 };
 use muster_wire::{Reason, Refusal};
 use serde_json::Value;
@@ -55,6 +55,12 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Let a node go on whose machine has changed, or whose place another machine takes; without an id, list them.
+    Approve {
+        /// The node's id.
+        #[arg(value_name = "ID")]
+        node: Option<String>,
+    },
     /// Set tags of a node.
     Tag {
         /// The node's id.
@@ -79,6 +85,8 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
     match arguments.verb.unwrap_or(Verb::List(arguments.list)) {
         Verb::List(wanted) => list(wanted, &server.connect().await?).await,
         Verb::Show { node, json } => show(node, json, &server.connect().await?).await,
+        Verb::Approve { node: Some(node) } => approve(node, &server.connect().await?).await,
+        Verb::Approve { node: None } => concerns(&server.connect().await?).await,
         Verb::Tag { node, tags } => tag(node, tags, &server.connect().await?).await,
         Verb::Untag { node, keys } => untag(node, keys, &server.connect().await?).await,
     }
@@ -239,6 +247,28 @@ async fn untag(node: String, keys: Vec<String>, server: &Server) -> Result<Exit,
     };
     let answer = server.tags().remove_tags_from_resource(request).await;
     answer.map_err(|status| Complaint::answered("Tags.RemoveTagsFromResource", status))?;
+    Ok(Exit::Success)
+}
+
+async fn approve(node_id: String, server: &Server) -> Result<Exit, Complaint> {
+    let answer = server.nodes().approve_node(ApproveNodeRequest { node_id }).await;
+    answer.map_err(|status| Complaint::answered("Nodes.ApproveNode", status))?;
+    Ok(Exit::Success)
+}
+
+async fn concerns(server: &Server) -> Result<Exit, Complaint> {
+    let answer = server.nodes().list_concerns(ListConcernsRequest {}).await;
+    let answer = answer.map_err(|status| Complaint::answered("Nodes.ListConcerns", status))?;
+    let concerns = answer.into_inner().concerns;
+    if concerns.is_empty() {
+        print::say("no node waits for approval");
+        return Ok(Exit::Success);
+    }
+    let mut table = Table::new(&["ID", "WHY"]);
+    for each in concerns {
+        table.row([each.node_id, each.concern]);
+    }
+    print::data(&table.text())?;
     Ok(Exit::Success)
 }
 

@@ -7,6 +7,7 @@ use muster_boot::NatsSettings;
 use muster_proto::documents::v1::document_validation_client::DocumentValidationClient;
 use muster_proto::documents::v1::documents_client::DocumentsClient;
 use muster_proto::fleet::v1::fleet_client::FleetClient;
+use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::fleet::v1::tags_client::TagsClient;
 use muster_proto::runcommand::v1::run_command_client::RunCommandClient;
 use muster_wire::NatsChannel;
@@ -39,7 +40,7 @@ pub(crate) struct Server {
 impl ServerArguments {
     /// Connects, or says why that cannot be.
     pub(crate) async fn connect(&self) -> Result<Server, Complaint> {
-        let settings = self.settings(place::default_data_dir())?;
+        let settings = self.bus()?;
         let nats = muster_boot::connect_now("muster", &settings)
             .await
             .map_err(|source| Complaint::unreachable(settings, source))?;
@@ -52,6 +53,11 @@ impl ServerArguments {
     /// The address, if the caller named one.
     pub(crate) fn named(&self) -> Option<&str> {
         self.server.as_deref().filter(|server| !server.is_empty())
+    }
+
+    /// The server's bus, and with what to connect.
+    pub(crate) fn bus(&self) -> Result<NatsSettings, Complaint> {
+        self.settings(place::default_data_dir())
     }
 
     fn settings(&self, data_dir: PathBuf) -> Result<NatsSettings, Complaint> {
@@ -93,6 +99,10 @@ impl Server {
 
     pub(crate) fn fleet(&self) -> FleetClient<NatsChannel> {
         FleetClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn nodes(&self) -> NodesClient<NatsChannel> {
+        NodesClient::new(self.channel.clone())
     }
 
     pub(crate) fn tags(&self) -> TagsClient<NatsChannel> {

@@ -6,6 +6,7 @@
 )]
 
 mod actions;
+mod activations;
 mod aws_cli;
 mod bad_input;
 mod chaos;
@@ -13,6 +14,7 @@ mod live_output;
 mod log_streams;
 mod notifications;
 mod rate_control;
+mod registration;
 mod run_command;
 mod surfaces;
 mod traces;

@@ -173,6 +173,12 @@ impl Cluster {
         self.nats.file_of(&self.nats.trust().person("tester"))
     }
 
+    /// The bootstrap ticket for machines without credentials.
+    #[must_use]
+    pub fn ticket(&self) -> String {
+        self.nats.trust().ticket().token().to_owned()
+    }
+
     /// The file with credentials of simulated agents.
     #[must_use]
     pub fn crowd(&self) -> PathBuf {
@@ -292,8 +298,18 @@ impl Cluster {
             .env("MUSTER_SERVER__LISTEN", listen)
             .env("MUSTER_DATABASE__URL", format!("sqlite:{}", database.display()))
             .env("MUSTER_REPLICA", "one");
-        if name == "muster-documents" {
+        if program == "muster-documents" {
             command.env("MUSTER_SERVICE__OBJECTS__URL", self.objects_url());
+        }
+        if program == "muster-fleet" {
+            // The only service that signs credentials.
+            let file = self.folder.join("nodes.seed");
+            std::fs::write(&file, self.nats.trust().nodes_key().seed().expose())
+                .expect("the test's own folder can be written");
+            command.env("MUSTER_SERVICE__NODE_KEY_FILE", file).env(
+                "MUSTER_SERVICE__NODE_ACCOUNT",
+                self.nats.trust().accounts().muster.as_str(),
+            );
         }
         for (service, variable, value) in &self.settings {
             if *service == name {

@@ -100,6 +100,7 @@ pub(crate) async fn register(client: &Client, shared: &Shared, number: usize) ->
 pub(crate) async fn hello(client: &Client, id: &NodeId, number: usize) -> BTreeMap<String, String> {
     let question = HelloRequest {
         facts: Some(facts(number)),
+        ..HelloRequest::default()
     };
     let subject = subject::rpc(id, subject::RPC_HELLO);
     let answer: HelloResult = call_until_answered(client, subject, &question).await;

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use async_nats::{Client, Message, Subscriber};
 use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, SelectAll};
+use muster_credential::Creds;
 use muster_model::{Clock, NodeId, SystemClock};
-use muster_proto::agent::v1::{HelloResult, PullResult, ReplyResult};
+use muster_proto::agent::v1::{HelloResult, PullResult, RenewResult, ReplyResult};
 use muster_wire::subject;
 use tokio::net::UnixStream;
 
@@ -21,6 +22,7 @@ use super::live::Live;
 use super::outbox::Outbox;
 use super::queue::Queue;
 use super::reboot::Reboot;
+use super::renewal::Renewal;
 use super::runners::{RunnerProcess, Starter};
 use super::talk::Talk;
 use super::tidying::Findings;
@@ -57,6 +59,10 @@ pub(crate) enum Event {
     Replied(RunId, u64, Result<ReplyResult, CallError>),
     /// A hello ended; when it was asked.
     Greeted(Instant, Result<HelloResult, CallError>),
+    /// A renewal of the node's credentials ended.
+    Renewed(Result<RenewResult, CallError>),
+    /// An attempt to renew claims that the server refuses ended.
+    Recovered(Result<Box<Creds>, String>),
     /// A pull ended.
     Pulled(Result<PullResult, CallError>),
     /// Subscriptions to the doorbells of the node's tags.
@@ -119,6 +125,7 @@ pub(crate) struct Agent {
     pub(super) outbox: Outbox,
     pub(super) intake: Intake,
     pub(super) talk: Talk,
+    pub(super) renewal: Renewal,
     pub(super) reboot: Reboot,
     /// Why the last attempt to boot did not help.
     pub(super) reboot_failure: String,
@@ -157,6 +164,7 @@ impl Agent {
             outbox: Outbox::default(),
             intake: Intake::default(),
             talk: Talk::new(),
+            renewal: Renewal::new(),
             reboot: Reboot::default(),
             reboot_failure: String::new(),
             uploads: Errand::new(UPLOADS),
@@ -202,6 +210,8 @@ impl Agent {
             Event::RunnerDue(run) => self.find_or_start_runner(run),
             Event::Replied(run, connection, answer) => self.replied(run, connection, answer),
             Event::Greeted(asked, answer) => self.greeted(asked, answer),
+            Event::Renewed(answer) => self.renewed(answer),
+            Event::Recovered(outcome) => self.recovered(outcome),
             Event::Pulled(answer) => {
                 let now = self.clock.now();
                 if answer.is_ok() {
@@ -235,6 +245,7 @@ impl Agent {
         self.store_if_due(now);
         if self.is_connected {
             self.talk_if_due(now);
+            self.renew_if_due(now);
             self.offer_output(now);
         }
         if self.upkeep.is_due(now) {
@@ -255,7 +266,10 @@ impl Agent {
             Some(stop_by) => stop_by,
             None if self.is_connected => {
                 let talk = self.own_due().min(self.talk.due());
-                self.live.due().map_or(talk, |live| live.min(talk))
+                [self.live.due(), self.renewal.due()]
+                    .into_iter()
+                    .flatten()
+                    .fold(talk, Instant::min)
             }
             None => self.own_due(),
         };
@@ -316,6 +330,7 @@ impl Agent {
             }
             Link::Refused => {
                 self.report.refusal = Some("the server refuses this node's credentials".to_owned());
+                self.recover();
             }
         }
     }
@@ -331,7 +346,7 @@ impl Agent {
     }
 
     /// Comes to an end, to begin anew as the version that is meant to run now.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         if !self.is_stopping() {
             tracing::info!("beginning anew");
             self.is_restarting = true;

@@ -13,6 +13,7 @@
 //! | `carry` | what runners ask the services |
 //! | `live` | output for whoever listens |
 //! | `talk` | hello, pull, heartbeat, doorbells |
+//! | `renewal` | the node's credentials |
 //! | `reboot` | booting the machine for a script |
 //! | `desk` | what the agent writes down about itself |
 //! | `uploads` | outputs that are still to be stored |
@@ -22,7 +23,7 @@
 
 mod admission;
 mod agent;
-mod backoff;
+pub(crate) mod backoff;
 mod bus;
 mod carry;
 mod desk;
@@ -35,6 +36,7 @@ mod queue;
 mod reboot;
 mod reconnect;
 mod register;
+mod renewal;
 mod replies;
 mod runners;
 mod runs;
@@ -280,6 +282,7 @@ fn load_settings(state: &StateDir, options: &Options) -> Loaded {
         settings.nats.credentials.clone_from(credentials);
     }
     settings.tags.extend(options.tags.clone());
+    take_registration(&mut settings, state);
     if settings != state.settings()
         && let Err(error) = state.set_settings(&settings)
     {
@@ -291,6 +294,22 @@ fn load_settings(state: &StateDir, options: &Options) -> Loaded {
         tracing::error!(%error, "what is logged cannot be changed");
     }
     Loaded { settings, problem }
+}
+
+/// Where it was registered is where the machine belongs, with what it got there, unless somebody says otherwise.
+pub(crate) fn take_registration(settings: &mut Settings, state: &StateDir) {
+    if settings.server.is_empty()
+        && let Ok(Some(identity)) = state.known_identity()
+    {
+        settings.server = identity.server;
+        if settings.nats.ca.as_os_str().is_empty() {
+            settings.nats.ca = identity.ca;
+        }
+    }
+    let own = state.credentials_file();
+    if settings.nats.credentials.as_os_str().is_empty() && own.exists() {
+        settings.nats.credentials = own;
+    }
 }
 
 /// An error with its cause.

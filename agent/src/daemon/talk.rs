@@ -17,8 +17,8 @@ use super::backoff::CONNECTION;
 use super::bus::{self, CallError};
 use super::errand::Errand;
 use super::reconnect::REFUSED;
-use crate::facts;
 use crate::update::Versions;
+use crate::{facts, machine};
 
 /// Between two pulls when nothing rings.
 const PULL: Duration = Duration::from_secs(60);
@@ -117,7 +117,8 @@ impl Agent {
         if self.talk.hello.start(now) {
             let facts = Some(facts::collect(&self.settings));
             self.talk.told.clone_from(&facts);
-            let question = HelloRequest { facts };
+            let attributes = machine::attributes(&self.settings.host_root).into_iter().collect();
+            let question = HelloRequest { facts, attributes };
             let (client, subject) = (self.client.clone(), subject::rpc(&self.node, subject::RPC_HELLO));
             self.tasks.push(Box::pin(async move {
                 Event::Greeted(now, bus::call(&client, subject, HeaderMap::new(), &question).await)
@@ -192,8 +193,8 @@ impl Agent {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if error.is_final() => {
-                tracing::error!(%error, "this node is not registered any more; asking again every 5 minutes");
-                self.report.refusal = Some(format!("the service does not know this node: {error}"));
+                tracing::error!(%error, "the service does not accept this node; asking again every 5 minutes");
+                self.report.refusal = Some(format!("the service does not accept this node: {error}"));
                 self.report.wish(now);
                 self.talk.hello.refused(now, REFUSED.mul_f64(spread(rand::random())));
                 return;
@@ -221,6 +222,7 @@ impl Agent {
         }
         self.report.refusal = None;
         self.report.answered(clock);
+        self.look_at_claims(&answer);
         self.listen_to(
             answer
                 .tags

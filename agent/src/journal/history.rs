@@ -52,7 +52,8 @@ impl History {
             Fact::Accepted(accepted) => self.accepted = Some(accepted),
             Fact::Runner(runner) => self.runner = Some(runner),
             Fact::Process(process) => {
-                self.earlier_groups.extend(self.process.replace(process).map(|earlier| earlier.group));
+                self.earlier_groups
+                    .extend(self.process.replace(process).map(|earlier| earlier.group));
             }
             Fact::Dropped(_) => self.dropped = true,
             Fact::RebootRefused(refused) => self.reboot_refused = Some(refused.reason),
@@ -64,7 +65,8 @@ impl History {
                 self.reboot_refused = None;
                 self.reboot_asked.clear();
                 if matches!(record.fact, Some(News::StepStarted(_))) {
-                    self.earlier_groups.extend(self.process.take().map(|earlier| earlier.group));
+                    self.earlier_groups
+                        .extend(self.process.take().map(|earlier| earlier.group));
                 }
                 self.records.push(record);
             }

@@ -100,6 +100,12 @@ impl Bus {
                 })
             }
         };
+        self.trusting(options)
+    }
+
+    /// The same server certificates are trusted with other credentials.
+    #[must_use]
+    pub fn trusting(&self, options: ConnectOptions) -> ConnectOptions {
         match self.ca.as_os_str().is_empty() {
             true => options,
             false => options.add_root_certificates(self.ca.clone()).require_tls(true),

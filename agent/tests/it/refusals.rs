@@ -15,12 +15,16 @@ async fn a_node_that_was_deregistered_goes_on_quietly_and_comes_back() {
     scene.launch_again().await;
     let said = until("the agent says so", async || {
         let (log, (_, status)) = (scene.agent.log(), scene.agent.ask(&["status"]).await);
-        let is_said = log.contains("this node is not registered any more; asking again every 5 minutes")
-            && status.contains("the service does not know this node");
+        let is_said = log.contains("the service does not accept this node; asking again every 5 minutes")
+            && status.contains("the service does not accept this node");
         if is_said { Ok(log) } else { Err(status) }
     })
     .await;
-    assert_eq!(said.matches("this node is not registered any more").count(), 1);
+    assert_eq!(
+        said.matches("the service does not accept this node; asking again")
+            .count(),
+        1
+    );
     let (is_well, lines) = scene.agent.ask(&["doctor"]).await;
     assert!(!is_well && lines.contains("FAIL  registration"), "{lines}");
     assert!(is_alive(pid(scene.agent.pid())));

@@ -23,6 +23,8 @@ pub(super) struct Wiring<'a> {
     pub(super) folder: &'a Folder,
     /// The bus.
     pub(super) nats: String,
+    /// The public key of the account that nodes belong to.
+    pub(super) node_account: String,
     /// Where the gateway listens; the others take any free port of loopback.
     pub(super) gateway: &'a str,
 }
@@ -48,7 +50,19 @@ impl Services {
             };
         }
         let starting: Vec<BoxFuture<'_, Result<(&'static str, Running), UpError>>> = vec![
-            service!("muster-fleet", muster_fleet, Some(muster_fleet::DATABASE)),
+            start(
+                "muster-fleet",
+                muster_fleet::DEFAULTS,
+                Some(muster_fleet::DATABASE),
+                wiring,
+                |mut settings: muster_fleet::Settings, parts| {
+                    if settings.node_key_file.is_empty() {
+                        settings.node_key_file = wiring.folder.trust().seed("nodes").display().to_string();
+                        settings.node_account.clone_from(&wiring.node_account);
+                    }
+                    muster_fleet::Server::start(settings, parts)
+                },
+            ),
             start(
                 "muster-documents",
                 muster_documents::DEFAULTS,

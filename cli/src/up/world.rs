@@ -49,6 +49,7 @@ impl World {
         let wiring = Wiring {
             folder,
             nats: url.clone(),
+            node_account: keys.public().muster.to_string(),
             gateway: &arguments.listen,
         };
         let starting = async {

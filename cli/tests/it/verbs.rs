@@ -6,7 +6,16 @@ use crate::program::alone;
 fn the_help_names_every_verb_and_every_exit_code() {
     let said = alone(&["--help"]);
     assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    for verb in ["up", "run", "nodes", "commands", "documents", "call", "completion"] {
+    for verb in [
+        "up",
+        "run",
+        "nodes",
+        "activations",
+        "commands",
+        "documents",
+        "call",
+        "completion",
+    ] {
         let named = said.stdout.lines().any(|line| line.trim_start().starts_with(verb));
         assert!(named, "{verb} is not in the help:\n{}", said.stdout);
     }
@@ -39,6 +48,7 @@ fn without_a_server_verbs_say_how_to_name_one() {
     for words in [
         &["nodes"][..],
         &["commands"],
+        &["activations"],
         &["documents"],
         &["call", "RunCommand.ListCommands"],
         &["run", "--targets", "tag:Role=web", "--", "uptime"],

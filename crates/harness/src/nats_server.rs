@@ -79,13 +79,13 @@ impl NatsServer {
     /// # Errors
     /// If the server refuses it.
     pub async fn client_as(&self, creds: &Creds) -> Result<async_nats::Client, async_nats::ConnectError> {
-        async_nats::ConnectOptions::with_credentials(&creds.to_text())
+        let options = async_nats::ConnectOptions::with_credentials(&creds.to_text())
             .expect("credentials that were made are read")
             .custom_inbox_prefix(creds.inbox())
             .max_reconnects(None)
-            .reconnect_delay_callback(|_| Duration::from_millis(20))
-            .connect(self.url())
-            .await
+            .reconnect_delay_callback(|_| Duration::from_millis(20));
+        // Large, and part of the future of every test.
+        Box::pin(options.connect(self.url())).await
     }
 
     /// Its address, `nats://127.0.0.1:<port>`; the same after a restart.
@@ -104,10 +104,10 @@ impl NatsServer {
             let client = self.client_as(&trust.person("tester")).await;
             return client.unwrap_or_else(|error| panic!("the test's NATS server does not take a client: {error}"));
         }
-        async_nats::ConnectOptions::new()
+        let options = async_nats::ConnectOptions::new()
             .max_reconnects(None)
-            .reconnect_delay_callback(|_| Duration::from_millis(20))
-            .connect(self.url())
+            .reconnect_delay_callback(|_| Duration::from_millis(20));
+        Box::pin(options.connect(self.url()))
             .await
             .unwrap_or_else(|error| panic!("the test's NATS server does not answer: {error}"))
     }

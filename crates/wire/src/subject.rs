@@ -84,8 +84,15 @@ pub fn rpc_of_all(operation: &str) -> String {
     format!("muster.v1.rpc.*.{operation}")
 }
 
+/// Where machines without a credential ask to become nodes (fleet 9); fleet answers.
+pub const REGISTER: &str = "muster.v1.register";
+/// The same as account BOOT sees it, in which machines with a bootstrap ticket are.
+pub const REGISTER_IN_BOOT: &str = "register";
+
 /// Facts about the node; fleet answers.
 pub const RPC_HELLO: &str = "hello";
+/// New claims for the bus; fleet answers.
+pub const RPC_AUTH_RENEW: &str = "auth.renew";
 /// "What is there for me?"; the coordinator answers.
 pub const RPC_WORK_PULL: &str = "work.pull";
 /// Records of a run; the coordinator answers once they are committed.

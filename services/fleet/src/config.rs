@@ -2,8 +2,10 @@
 
 use serde::Deserialize;
 
+use crate::domain::role::{self, Roles};
+
 /// Settings of fleet; `config.default.toml` explains each key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Seconds between two heartbeats of a node.
@@ -14,10 +16,34 @@ pub struct Settings {
     pub flush_seconds: u32,
     /// Whether nodes with `i-` ids can be tagged here.
     pub tag_i_nodes: bool,
+    /// The account that roles belong to: 12 digits.
+    pub account_id: String,
+    /// Names of the roles that nodes may have.
+    pub roles: Vec<String>,
+    /// Who may become a node.
+    pub registration: Registration,
+    /// Whether machines may choose tags besides those of their activation.
+    pub machine_tags: bool,
+    /// A file with the seed of the scoped key, which signs credentials of nodes; empty: the bus needs none.
+    pub node_key_file: String,
+    /// The public key of the account that nodes belong to.
+    pub node_account: String,
+    /// Hours that credentials of nodes live.
+    pub credential_hours: u32,
+}
+
+/// Who may become a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Every machine that reaches the bus.
+    Open,
+    /// A machine that has an activation's id and code.
+    Activation,
 }
 
 /// Settings that contradict each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// A period of nothing.
     #[error("heartbeat_seconds and flush_seconds must be at least 1")]
@@ -33,6 +59,15 @@ pub enum SettingsError {
         /// What it must exceed.
         least: u64,
     },
+    /// An account that is none.
+    #[error("account_id {0:?} is no account id: 12 digits are")]
+    Account(String),
+    /// Credentials that live too short or too long.
+    #[error("credential_hours must be 1 to 168, not {0}")]
+    Credential(u32),
+    /// A role that cannot be.
+    #[error("roles: {0:?} is no name of a role: 1 to 64 letters, digits and _+=,.@- are")]
+    Role(String),
 }
 
 impl Settings {
@@ -40,7 +75,7 @@ impl Settings {
     ///
     /// # Errors
     /// If they do not.
-    pub fn validate(self) -> Result<(), SettingsError> {
+    pub fn validate(&self) -> Result<(), SettingsError> {
         if self.heartbeat_seconds == 0 || self.flush_seconds == 0 {
             return Err(SettingsError::Zero);
         }
@@ -51,7 +86,22 @@ impl Settings {
                 least,
             });
         }
-        Ok(())
+        let account = &self.account_id;
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(SettingsError::Account(account.clone()));
+        }
+        if !(1..=168).contains(&self.credential_hours) {
+            return Err(SettingsError::Credential(self.credential_hours));
+        }
+        match self.roles.iter().find(|name| !role::is_name(name)) {
+            Some(bad) => Err(SettingsError::Role(bad.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The roles that nodes may have.
+    pub(crate) fn roles(&self) -> Roles {
+        Roles::new(&self.account_id, &self.roles)
     }
 }
 
@@ -75,7 +125,7 @@ mod tests {
         let (_, good): (_, Settings) = muster_boot::load(crate::DEFAULTS, None).unwrap();
         let impatient = Settings {
             connection_lost_seconds: 75,
-            ..good
+            ..good.clone()
         };
         assert!(matches!(
             impatient.validate(),
@@ -86,5 +136,19 @@ mod tests {
             ..good
         };
         assert_eq!(zero.validate(), Err(SettingsError::Zero));
+    }
+    #[test]
+    fn accounts_and_roles_that_cannot_be_are_refused() {
+        let (_, good): (_, Settings) = muster_boot::load(crate::DEFAULTS, None).unwrap();
+        let account = Settings {
+            account_id: "12345".to_owned(),
+            ..good.clone()
+        };
+        assert_eq!(account.validate(), Err(SettingsError::Account("12345".to_owned())));
+        let role = Settings {
+            roles: vec!["Good".to_owned(), "arn:bad".to_owned()],
+            ..good
+        };
+        assert_eq!(role.validate(), Err(SettingsError::Role("arn:bad".to_owned())));
     }
 }

@@ -20,3 +20,17 @@ pub(crate) fn from_store(error: StoreError) -> Failure {
         other => Failure::internal(other),
     }
 }
+
+/// The same for each of many callers of one transaction: the cause is logged once, not once for each of a thousand.
+pub(crate) fn from_store_for_each(error: StoreError) -> impl FnMut() -> Failure {
+    let again = matches!(error, StoreError::Unavailable(_) | StoreError::Conflict { .. });
+    let mut first = Some(from_store(error));
+    move || {
+        first.take().unwrap_or_else(|| match again {
+            true => Failure::Unavailable {
+                what: "the database of fleet".to_owned(),
+            },
+            false => Failure::internal("the transaction of the whole group failed"),
+        })
+    }
+}

@@ -3,7 +3,7 @@
 //! - `api`: one file per operation, from the contract to the domain and back.
 //! - `domain`: what nodes tell, filters, ping status, tags, target expressions; pure.
 //! - `store`: the queries.
-//! - `work`: registering in groups, hellos in groups, heartbeats in memory.
+//! - `work`: registering and letting in by groups, hellos in groups, heartbeats in memory.
 //!
 //! A node's identity is the token in the subject of its messages, never anything inside them.
 
@@ -19,14 +19,18 @@ use std::sync::Arc;
 use muster_boot::{BoxError, Database, Parts, Running};
 use muster_proto::fleet::v1::fleet_server::FleetServer;
 use muster_proto::fleet::v1::nodes_server::NodesServer;
+use muster_proto::fleet::v1::registrar_server::RegistrarServer;
 use muster_proto::fleet::v1::tags_server::TagsServer;
 use muster_store::Pager;
 use muster_store::sqlx::migrate::Migrator;
 
-pub use config::{Settings, SettingsError};
+pub use config::{Registration, Settings, SettingsError};
 
-use crate::api::{FleetApi, NodesApi, TagsApi};
-use crate::work::{Metrics, News, Pulse, Registrar};
+use crate::api::{FleetApi, NodesApi, RegistrarApi, TagsApi};
+use crate::work::desk::{self, Desk};
+use crate::work::issuer::Issuer;
+use crate::work::renewals::{self, Renewals};
+use crate::work::{Admissions, Metrics, News, Pulse, Registrar};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -56,18 +60,36 @@ impl Server {
         let metrics = Metrics::register(&parts);
         let news = News::new(&parts);
         let pulse = Arc::new(Pulse::new(db.clone(), news.clone()));
-        work::pulse::start(&parts, settings, Arc::clone(&pulse), metrics.clone()).await?;
-        work::greeter::start(&parts, db.clone(), settings, news.clone(), metrics.clone()).await?;
+        work::pulse::start(&parts, settings.clone(), Arc::clone(&pulse), metrics.clone()).await?;
+        work::greeter::start(&parts, db.clone(), &settings, news.clone(), metrics.clone()).await?;
+        let admissions = Admissions::start(&parts, db.clone(), &settings, news.clone(), metrics.clone());
+        let issuer = Issuer::open(&settings)?.map(Arc::new);
+        let renewals = issuer.as_ref().map(|issuer| {
+            let issuer = Arc::clone(issuer);
+            Arc::new(Renewals::new(&parts, db.clone(), issuer, news.clone()))
+        });
+        if let Some(renewals) = &renewals {
+            renewals::listen(&parts, Arc::clone(renewals)).await?;
+        }
+        let desk = Arc::new(Desk::new(&parts, &settings, admissions, issuer, renewals));
+        desk::listen(&parts, Arc::clone(&desk)).await?;
+        if settings.registration == Registration::Open {
+            tracing::warn!(
+                "registration is open: any machine that reaches the bus becomes a node; set registration = \"activation\" \
+                 to ask for an activation"
+            );
+        }
         let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics);
-        let fleet = FleetApi::new(&parts, settings, db.clone(), pager, pulse, news);
+        let fleet = FleetApi::new(&parts, &settings, db.clone(), pager, pulse, news);
         let tags = TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
-        let nodes = NodesApi::new(db, registrar);
+        let nodes = NodesApi::new(db, parts.nats.clone(), registrar, settings.registration);
         let running = parts
             .serve(|mount| {
                 mount
                     .add(FleetServer::new(fleet))
                     .add(TagsServer::new(tags))
                     .add(NodesServer::new(nodes))
+                    .add(RegistrarServer::new(RegistrarApi::new(desk)))
             })
             .await?;
         Ok(running)

@@ -40,13 +40,18 @@ pub const SERVICES: &[Service] = &[
     },
     Service {
         name: "muster-fleet",
-        answers: &["Fleet", "Nodes", "Tags"],
+        answers: &["Fleet", "Nodes", "Registrar", "Tags"],
         publishes: &[
             "muster.v1.dn.*.config",
             "muster.v1.event.fleet.>",
             "muster.v1.api.DocumentTags.*",
         ],
-        hears: &["muster.v1.register", "muster.v1.rpc.*.hello", "muster.v1.up.*.hb"],
+        hears: &[
+            "muster.v1.register",
+            "muster.v1.rpc.*.hello",
+            "muster.v1.rpc.*.auth.renew",
+            "muster.v1.up.*.hb",
+        ],
     },
     Service {
         name: "muster-documents",

@@ -1,5 +1,4 @@
-//! `Fleet`: nodes as users see them. Activations and roles come with registration by activation; until then they
-//! answer that they are not supported.
+//! `Fleet`: nodes and activations as users see them.
 
 use std::sync::Arc;
 
@@ -8,9 +7,11 @@ use muster_model::{Clock, Timestamp};
 use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::fleet_server::Fleet;
 use muster_proto::fleet::v1::{
-    DeregisterManagedInstanceRequest, DeregisterManagedInstanceResult, DescribeInstanceInformationRequest,
-    DescribeInstanceInformationResult, DescribeInstancePropertiesRequest, DescribeInstancePropertiesResult,
-    GetConnectionStatusRequest, GetConnectionStatusResponse,
+    CreateActivationRequest, CreateActivationResult, DeleteActivationRequest, DeleteActivationResult,
+    DeregisterManagedInstanceRequest, DeregisterManagedInstanceResult, DescribeActivationsRequest,
+    DescribeActivationsResult, DescribeInstanceInformationRequest, DescribeInstanceInformationResult,
+    DescribeInstancePropertiesRequest, DescribeInstancePropertiesResult, GetConnectionStatusRequest,
+    GetConnectionStatusResponse, UpdateManagedInstanceRoleRequest, UpdateManagedInstanceRoleResult,
 };
 use muster_store::{Db, Pager};
 use muster_wire::{Failure, Refusal};
@@ -19,6 +20,7 @@ use tonic::{Request, Response, Status};
 use crate::Settings;
 use crate::domain::condition::Condition;
 use crate::domain::ping;
+use crate::domain::role::Roles;
 use crate::error::from_store;
 use crate::store::list::{self, Question};
 use crate::store::node::NodeRow;
@@ -28,7 +30,8 @@ use crate::work::{News, Pulse};
 #[derive(Debug)]
 pub(crate) struct FleetApi {
     pub(super) db: Db,
-    pager: Pager,
+    pub(super) pager: Pager,
+    pub(super) roles: Roles,
     pub(super) pulse: Arc<Pulse>,
     pub(super) news: News,
     clock: Arc<dyn Clock>,
@@ -43,10 +46,11 @@ pub(super) struct Page {
 }
 
 impl FleetApi {
-    pub(crate) fn new(parts: &Parts, settings: Settings, db: Db, pager: Pager, pulse: Arc<Pulse>, news: News) -> Self {
+    pub(crate) fn new(parts: &Parts, settings: &Settings, db: Db, pager: Pager, pulse: Arc<Pulse>, news: News) -> Self {
         Self {
             db,
             pager,
+            roles: settings.roles(),
             pulse,
             news,
             clock: Arc::clone(&parts.clock),
@@ -126,6 +130,34 @@ impl Fleet for FleetApi {
         request: Request<DeregisterManagedInstanceRequest>,
     ) -> Result<Response<DeregisterManagedInstanceResult>, Status> {
         Ok(Response::new(self.deregister(request.into_inner()).await?))
+    }
+
+    async fn create_activation(
+        &self,
+        request: Request<CreateActivationRequest>,
+    ) -> Result<Response<CreateActivationResult>, Status> {
+        Ok(Response::new(self.create(request.into_inner()).await?))
+    }
+
+    async fn describe_activations(
+        &self,
+        request: Request<DescribeActivationsRequest>,
+    ) -> Result<Response<DescribeActivationsResult>, Status> {
+        Ok(Response::new(self.list_activations(request.into_inner()).await?))
+    }
+
+    async fn delete_activation(
+        &self,
+        request: Request<DeleteActivationRequest>,
+    ) -> Result<Response<DeleteActivationResult>, Status> {
+        Ok(Response::new(self.delete(request.into_inner()).await?))
+    }
+
+    async fn update_managed_instance_role(
+        &self,
+        request: Request<UpdateManagedInstanceRoleRequest>,
+    ) -> Result<Response<UpdateManagedInstanceRoleResult>, Status> {
+        Ok(Response::new(self.update_role(request.into_inner()).await?))
     }
 
     async fn get_connection_status(

@@ -1,5 +1,8 @@
-//! The operations: from the contract to the domain and back, one file each; the tag operations are one file.
+//! The operations: from the contract to the domain and back, one file each; those of tags
+//! and of activations are one file each.
 
+mod activations;
+mod concerns;
 mod deregister_managed_instance;
 mod describe_instance_information;
 mod describe_instance_properties;
@@ -7,10 +10,12 @@ mod fleet;
 mod get_connection_status;
 mod nodes;
 mod register_node;
+mod registrar;
 mod resolve_targets;
 mod tags;
 mod view;
 
 pub(crate) use fleet::FleetApi;
 pub(crate) use nodes::NodesApi;
+pub(crate) use registrar::RegistrarApi;
 pub(crate) use tags::TagsApi;

@@ -1,22 +1,34 @@
 //! `Nodes`: what other services and agents ask.
 
+use async_nats::Client;
 use muster_proto::fleet::v1::nodes_server::Nodes;
-use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult, ResolveTargetsRequest, ResolveTargetsResult};
+use muster_proto::fleet::v1::{
+    ApproveNodeRequest, ApproveNodeResult, ListConcernsRequest, ListConcernsResult, RegisterNodeRequest,
+    RegisterNodeResult, ResolveTargetsRequest, ResolveTargetsResult,
+};
 use muster_store::Db;
 use tonic::{Request, Response, Status};
 
+use crate::Registration;
 use crate::work::Registrar;
 
 /// Registration and target resolution.
 #[derive(Debug)]
 pub(crate) struct NodesApi {
     pub(super) db: Db,
+    pub(super) nats: Client,
     pub(super) registrar: Registrar,
+    pub(super) registration: Registration,
 }
 
 impl NodesApi {
-    pub(crate) fn new(db: Db, registrar: Registrar) -> Self {
-        Self { db, registrar }
+    pub(crate) fn new(db: Db, nats: Client, registrar: Registrar, registration: Registration) -> Self {
+        Self {
+            db,
+            nats,
+            registrar,
+            registration,
+        }
     }
 }
 
@@ -27,6 +39,17 @@ impl Nodes for NodesApi {
         request: Request<RegisterNodeRequest>,
     ) -> Result<Response<RegisterNodeResult>, Status> {
         Ok(Response::new(self.register(request.into_inner()).await?))
+    }
+
+    async fn list_concerns(
+        &self,
+        request: Request<ListConcernsRequest>,
+    ) -> Result<Response<ListConcernsResult>, Status> {
+        Ok(Response::new(self.concerns(request.into_inner()).await?))
+    }
+
+    async fn approve_node(&self, request: Request<ApproveNodeRequest>) -> Result<Response<ApproveNodeResult>, Status> {
+        Ok(Response::new(self.approve(request.into_inner()).await?))
     }
 
     async fn resolve_targets(

@@ -1,12 +1,13 @@
-//! `Nodes.RegisterNode` (agent.md B8): trusted for now; registration by activation takes its place.
+//! `Nodes.RegisterNode` (agent.md B8): trusts every machine, and answers only where registration is open.
 
-use muster_proto::aws::v1::{AddTagsToResourceRequest, ResourceTypeForTagging, Tag};
+use muster_proto::aws::v1::{AddTagsToResourceRequest, Reason, ResourceTypeForTagging, Tag};
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
 use muster_wire::{Failure, Refusal, limits};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 
 use super::NodesApi;
+use crate::Registration as Mode;
 use crate::domain::{facts, tag};
 use crate::store::register::Registration;
 
@@ -15,6 +16,10 @@ const LONGEST_IDENTITY: usize = 512;
 
 impl NodesApi {
     pub(super) async fn register(&self, request: RegisterNodeRequest) -> Result<RegisterNodeResult, Failure> {
+        if self.registration != Mode::Open {
+            let message = "a machine needs an activation to become a node: run `muster-agent register` on it";
+            return Err(Refusal::new(Reason::AccessDeniedException, message).into());
+        }
         let machine_identity = request.machine_identity;
         if machine_identity.is_empty()
             || machine_identity.len() > LONGEST_IDENTITY

@@ -74,12 +74,12 @@ fn kind(node_id: &str) -> (ResourceType, SourceType) {
     }
 }
 
-fn known(text: &str) -> Option<String> {
+pub(super) fn known(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Microseconds since 1970 as the contract's time; 0 is never.
-fn time(micros: i64) -> Option<prost_types::Timestamp> {
+pub(super) fn time(micros: i64) -> Option<prost_types::Timestamp> {
     let time = Timestamp::from_microsecond(micros).ok().filter(|_| micros > 0)?;
     Some(prost_types::Timestamp {
         seconds: time.as_second(),

@@ -1,9 +1,16 @@
-//! Facts, filters, ping status, tags and target expressions. Pure: no IO, time comes as an argument.
+//! Activations and whom they let in, roles, facts, filters, ping status, tags and target expressions. Pure: no IO, time
+//! comes as an argument.
 
+pub(crate) mod activation;
+pub(crate) mod admission;
+pub(crate) mod code;
 pub(crate) mod condition;
 pub(crate) mod facts;
 pub(crate) mod filter;
+pub(crate) mod identity;
 pub(crate) mod ping;
 pub(crate) mod property_filter;
+pub(crate) mod quota;
+pub(crate) mod role;
 pub(crate) mod tag;
 pub(crate) mod target;

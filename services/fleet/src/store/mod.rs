@@ -1,6 +1,10 @@
 //! Queries. Writes are set-based: a burst of registrations, hellos or heartbeats is one transaction.
 
+pub(crate) mod activation;
+pub(crate) mod admit;
 pub(crate) mod hello;
+pub(crate) mod identity;
+pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod node;
 pub(crate) mod presence;

@@ -46,6 +46,28 @@ pub(crate) async fn deregister(db: &Db, node_id: &str, now: i64) -> Result<(), S
         }
         sqlx::query("delete from node_tag where node_id = $1").bind(node_id).execute(&mut *tx).await?;
         sqlx::query("delete from presence where node_id = $1").bind(node_id).execute(&mut *tx).await?;
+        sqlx::query("delete from machine_attribute where node_id = $1").bind(node_id).execute(&mut *tx).await?;
+        sqlx::query("update node_key set retired_at = $2 where node_id = $1 and retired_at is null")
+            .bind(node_id)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
         Ok(())
+    })
+}
+
+/// Gives a node another role.
+///
+/// # Errors
+/// `Missing` if it is not managed.
+pub(crate) async fn set_role(db: &Db, node_id: &str, role: &str) -> Result<(), StoreError> {
+    transact!(db, tx => {
+        let sql = "
+            update node set iam_role = $2, revision = revision + 1 where node_id = $1 and deregistered_at is null";
+        let found = sqlx::query(sql).bind(node_id).bind(role).execute(&mut *tx).await?;
+        match found.rows_affected() {
+            0 => Err(StoreError::Missing),
+            _ => Ok(()),
+        }
     })
 }

@@ -27,7 +27,7 @@ pub(crate) struct Registered {
     pub(crate) existing: bool,
 }
 
-const TAKE: &str = "
+pub(super) const TAKE: &str = "
     insert into machine (machine_identity, node_id)
     select r.machine_identity, r.node_id from {rows} as r where true order by r.machine_identity
     on conflict (machine_identity) do update set node_id = excluded.node_id";
@@ -37,24 +37,24 @@ const TAKE_OR_FIND: &str = "
     select r.machine_identity, r.node_id from {rows} as r where true order by r.machine_identity
     on conflict (machine_identity) do update set node_id = machine.node_id
     returning machine_identity, node_id";
-const MACHINE_COLUMNS: [Column; 2] = [Column::Text("machine_identity"), Column::Text("node_id")];
+pub(super) const MACHINE_COLUMNS: [Column; 2] = [Column::Text("machine_identity"), Column::Text("node_id")];
 
-const INSERT_NODES: &str = "
+pub(super) const INSERT_NODES: &str = "
     insert into node (node_id, name, registered_at, activation_id, iam_role, agent_version, agent_version_order,
         platform_type, platform_name, platform_version, computer_name, ip_address, architecture, boot_id,
         availability_zone, capabilities, revision)
     select r.node_id, r.name, r.registered_at, '', '', '', '', '', '', '', '', '', '', '', '', '', 0
     from {rows} as r";
-const NODE_COLUMNS: [Column; 3] = [
+pub(super) const NODE_COLUMNS: [Column; 3] = [
     Column::Text("node_id"),
     Column::Text("name"),
     Column::BigInt("registered_at"),
 ];
-const INSERT_PRESENCE: &str = "
+pub(super) const INSERT_PRESENCE: &str = "
     insert into presence (node_id, last_ping, is_connected) select r.node_id, 0, false from {rows} as r";
-const INSERT_TAGS: &str = "
+pub(super) const INSERT_TAGS: &str = "
     insert into node_tag (node_id, key, value) select r.node_id, r.key, r.value from {rows} as r";
-const TAG_COLUMNS: [Column; 3] = [Column::Text("node_id"), Column::Text("key"), Column::Text("value")];
+pub(super) const TAG_COLUMNS: [Column; 3] = [Column::Text("node_id"), Column::Text("key"), Column::Text("value")];
 
 /// Registers machines in one transaction; the answers are in the order of the questions.
 /// No machine may stand in the group twice.

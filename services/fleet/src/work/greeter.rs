@@ -1,6 +1,6 @@
 //! Answers hellos, all that wait in one transaction: a fleet that reconnects says hello all at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_nats::{Client, Message, Subscriber};
@@ -11,17 +11,20 @@ use muster_model::{Clock, NodeId, Timestamp};
 use muster_proto::agent::v1::{HelloRequest, HelloResult};
 use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::PingStatus;
-use muster_store::Db;
-use muster_wire::{NatsStatus, Refusal, subject};
+use muster_store::{Db, StoreError};
+use muster_wire::{Refusal, subject};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::Settings;
 use crate::domain::facts::Facts;
+use crate::domain::identity::{Attributes, Recognition};
 use crate::error::from_store;
 use crate::store::hello::{Standing, greet};
-use crate::work::{Metrics, News};
+use crate::store::identity;
+
+use crate::work::{Metrics, News, answer};
 
 /// Replicas share the hellos.
 const QUEUE: &str = "fleet";
@@ -35,7 +38,7 @@ const GROUP: usize = 1_024;
 pub(crate) async fn start(
     parts: &Parts,
     db: Db,
-    settings: Settings,
+    settings: &Settings,
     news: News,
     metrics: Metrics,
 ) -> Result<(), BoxError> {
@@ -90,29 +93,38 @@ impl Greeter {
     async fn greet(&self, group: &[Message]) {
         let now = self.clock.now();
         let mut told: HashMap<String, Facts> = HashMap::with_capacity(group.len());
+        let mut machines: HashMap<String, Attributes> = HashMap::new();
         let read: Vec<Read<'_>> = group
             .iter()
             .map(|message| match read(message) {
-                Ok((node, facts)) => {
+                Ok((node, facts, attributes)) => {
                     told.insert(node.to_string(), facts);
+                    if !attributes.0.is_empty() {
+                        machines.insert(node.to_string(), attributes);
+                    }
                     (message, Ok(node))
                 }
                 Err(refusal) => (message, Err(refusal)),
             })
             .collect();
         let greeted = match greet(&self.db, &told, now.as_microsecond()).await {
-            Ok(greeted) => greeted,
+            Ok(greeted) => self.recognise(&machines).await.map(|changed| (greeted, changed)),
+            Err(error) => Err(error),
+        };
+        let (greeted, changed) = match greeted {
+            Ok(both) => both,
             Err(error) => {
                 // They ask again; whoever waits for the database need not wait here too.
                 let status = Status::from(from_store(error));
                 for (message, _) in read {
-                    self.refuse(message, &status).await;
+                    answer::refuse(&self.nats, message, &status).await;
                 }
                 return;
             }
         };
         for (message, node) in read {
             let standing = node.and_then(|node| match greeted.standing.get(node.as_str()) {
+                Some(Standing::Managed(_)) if changed.contains(node.as_str()) => Err(another(&node)),
                 Some(Standing::Managed(tags)) => Ok(tags),
                 Some(Standing::Deregistered) => Err(stranger(&node, "deregistered")),
                 None => Err(stranger(&node, "unknown")),
@@ -121,11 +133,41 @@ impl Greeter {
                 Ok(tags) => self.welcome(message, tags, now).await,
                 Err(refusal) => {
                     self.metrics.refused_hellos.inc();
-                    self.refuse(message, &refusal.into()).await;
+                    answer::refuse(&self.nats, message, &refusal.into()).await;
                 }
             }
         }
         self.news.connection(&greeted.back, PingStatus::Online).await;
+    }
+
+    /// Compares machines with those that their nodes were; gives the nodes whose machines are others.
+    async fn recognise(&self, machines: &HashMap<String, Attributes>) -> Result<HashSet<String>, StoreError> {
+        if machines.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let ids: Vec<&str> = machines.keys().map(String::as_str).collect();
+        let known = identity::of_nodes(&self.db, &ids).await?;
+        let (mut learned, mut changed) = (Vec::new(), Vec::new());
+        for (node_id, told) in machines {
+            match known.get(node_id).map(|stored| stored.recognise(told)) {
+                Some(Recognition::Learn) => learned.push((node_id.as_str(), told)),
+                Some(Recognition::Changed) => changed.push(node_id.as_str()),
+                Some(Recognition::Same) | None => {}
+            }
+        }
+        if !learned.is_empty() {
+            identity::learn(&self.db, &learned).await?;
+        }
+        if !changed.is_empty() {
+            for node_id in identity::doubt(&self.db, &changed).await? {
+                tracing::error!(
+                    node_id,
+                    "the machine of a node is another one: approve it, or put the node out"
+                );
+                self.news.identity_changed(&node_id).await;
+            }
+        }
+        Ok(changed.into_iter().map(str::to_owned).collect())
     }
 
     async fn welcome(&self, message: &Message, tags: &BTreeMap<String, String>, now: Timestamp) {
@@ -138,37 +180,25 @@ impl Greeter {
                 nanos: now.subsec_nanosecond(),
             }),
         };
-        if let Some(reply) = message.reply.clone() {
-            let sent = self.nats.publish(reply, answer.encode_to_vec().into()).await;
-            note_unsent(sent);
-        }
-    }
-
-    /// An empty body and the headers of a NATS micro error, by which an agent can tell why.
-    async fn refuse(&self, message: &Message, status: &Status) {
-        if let Some(reply) = message.reply.clone() {
-            let (mut headers, error) = NatsStatus::headers(status);
-            headers.insert("Nats-Service-Error", error.status.as_str());
-            headers.insert("Nats-Service-Error-Code", error.code.to_string());
-            let sent = self.nats.publish_with_headers(reply, headers, Vec::new().into()).await;
-            note_unsent(sent);
-        }
-    }
-}
-
-/// A lost answer is asked for again.
-fn note_unsent(sent: Result<(), async_nats::PublishError>) {
-    if let Err(error) = sent {
-        tracing::debug!(error = &error as &dyn std::error::Error, "an answer was not sent");
+        answer::give(&self.nats, message, answer.encode_to_vec()).await;
     }
 }
 
 /// Whoever a hello claims to be from inside, it is from whom the subject says.
-fn read(message: &Message) -> Result<(NodeId, Facts), Refusal> {
+fn read(message: &Message) -> Result<(NodeId, Facts, Attributes), Refusal> {
     let node = subject::node_of(&message.subject).map_err(|error| Refusal::validation(error.to_string()))?;
     let hello = HelloRequest::decode(message.payload.clone())
         .map_err(|error| Refusal::validation(format!("the hello cannot be read: {error}")))?;
-    Ok((node, hello.facts.unwrap_or_default().into()))
+    let attributes = Attributes::read(&hello.attributes);
+    Ok((node, hello.facts.unwrap_or_default().into(), attributes))
+}
+
+pub(crate) fn another(node: &NodeId) -> Refusal {
+    let message = format!(
+        "IdentityChanged: this machine is not the one that registered as {node}; if its hardware was changed, approve it \
+         with `muster nodes approve {node}`; if it is a copy, register it with --new"
+    );
+    Refusal::new(Reason::ConflictException, message)
 }
 
 fn stranger(node: &NodeId, why: &str) -> Refusal {

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
     pub(crate) registrations: Counter,
+    pub(crate) denied_registrations: Counter,
     pub(crate) hellos: Counter,
     pub(crate) refused_hellos: Counter,
     pub(crate) heartbeats: Counter,
@@ -27,6 +28,11 @@ impl Metrics {
             "registrations",
             "Machines registered anew",
             metrics.registrations.clone(),
+        );
+        registry.register(
+            "denied_registrations",
+            "Machines that no activation let in",
+            metrics.denied_registrations.clone(),
         );
         registry.register("hellos", "Hellos answered", metrics.hellos.clone());
         registry.register(

@@ -1,11 +1,17 @@
 //! What goes on beside the calls.
 
+mod admissions;
+mod answer;
+pub(crate) mod desk;
 pub(crate) mod greeter;
+pub(crate) mod issuer;
 mod metrics;
 mod news;
 pub(crate) mod pulse;
 mod registrar;
+pub(crate) mod renewals;
 
+pub(crate) use admissions::Admissions;
 pub(crate) use metrics::Metrics;
 pub(crate) use news::News;
 pub(crate) use pulse::Pulse;

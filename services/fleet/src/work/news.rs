@@ -1,4 +1,4 @@
-//! News for whoever listens: CloudEvents on `muster.v1.event.fleet.node.<what>`, best effort.
+//! News for whoever listens: CloudEvents on `muster.v1.event.fleet.{node,activation}.<what>`, best effort.
 
 use std::sync::Arc;
 
@@ -39,6 +39,22 @@ struct NodeData<'a> {
     ping_status: Option<&'static str>,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CloneData<'a> {
+    instance_id: &'a str,
+    source: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DenialData<'a> {
+    activation_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    source: &'a str,
+}
+
 impl News {
     /// News over the service's connection.
     pub(crate) fn new(parts: &Parts) -> Self {
@@ -50,39 +66,78 @@ impl News {
 
     /// A machine became a node.
     pub(crate) async fn registered(&self, node_id: &str) {
-        self.publish("registered", node_id, None).await;
+        self.of_node("registered", node_id, None).await;
     }
 
     /// A node was put out.
     pub(crate) async fn deregistered(&self, node_id: &str) {
-        self.publish("deregistered", node_id, None).await;
+        self.of_node("deregistered", node_id, None).await;
     }
 
     /// Nodes came back or went away.
     pub(crate) async fn connection(&self, node_ids: &[String], status: PingStatus) {
         for node_id in node_ids {
-            self.publish("connection", node_id, Some(status.word())).await;
+            self.of_node("connection", node_id, Some(status.word())).await;
         }
     }
 
-    async fn publish(&self, what: &str, node_id: &str, ping_status: Option<&'static str>) {
+    /// The machine of a node is another one.
+    pub(crate) async fn identity_changed(&self, node_id: &str) {
+        self.of_node("identity-changed", node_id, None).await;
+    }
+
+    /// A machine wants to be a node that is online with another key: one of the two is a copy.
+    pub(crate) async fn cloned(&self, node_id: &str, source: &str) {
+        let data = CloneData {
+            instance_id: node_id,
+            source,
+        };
+        self.publish("node", "clone", node_id, data).await;
+    }
+
+    /// An activation did not let a machine in. Only here and in the log it is said why.
+    pub(crate) async fn denied(&self, activation_id: &str, reason: &'static str, source: &str) {
+        let data = DenialData {
+            activation_id,
+            reason: Some(reason),
+            source,
+        };
+        self.publish("activation", "refused", activation_id, data).await;
+    }
+
+    /// An activation is locked after too many wrong codes.
+    pub(crate) async fn locked(&self, activation_id: &str, source: &str) {
+        let data = DenialData {
+            activation_id,
+            reason: None,
+            source,
+        };
+        self.publish("activation", "locked", activation_id, data).await;
+    }
+
+    async fn of_node(&self, what: &str, node_id: &str, ping_status: Option<&'static str>) {
+        let data = NodeData {
+            instance_id: node_id,
+            ping_status,
+        };
+        self.publish("node", what, node_id, data).await;
+    }
+
+    async fn publish(&self, resource: &str, what: &str, about: &str, data: impl Serialize) {
         let event = Event {
             specversion: "1.0",
             id: Uuid::now_v7(),
             source: "muster/fleet",
-            kind: format!("fleet.node.{what}"),
-            subject: node_id,
+            kind: format!("fleet.{resource}.{what}"),
+            subject: about,
             time: self.clock.now().to_string(),
             datacontenttype: "application/json",
-            data: NodeData {
-                instance_id: node_id,
-                ping_status,
-            },
+            data,
         };
         let Ok(payload) = serde_json::to_vec(&event) else {
             return;
         };
-        let subject = subject::event("fleet", "node", what);
+        let subject = subject::event("fleet", resource, what);
         if let Err(error) = self.nats.publish(subject, payload.into()).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "an event was not published");
         }

@@ -9,7 +9,7 @@ use muster_store::{Db, StoreError};
 use muster_wire::Failure;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::from_store;
+use crate::error::from_store_for_each;
 use crate::store::register::{Registered, Registration, register};
 use crate::work::{Metrics, News};
 
@@ -106,17 +106,9 @@ fn apart(group: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
 }
 
 fn refuse(error: StoreError, answers: Vec<oneshot::Sender<Result<Registered, Failure>>>) {
-    let again = matches!(error, StoreError::Unavailable(_) | StoreError::Conflict { .. });
-    // The cause is logged once, not once for each of a thousand callers.
-    let mut first = Some(from_store(error));
+    let mut failure = from_store_for_each(error);
     for answer in answers {
-        let failure = first.take().unwrap_or_else(|| match again {
-            true => Failure::Unavailable {
-                what: "the database of fleet".to_owned(),
-            },
-            false => Failure::internal("the group of registrations was not written"),
-        });
-        let _ = answer.send(Err(failure));
+        let _ = answer.send(Err(failure()));
     }
 }
 

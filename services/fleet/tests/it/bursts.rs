@@ -41,7 +41,10 @@ async fn ten_thousand_machines_register_say_hello_and_are_resolved() {
         let started = Instant::now();
         let answers: Vec<HelloResult> = futures::stream::iter(&ids)
             .map(|id| {
-                let hello = HelloRequest { facts: Some(facts(id)) };
+                let hello = HelloRequest {
+                    facts: Some(facts(id)),
+                    ..HelloRequest::default()
+                };
                 let request = async_nats::Request::new()
                     .payload(hello.encode_to_vec().into())
                     .timeout(Some(PATIENCE));

@@ -4,11 +4,15 @@
 
 #[macro_use]
 mod world;
+mod activations;
+mod admissions;
 mod bursts;
 mod hellos;
 mod lists;
+mod machine;
 mod news;
 mod registration;
+mod renewals;
 mod signs_of_life;
 mod tags;
 mod targets;

@@ -1,10 +1,9 @@
 //! Machines become nodes and are put out again.
 
 use muster_proto::fleet::v1::{
-    CreateActivationRequest, DeregisterManagedInstanceRequest, DescribeInstanceInformationRequest, RegisterNodeRequest,
-    ResolveTargetsRequest,
+    DeregisterManagedInstanceRequest, DescribeInstanceInformationRequest, RegisterNodeRequest, ResolveTargetsRequest,
 };
-use muster_wire::{Failure, Reason};
+use muster_wire::Reason;
 
 use crate::world::{refusal, registration};
 
@@ -93,13 +92,4 @@ by_both_surfaces!(a_node_that_is_put_out_is_gone_at_once, |world, clients| {
     assert_eq!(refusal(status).0, Reason::ValidationException);
     // The machine may come back, as another node.
     assert_ne!(world.register("a", &[]).await, id);
-});
-
-by_both_surfaces!(what_is_not_there_yet_names_itself, |world, clients| {
-    let request = CreateActivationRequest {
-        iam_role: Some("role".to_owned()),
-        ..CreateActivationRequest::default()
-    };
-    let status = clients.fleet.create_activation(request).await.unwrap_err();
-    assert!(matches!(Failure::from(status), Failure::Unsupported { .. }));
 });

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap};
 use muster_boot::{Parts, Running};
-use muster_fleet::{DATABASE, DEFAULTS, Server, Settings};
+use muster_credential::{Key, KeyKind, PublicKey};
+use muster_fleet::{DATABASE, DEFAULTS, Registration, Server, Settings};
 use muster_harness::{Folder, NatsServer, Postgres};
-use muster_model::{ManualClock, NodeId, SignedDuration, Timestamp};
+use muster_model::{Clock, ManualClock, NodeId, SignedDuration, Timestamp};
 use muster_proto::agent::v1::{Heartbeat, HelloRequest, HelloResult, NodeFacts};
 use muster_proto::aws::v1::Tag;
 use muster_proto::fleet::v1::RegisterNodeRequest;
@@ -63,6 +64,7 @@ pub(crate) struct World {
     settings: Settings,
     url: String,
     _folder: Folder,
+    keys: Option<Folder>,
     _postgres: Option<Postgres>,
     server: NatsServer,
 }
@@ -71,6 +73,24 @@ impl World {
     pub(crate) async fn start() -> Self {
         let (_, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
         Self::with(settings).await
+    }
+
+    /// Where a machine needs an activation.
+    pub(crate) async fn guarded() -> Self {
+        let (_, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
+        let keys = Folder::new("fleet-keys");
+        let file = keys.join("nodes.seed");
+        std::fs::write(&file, Key::generate(KeyKind::Account).seed().expose()).unwrap();
+        let settings = Settings {
+            registration: Registration::Activation,
+            node_key_file: file.display().to_string(),
+            node_account: Key::generate(KeyKind::Account).public().to_string(),
+            ..settings
+        };
+        Self {
+            keys: Some(keys),
+            ..Self::with(settings).await
+        }
     }
 
     /// With fleet looking at who is silent every second.
@@ -99,6 +119,7 @@ impl World {
             settings,
             url,
             _folder: folder,
+            keys: None,
             _postgres: postgres,
             server,
         };
@@ -111,9 +132,10 @@ impl World {
         common.nats.url = self.server.url();
         common.database.url = self.url.clone();
         common.server.listen = "127.0.0.1:0".to_owned();
-        let mut parts = Parts::assemble("muster-fleet", &common, Some(DATABASE)).await.unwrap();
+        let parts = Parts::assemble("muster-fleet", &common, Some(DATABASE));
+        let mut parts = Box::pin(parts).await.unwrap();
         parts.clock = Arc::new(self.clock.clone());
-        let running = Server::start(self.settings, parts).await.unwrap();
+        let running = Box::pin(Server::start(self.settings.clone(), parts)).await.unwrap();
         *self.fleet.lock().unwrap() = Some(running);
     }
 
@@ -155,6 +177,22 @@ impl World {
         }
     }
 
+    /// The public half of the key that signs credentials.
+    pub(crate) fn issuer(&self) -> PublicKey {
+        let file = self
+            .keys
+            .as_ref()
+            .expect("this world signs credentials")
+            .join("nodes.seed");
+        let seed = std::fs::read_to_string(file).unwrap();
+        Key::from_seed(&seed, KeyKind::Account).unwrap().public().clone()
+    }
+
+    /// The time of the service's clock.
+    pub(crate) fn second(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
     pub(crate) fn advance(&self, seconds: i64) {
         self.clock.advance(SignedDuration::from_secs(seconds));
     }
@@ -167,7 +205,10 @@ impl World {
 
     /// Says hello as a node does.
     pub(crate) async fn hello(&self, node: &str, facts: NodeFacts) -> Result<HelloResult, Refused> {
-        let hello = HelloRequest { facts: Some(facts) };
+        let hello = HelloRequest {
+            facts: Some(facts),
+            ..HelloRequest::default()
+        };
         self.hello_bytes(node, hello.encode_to_vec()).await
     }
 
@@ -191,7 +232,7 @@ impl World {
 }
 
 /// What the headers of a refusal say.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) word: String,
     pub(crate) code: String,
@@ -199,7 +240,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).map(ToString::to_string).unwrap_or_default();
         Self {
             word: text(NatsStatus::REASON),

@@ -1,0 +1,154 @@
+//! `register`: the first contact of a machine, by an activation.
+
+use std::error::Error;
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::{StateArguments, tag};
+use crate::registration::{self, Code, Outcome, Wanted};
+use crate::settings::Settings;
+use crate::state::StateDir;
+
+/// What `register` takes.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    state: StateArguments,
+    /// NATS addresses, separated by commas: tls://host:4222; otherwise `server` of the token file or the configuration.
+    #[arg(long, env = "MUSTER_AGENT_SERVER", default_value = "")]
+    server: String,
+    /// The activation's id.
+    #[arg(long, env = "MUSTER_ACTIVATION_ID", default_value = "")]
+    activation_id: String,
+    /// The activation's code; `-` reads it from the standard input, so that it stands in no process list.
+    #[arg(
+        long,
+        env = "MUSTER_ACTIVATION_CODE",
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true
+    )]
+    activation_code: String,
+    /// The bootstrap ticket, where the bus asks for one.
+    #[arg(long, env = "MUSTER_TICKET", default_value = "", hide_default_value = true)]
+    ticket: String,
+    /// The authority of the server's certificate (PEM); otherwise `ca` of the section [nats].
+    #[arg(long, env = "MUSTER_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A TOML file with `server`, `activation_id`, `activation_code` and `ticket`; `-` is the standard input.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The agent's configuration file (TOML).
+    #[arg(long, env = "MUSTER_AGENT_CONFIG")]
+    config: Option<PathBuf>,
+    /// The node's name; otherwise the activation's.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    name: String,
+    /// A tag as key=value, besides those of the activation, which win; may be repeated.
+    #[arg(long = "tag", value_parser = tag)]
+    tags: Vec<(String, String)>,
+    /// Become another node, even if the service knows this machine.
+    #[arg(long)]
+    new: bool,
+    /// Register again although this machine is registered: its node was put out, or its key is to change.
+    #[arg(long)]
+    force: bool,
+    /// Only forget who this machine is, before an image is made of it.
+    #[arg(long, conflicts_with_all = ["new", "force", "token_file"])]
+    clear: bool,
+    /// How many seconds to try when nobody answers.
+    #[arg(long, default_value_t = 60)]
+    wait: u64,
+}
+
+/// What a token file holds. It is never printed: there is a code in it.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Token {
+    server: String,
+    activation_id: String,
+    activation_code: String,
+    ticket: String,
+}
+
+impl Token {
+    fn read(path: &Path) -> Result<Self, String> {
+        let text = match path == Path::new("-") {
+            true => io::read_to_string(io::stdin()),
+            false => std::fs::read_to_string(path),
+        };
+        let text = text.map_err(|error| format!("cannot read the token file {path:?}: {error}"))?;
+        // What the parser has to say would show the text.
+        toml::from_str(&text).map_err(|_| {
+            format!("{path:?} is no token file: TOML with the texts server, activation_id, activation_code, ticket is")
+        })
+    }
+}
+
+/// Registers, and says what came of it.
+pub(super) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let state = StateDir::at(&std::path::absolute(&arguments.state.state_dir)?);
+    let mut out = io::stdout();
+    if arguments.clear {
+        registration::clear(&state)?;
+        writeln!(out, "this machine is nobody now")?;
+        return Ok(());
+    }
+    let mut settings = match &arguments.config {
+        Some(config) => Settings::load_layers(config, std::env::vars())?,
+        None => Settings::of_environment(std::env::vars())?,
+    };
+    let token = match &arguments.token_file {
+        Some(path) => Token::read(path)?,
+        None => Token::default(),
+    };
+    for given in [token.server, arguments.server] {
+        if !given.is_empty() {
+            settings.server = given;
+        }
+    }
+    if let Some(ca) = arguments.ca {
+        settings.nats.ca = std::path::absolute(ca)?;
+    }
+    if !arguments.name.is_empty() {
+        settings.name = arguments.name;
+    }
+    settings.tags.extend(arguments.tags);
+    let or = |given: String, otherwise: String| if given.is_empty() { otherwise } else { given };
+    let code = match arguments.activation_code.as_str() {
+        "-" => first_line(io::stdin().lock())?,
+        _ => or(arguments.activation_code, token.activation_code),
+    };
+    let wanted = Wanted {
+        activation_id: or(arguments.activation_id, token.activation_id),
+        code: Code::given(&code),
+        ticket: Some(or(arguments.ticket, token.ticket)).filter(|ticket| !ticket.is_empty()),
+        as_new: arguments.new,
+        is_forced: arguments.force,
+        patience: Duration::from_secs(arguments.wait),
+    };
+    if wanted.activation_id.is_empty() || wanted.code.is_empty() {
+        let message = "an activation's id and code are needed: `muster activations create` on the server makes them; \
+                       give --activation-id with --activation-code, or --token-file";
+        return Err(message.into());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(registration::register(&state, &settings, &wanted))? {
+        Outcome::Already(node) => {
+            writeln!(out, "this machine is node {node} already; --force registers it again")?;
+        }
+        Outcome::Registered { node, existing: true } => writeln!(out, "this machine is node {node}, as before")?,
+        Outcome::Registered { node, existing: false } => writeln!(out, "this machine is node {node} now")?,
+    }
+    Ok(())
+}
+
+fn first_line(mut input: impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    input.read_line(&mut line)?;
+    Ok(line)
+}

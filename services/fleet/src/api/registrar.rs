@@ -1,0 +1,30 @@
+//! `Registrar`: registration by activation for callers that come over an API surface.
+
+use std::sync::Arc;
+
+use muster_proto::fleet::v1::registrar_server::Registrar;
+use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
+use tonic::{Request, Response, Status};
+
+use crate::work::desk::Desk;
+
+/// The desk on the API surfaces.
+#[derive(Debug)]
+pub(crate) struct RegistrarApi(Arc<Desk>);
+
+impl RegistrarApi {
+    pub(crate) fn new(desk: Arc<Desk>) -> Self {
+        Self(desk)
+    }
+}
+
+#[tonic::async_trait]
+impl Registrar for RegistrarApi {
+    async fn register_managed_instance(
+        &self,
+        request: Request<RegisterManagedInstanceRequest>,
+    ) -> Result<Response<RegisterManagedInstanceResult>, Status> {
+        // Where it came from the gateway alone knows, and does not say yet.
+        Ok(Response::new(self.0.register(request.into_inner(), "").await?))
+    }
+}

@@ -1,0 +1,103 @@
+//! The roles that nodes may have (fleet 2). Which of them exist is a setting.
+
+use std::collections::BTreeSet;
+
+use muster_wire::Refusal;
+
+/// Longest name of a role, in characters; the contract's limit.
+const LONGEST: usize = 64;
+
+/// The roles that exist, in an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Roles {
+    account_id: String,
+    names: BTreeSet<String>,
+}
+
+impl Roles {
+    /// Roles of an account.
+    pub(crate) fn new(account_id: &str, names: &[String]) -> Self {
+        Self {
+            account_id: account_id.to_owned(),
+            names: names.iter().cloned().collect(),
+        }
+    }
+
+    /// The name of a role that a caller names, with or without a path before it.
+    ///
+    /// # Errors
+    /// If there is no such role, or the text is an ARN.
+    pub(crate) fn find(&self, wanted: &str) -> Result<String, Refusal> {
+        if wanted.contains(':') {
+            let message = format!(
+                "IamRole {} is not the name of a role: give the name alone, not an ARN",
+                wanted.escape_debug()
+            );
+            return Err(Refusal::validation(message));
+        }
+        let name = without_path(wanted);
+        match self.names.contains(name) {
+            true => Ok(name.to_owned()),
+            // Terraform waits for a role to appear when it reads the first two words.
+            false => Err(Refusal::validation(format!(
+                "Nonexistent role or missing ssm service principal in trust policy: arn:aws:iam::{}:role/{}",
+                self.account_id,
+                name.escape_debug()
+            ))),
+        }
+    }
+}
+
+/// The name of a role without the path that may stand before it.
+pub(crate) fn without_path(role: &str) -> &str {
+    role.rsplit('/').next().unwrap_or(role)
+}
+
+/// Whether a text can be the name of a role.
+pub(crate) fn is_name(text: &str) -> bool {
+    let fits = |character: u8| character.is_ascii_alphanumeric() || b"_+=,.@-".contains(&character);
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_wire::Reason;
+
+    use super::*;
+
+    fn roles() -> Roles {
+        Roles::new("000000000000", &["SSMServiceRole".to_owned()])
+    }
+
+    #[test]
+    fn a_path_before_a_role_does_not_matter() {
+        for given in ["SSMServiceRole", "service-role/SSMServiceRole", "/a/b/SSMServiceRole"] {
+            assert_eq!(roles().find(given).as_deref(), Ok("SSMServiceRole"), "{given}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_role_is_refused_with_the_words_that_callers_wait_for() {
+        for given in ["Nobody", "ssmservicerole", "SSMServiceRole/", ""] {
+            let refusal = roles().find(given).unwrap_err();
+            assert_eq!(refusal.reason, Reason::ValidationException);
+            let name = without_path(given);
+            let expected = format!(
+                "Nonexistent role or missing ssm service principal in trust policy: arn:aws:iam::000000000000:role/{name}"
+            );
+            assert_eq!(refusal.message, expected);
+        }
+        let refusal = roles()
+            .find("arn:aws:iam::000000000000:role/SSMServiceRole")
+            .unwrap_err();
+        assert!(refusal.message.contains("not an ARN"), "{}", refusal.message);
+    }
+
+    #[test]
+    fn names_of_roles_have_no_path_and_no_blanks() {
+        assert!(is_name("SSMServiceRole") && is_name("a+b=c,d.e@f-g_h"));
+        for bad in ["", "a/b", "a b", "rôle", &"x".repeat(65)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+}
