@@ -63,6 +63,8 @@ pub struct Mount {
     observe: ObserveLayer,
     routes: RoutesBuilder,
     services: Vec<(&'static str, Served)>,
+    /// Answered on the bus only.
+    on_bus: Vec<(&'static str, Served)>,
     stop: CancellationToken,
 }
 
@@ -75,6 +77,7 @@ impl Mount {
             observe: ObserveLayer(metrics),
             routes: RoutesBuilder::default(),
             services: Vec::new(),
+            on_bus: Vec::new(),
             stop: CancellationToken::new(),
         }
     }
@@ -104,6 +107,24 @@ impl Mount {
         self
     }
 
+    /// Adds a generated server that services ask and nobody else may: it is answered on the bus, which knows who is a
+    /// service, and not on the port.
+    #[must_use]
+    pub fn add_on_bus<S>(mut self, service: S) -> Self
+    where
+        S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let service = self.observe.named_layer(CheckLayer.named_layer(service));
+        self.on_bus.push((S::NAME, BoxCloneSyncService::new(service)));
+        self
+    }
+
     /// Opens all surfaces. When this returns, calls by NATS and by gRPC are answered.
     ///
     /// `extra` is served on the same port as gRPC: metrics, health for plain HTTP.
@@ -114,7 +135,7 @@ impl Mount {
         let stop = self.stop.clone();
         let tasks = TaskTracker::new();
         let mut micro = Vec::new();
-        for (name, served) in &self.services {
+        for (name, served) in self.services.iter().chain(&self.on_bus) {
             micro.push(on_nats(&self.nats, name, served, &tasks).await?);
         }
         // An endpoint exists for callers only when the server knows the subscription.
