@@ -165,6 +165,9 @@ fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
 impl std::fmt::Display for RootKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (id, secret) = (&self.access_key_id, self.secret.reveal());
-        write!(f, "[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}")
+        write!(
+            f,
+            "[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}"
+        )
     }
 }

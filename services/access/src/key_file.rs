@@ -236,10 +236,16 @@ mod tests {
             KeyRing::load(&path, &[])
         };
         assert!(check(LINE, 0o600).is_ok());
-        assert!(matches!(check(LINE, 0o640), Err(KeyFileError::Open { mode: 0o640, .. })));
+        assert!(matches!(
+            check(LINE, 0o640),
+            Err(KeyFileError::Open { mode: 0o640, .. })
+        ));
         assert!(matches!(check("# nothing\n", 0o600), Err(KeyFileError::Empty { .. })));
         let bad = format!("{LINE}new AAAA\n");
-        assert!(matches!(check(&bad, 0o600), Err(KeyFileError::Malformed { line: 2, .. })));
+        assert!(matches!(
+            check(&bad, 0o600),
+            Err(KeyFileError::Malformed { line: 2, .. })
+        ));
     }
 
     #[test]

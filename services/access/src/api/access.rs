@@ -6,7 +6,16 @@ use muster_boot::Parts;
 use muster_model::Clock;
 use muster_proto::access::v1::access_server::Access;
 use muster_proto::access::v1::{
-    CreateUserRequest, CreateUserResult, DeleteUserRequest, DeleteUserResult, ListUsersRequest, ListUsersResult, CreateGroupRequest, CreateGroupResult, DeleteGroupRequest, DeleteGroupResult, ListGroupsRequest, ListGroupsResult, GetGroupRequest, GetGroupResult, AddUserToGroupRequest, AddUserToGroupResult, RemoveUserFromGroupRequest, RemoveUserFromGroupResult, CreateRoleRequest, CreateRoleResult, DeleteRoleRequest, DeleteRoleResult, ListRolesRequest, ListRolesResult, PutPolicyRequest, PutPolicyResult, GetPolicyRequest, GetPolicyResult, ListPoliciesRequest, ListPoliciesResult, DeletePolicyRequest, DeletePolicyResult, AttachPolicyRequest, AttachPolicyResult, DetachPolicyRequest, DetachPolicyResult, ListAttachedPoliciesRequest, ListAttachedPoliciesResult, CreateAccessKeyRequest, CreateAccessKeyResult, UpdateAccessKeyRequest, UpdateAccessKeyResult, DeleteAccessKeyRequest, DeleteAccessKeyResult, ListAccessKeysRequest, ListAccessKeysResult, TestPolicyRequest, TestPolicyResult
+    AddUserToGroupRequest, AddUserToGroupResult, AttachPolicyRequest, AttachPolicyResult, CreateAccessKeyRequest,
+    CreateAccessKeyResult, CreateGroupRequest, CreateGroupResult, CreateRoleRequest, CreateRoleResult,
+    CreateUserRequest, CreateUserResult, DeleteAccessKeyRequest, DeleteAccessKeyResult, DeleteGroupRequest,
+    DeleteGroupResult, DeletePolicyRequest, DeletePolicyResult, DeleteRoleRequest, DeleteRoleResult, DeleteUserRequest,
+    DeleteUserResult, DetachPolicyRequest, DetachPolicyResult, GetGroupRequest, GetGroupResult, GetPolicyRequest,
+    GetPolicyResult, ListAccessKeysRequest, ListAccessKeysResult, ListAttachedPoliciesRequest,
+    ListAttachedPoliciesResult, ListGroupsRequest, ListGroupsResult, ListPoliciesRequest, ListPoliciesResult,
+    ListRolesRequest, ListRolesResult, ListUsersRequest, ListUsersResult, PutPolicyRequest, PutPolicyResult,
+    RemoveUserFromGroupRequest, RemoveUserFromGroupResult, TestPolicyRequest, TestPolicyResult, UpdateAccessKeyRequest,
+    UpdateAccessKeyResult,
 };
 use muster_store::Db;
 use tonic::{Request, Response, Status};
@@ -85,11 +94,17 @@ impl Access for AccessApi {
         Ok(Response::new(groups::get(self, request.into_inner()).await?))
     }
 
-    async fn add_user_to_group(&self, request: Request<AddUserToGroupRequest>) -> Result<Response<AddUserToGroupResult>, Status> {
+    async fn add_user_to_group(
+        &self,
+        request: Request<AddUserToGroupRequest>,
+    ) -> Result<Response<AddUserToGroupResult>, Status> {
         Ok(Response::new(groups::add(self, request.into_inner()).await?))
     }
 
-    async fn remove_user_from_group(&self, request: Request<RemoveUserFromGroupRequest>) -> Result<Response<RemoveUserFromGroupResult>, Status> {
+    async fn remove_user_from_group(
+        &self,
+        request: Request<RemoveUserFromGroupRequest>,
+    ) -> Result<Response<RemoveUserFromGroupResult>, Status> {
         Ok(Response::new(groups::remove(self, request.into_inner()).await?))
     }
 
@@ -113,39 +128,66 @@ impl Access for AccessApi {
         Ok(Response::new(policies::get(self, request.into_inner()).await?))
     }
 
-    async fn list_policies(&self, request: Request<ListPoliciesRequest>) -> Result<Response<ListPoliciesResult>, Status> {
+    async fn list_policies(
+        &self,
+        request: Request<ListPoliciesRequest>,
+    ) -> Result<Response<ListPoliciesResult>, Status> {
         Ok(Response::new(policies::list(self, request.into_inner()).await?))
     }
 
-    async fn delete_policy(&self, request: Request<DeletePolicyRequest>) -> Result<Response<DeletePolicyResult>, Status> {
+    async fn delete_policy(
+        &self,
+        request: Request<DeletePolicyRequest>,
+    ) -> Result<Response<DeletePolicyResult>, Status> {
         Ok(Response::new(policies::delete(self, request.into_inner()).await?))
     }
 
-    async fn attach_policy(&self, request: Request<AttachPolicyRequest>) -> Result<Response<AttachPolicyResult>, Status> {
+    async fn attach_policy(
+        &self,
+        request: Request<AttachPolicyRequest>,
+    ) -> Result<Response<AttachPolicyResult>, Status> {
         Ok(Response::new(attachments::attach(self, request.into_inner()).await?))
     }
 
-    async fn detach_policy(&self, request: Request<DetachPolicyRequest>) -> Result<Response<DetachPolicyResult>, Status> {
+    async fn detach_policy(
+        &self,
+        request: Request<DetachPolicyRequest>,
+    ) -> Result<Response<DetachPolicyResult>, Status> {
         Ok(Response::new(attachments::detach(self, request.into_inner()).await?))
     }
 
-    async fn list_attached_policies(&self, request: Request<ListAttachedPoliciesRequest>) -> Result<Response<ListAttachedPoliciesResult>, Status> {
+    async fn list_attached_policies(
+        &self,
+        request: Request<ListAttachedPoliciesRequest>,
+    ) -> Result<Response<ListAttachedPoliciesResult>, Status> {
         Ok(Response::new(attachments::list(self, request.into_inner()).await?))
     }
 
-    async fn create_access_key(&self, request: Request<CreateAccessKeyRequest>) -> Result<Response<CreateAccessKeyResult>, Status> {
+    async fn create_access_key(
+        &self,
+        request: Request<CreateAccessKeyRequest>,
+    ) -> Result<Response<CreateAccessKeyResult>, Status> {
         Ok(Response::new(access_keys::create(self, request.into_inner()).await?))
     }
 
-    async fn update_access_key(&self, request: Request<UpdateAccessKeyRequest>) -> Result<Response<UpdateAccessKeyResult>, Status> {
+    async fn update_access_key(
+        &self,
+        request: Request<UpdateAccessKeyRequest>,
+    ) -> Result<Response<UpdateAccessKeyResult>, Status> {
         Ok(Response::new(access_keys::update(self, request.into_inner()).await?))
     }
 
-    async fn delete_access_key(&self, request: Request<DeleteAccessKeyRequest>) -> Result<Response<DeleteAccessKeyResult>, Status> {
+    async fn delete_access_key(
+        &self,
+        request: Request<DeleteAccessKeyRequest>,
+    ) -> Result<Response<DeleteAccessKeyResult>, Status> {
         Ok(Response::new(access_keys::delete(self, request.into_inner()).await?))
     }
 
-    async fn list_access_keys(&self, request: Request<ListAccessKeysRequest>) -> Result<Response<ListAccessKeysResult>, Status> {
+    async fn list_access_keys(
+        &self,
+        request: Request<ListAccessKeysRequest>,
+    ) -> Result<Response<ListAccessKeysResult>, Status> {
         Ok(Response::new(access_keys::list(self, request.into_inner()).await?))
     }
 

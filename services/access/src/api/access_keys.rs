@@ -65,7 +65,9 @@ pub(super) async fn list(api: &AccessApi, request: ListAccessKeysRequest) -> Res
     let size = request.max_results;
     let rows = access_key::list(&api.db, user.as_deref(), &after, pages::limit(size)).await;
     let mut rows = rows.map_err(from_store)?;
-    let next_token = api.pages.cut(&question, &mut rows, size, |row| row.access_key_id.clone());
+    let next_token = api
+        .pages
+        .cut(&question, &mut rows, size, |row| row.access_key_id.clone());
     Ok(ListAccessKeysResult {
         access_keys: rows.into_iter().map(view::access_key).collect(),
         next_token,

@@ -60,7 +60,9 @@ impl AuditApi {
         }
         let ends = audit::ends(&self.db).await.map_err(from_store)?;
         let mut records = audit::list(&self.db, &question).await.map_err(from_store)?;
-        let next_token = self.pages.cut(&list, &mut records, size, |last| last.sequence.to_string());
+        let next_token = self
+            .pages
+            .cut(&list, &mut records, size, |last| last.sequence.to_string());
         Ok(ListAuditRecordsResult {
             records: records.into_iter().map(shown).collect(),
             next_token,
@@ -93,7 +95,11 @@ impl AuditApi {
     async fn truncate(&self, request: TruncateAuditRequest) -> Result<TruncateAuditResult, Failure> {
         let until = link(request.sequence(), request.hash())?;
         let removed = settle(audit::truncate(&self.db, &self.keys, until).await)?;
-        tracing::info!(removed, until = until.sequence, "audit records were removed; their hash stays as the anchor");
+        tracing::info!(
+            removed,
+            until = until.sequence,
+            "audit records were removed; their hash stays as the anchor"
+        );
         Ok(TruncateAuditResult { removed: Some(removed) })
     }
 }

@@ -76,7 +76,10 @@ impl DecisionsApi {
         let Some(row) = access_key::sealed(&self.db, id).await.map_err(from_store)? else {
             return Ok(None);
         };
-        let secret = self.keys.open(&row.key_id, id, &row.secret).map_err(Failure::internal)?;
+        let secret = self
+            .keys
+            .open(&row.key_id, id, &row.secret)
+            .map_err(Failure::internal)?;
         Ok(Some(Found {
             principal: self.account.arn(Kind::User, &row.user_name),
             is_active: row.is_active,
@@ -167,7 +170,9 @@ fn state(found: Option<&Found>) -> KeyState {
 fn entry(record: DecisionRecord, now: i64) -> Result<Entry, AccessError> {
     let decision = record.decision().word();
     if decision.is_empty() {
-        return Err(AccessError::Invalid("Decision is Allow, ExplicitDeny or ImplicitDeny".to_owned()));
+        return Err(AccessError::Invalid(
+            "Decision is Allow, ExplicitDeny or ImplicitDeny".to_owned(),
+        ));
     }
     let text = |text: Option<String>| cut(text.unwrap_or_default());
     Ok(Entry {
@@ -189,7 +194,11 @@ fn cut(text: String) -> String {
     let is_fine = text.len() <= LONGEST_TEXT && !text.contains('\0');
     match is_fine {
         true => text,
-        false => text.chars().take(LONGEST_TEXT).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect(),
+        false => text
+            .chars()
+            .take(LONGEST_TEXT)
+            .map(|c| if c == '\0' { '\u{fffd}' } else { c })
+            .collect(),
     }
 }
 

@@ -57,7 +57,10 @@ pub(super) async fn put(api: &AccessApi, request: PutPolicyRequest) -> Result<Pu
     Ok(PutPolicyResult {
         policy: Some(view::policy(row)),
         // An answer is no place for thousands of them.
-        warnings: unknown.take(20).map(|name| format!("Muster has no action {name}")).collect(),
+        warnings: unknown
+            .take(20)
+            .map(|name| format!("Muster has no action {name}"))
+            .collect(),
     })
 }
 

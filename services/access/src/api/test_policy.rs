@@ -57,7 +57,10 @@ fn invalid(error: impl std::fmt::Display) -> AccessError {
 
 /// As the decisions on requests see it: a session of a role is a node.
 fn asking(api: &AccessApi, who: &Who, text: &str) -> Result<Principal, Failure> {
-    let session = text.starts_with("arn:").then_some(text).filter(|text| text.contains(":assumed-role/"));
+    let session = text
+        .starts_with("arn:")
+        .then_some(text)
+        .filter(|text| text.contains(":assumed-role/"));
     let arn = match session {
         Some(session) => session.to_owned(),
         None => api.account.arn(who.kind, &who.name),

@@ -241,7 +241,9 @@ pub enum Fault {
         sequence: i64,
     },
     /// The ends are not sealed by the key file's key.
-    #[error("the ends of the log, behind record {sequence}, are not sealed with the key file's key: the log was replaced")]
+    #[error(
+        "the ends of the log, behind record {sequence}, are not sealed with the key file's key: the log was replaced"
+    )]
     Seal {
         /// The last record, as the tables say.
         sequence: i64,

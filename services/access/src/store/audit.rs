@@ -283,7 +283,9 @@ async fn verify_once(db: &Db, keys: &KeyRing, row: &EndsRow, known: Option<Link>
     // From the very first, so that what was put in before the anchor shows.
     let mut after = i64::MIN;
     'pages: loop {
-        let sql = AssertSqlSafe(format!("{SELECT} where sequence > $1 and sequence <= $2 order by sequence limit $3"));
+        let sql = AssertSqlSafe(format!(
+            "{SELECT} where sequence > $1 and sequence <= $2 order by sequence limit $3"
+        ));
         let rows: Vec<RecordRow> = read!(db, pool => {
             sqlx::query_as(sql).bind(after).bind(stated.last.sequence).bind(PAGE).fetch_all(pool).await
         })?;

@@ -40,7 +40,12 @@ pub(crate) async fn create(db: &Db, who: &Who, tags: &Tags, limit: u32, now: i64
         name: who.name.clone(),
         created_at: now,
     };
-    let tag_rows = json(&tags.iter().map(|(key, value)| (&row.id, key, value)).collect::<Vec<_>>());
+    let tag_rows = json(
+        &tags
+            .iter()
+            .map(|(key, value)| (&row.id, key, value))
+            .collect::<Vec<_>>(),
+    );
     let insert_tags = db.with_rows(
         INSERT_TAGS,
         &[Column::Text("identity_id"), Column::Text("key"), Column::Text("value")],

@@ -213,10 +213,7 @@ fn records_behind_the_end_and_a_missing_known_one_are_found() {
     let known = Link { sequence: 7, ..last };
     let mut verifier = Verifier::new(Link::START, Some(known));
     records.iter().for_each(|record| verifier.take(record).unwrap());
-    assert_eq!(
-        verifier.end(last),
-        Err(Fault::KnownIsMissing { sequence: 7, last: 3 })
-    );
+    assert_eq!(verifier.end(last), Err(Fault::KnownIsMissing { sequence: 7, last: 3 }));
 }
 
 #[test]
