@@ -6,6 +6,8 @@
 //! | `run`, `commands` | one command on many nodes, and what became of it |
 //! | `verify` | what was recorded of a command, held against the laws |
 //! | `nodes`, `documents` | what is there |
+//! | `access`, `policy` | who there is, what they may do, and why |
+//! | `audit` | what was decided |
 //! | `call` | any operation of the contract, by reflection |
 //! | `package` | packages for a store, and the keys that sign them |
 //! | `completion` | scripts for shells |
@@ -17,6 +19,8 @@
 //! Verbs talk to services over NATS through the contract, like every other client.
 //! An error is one line: what is wrong, where, and what to do, with the error word that programs match on.
 
+mod access;
+mod audit;
 mod call;
 mod commands;
 mod complaint;
@@ -28,6 +32,7 @@ mod nodes;
 mod package;
 mod pair;
 mod place;
+mod policy;
 mod print;
 mod ready;
 mod report;
@@ -74,6 +79,12 @@ enum Verb {
     Verify(verify::Arguments),
     /// List documents; print, make, change and delete them.
     Documents(documents::Arguments),
+    /// Users, groups, roles, policies and access keys; the first access key.
+    Access(access::Arguments),
+    /// Say what would be decided, and whether a text is a policy.
+    Policy(policy::Arguments),
+    /// List what was decided; check, export and shorten the log.
+    Audit(audit::Arguments),
     /// Call any operation, with the public API's JSON.
     Call(call::Arguments),
     /// Make packages for machines, and the keys that sign them.
@@ -97,6 +108,9 @@ pub fn main() -> ExitCode {
         Verb::Commands(arguments) => block_on(commands::run(arguments, &cli.server)),
         Verb::Verify(arguments) => block_on(verify::run(arguments, &cli.server)),
         Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),
+        Verb::Access(arguments) => block_on(access::run(arguments, &cli.server)),
+        Verb::Policy(arguments) => block_on(policy::run(arguments, &cli.server)),
+        Verb::Audit(arguments) => block_on(audit::run(arguments, &cli.server)),
         Verb::Call(arguments) => block_on(call::run(arguments, &cli.server)),
         Verb::Package(arguments) => package::run(&arguments),
         Verb::Completion(arguments) => completion::run::<Cli>(&arguments),

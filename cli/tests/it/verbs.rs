@@ -6,7 +6,18 @@ use crate::program::alone;
 fn the_help_names_every_verb_and_every_exit_code() {
     let said = alone(&["--help"]);
     assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    for verb in ["up", "run", "nodes", "commands", "documents", "call", "completion"] {
+    for verb in [
+        "up",
+        "run",
+        "nodes",
+        "commands",
+        "documents",
+        "access",
+        "policy",
+        "audit",
+        "call",
+        "completion",
+    ] {
         let named = said.stdout.lines().any(|line| line.trim_start().starts_with(verb));
         assert!(named, "{verb} is not in the help:\n{}", said.stdout);
     }
