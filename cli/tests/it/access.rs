@@ -120,14 +120,21 @@ async fn a_user_gets_a_key_and_policies_and_what_it_may_do_is_told_with_the_reas
             "ssm:SendCommand",
         ])
         .await;
-    assert_eq!((said.code, said.complaint().starts_with("NoSuchEntity: ")), (1, true));
+    assert_eq!(
+        (said.code, said.complaint().starts_with("muster: NoSuchEntity: ")),
+        (1, true)
+    );
 
     let (id, _) = credentials(&done(&world, &["access", "keys", "create", "alice"]).await);
     done(&world, &["access", "keys", "deactivate", &id]).await;
     let said = done(&world, &["access", "keys", "--user", "alice"]).await;
     assert!(said.stdout.contains("Inactive"), "{}", said.stdout);
     let said = world.muster(&["access", "users", "delete", "alice"]).await;
-    assert!(said.complaint().starts_with("DeleteConflict: "), "{}", said.stderr);
+    assert!(
+        said.complaint().starts_with("muster: DeleteConflict: "),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]
