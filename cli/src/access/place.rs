@@ -18,17 +18,12 @@ pub(crate) struct TablesArguments {
     #[arg(long, value_name = "DIR", help = format!("The data directory of a `muster up`, running or not [default: {}]", place::DEFAULT_DATA_DIR))]
     data_dir: Option<PathBuf>,
     /// The tables of another service: sqlite:<path> or postgres://…
-    #[arg(
-        long,
-        value_name = "URL",
-        requires = "key_file",
-        conflicts_with = "data_dir",
-        env = "MUSTER_ACCESS_DATABASE",
-        hide_env_values = true
-    )]
+    ///
+    /// Set the variable and not the flag where there is a password in it: process lists show flags.
+    #[arg(long, value_name = "URL", env = "MUSTER_ACCESS_DATABASE", hide_env_values = true)]
     database: Option<String>,
     /// Its key file.
-    #[arg(long, value_name = "FILE", requires = "database", conflicts_with = "data_dir")]
+    #[arg(long, value_name = "FILE", env = "MUSTER_ACCESS_KEY_FILE")]
     key_file: Option<PathBuf>,
 }
 
@@ -43,18 +38,27 @@ pub(crate) struct Tables {
 impl TablesArguments {
     /// Whether the caller named tables; otherwise a running server may be meant.
     pub(crate) fn are_named(&self) -> bool {
-        self.data_dir.is_some() || self.database.is_some()
+        self.data_dir.is_some() || self.database.is_some() || self.key_file.is_some()
     }
 
     /// Finds them.
     pub(crate) fn find(&self) -> Result<Tables, Complaint> {
-        if let (Some(url), Some(key_file)) = (&self.database, &self.key_file) {
-            let (_, mut settings) = load(None)?;
-            settings.key_file.clone_from(key_file);
-            return Ok(Tables {
-                settings,
-                database_url: url.clone(),
-            });
+        match (&self.data_dir, &self.database, &self.key_file) {
+            (None, Some(url), Some(key_file)) => {
+                let (_, mut settings) = load(None)?;
+                settings.key_file.clone_from(key_file);
+                return Ok(Tables {
+                    settings,
+                    database_url: url.clone(),
+                });
+            }
+            (None, Some(_), None) | (None, None, Some(_)) => {
+                return Err(Complaint::Usage {
+                    what: "the tables and their key file belong together".to_owned(),
+                    hint: "name them with --database and --key-file, or a data directory with --data-dir".to_owned(),
+                });
+            }
+            _ => {}
         }
         let root = self.data_dir.clone().unwrap_or_else(place::default_data_dir);
         if !database(&root).parent().is_some_and(Path::is_dir) {

@@ -20,7 +20,7 @@ The last line that an earlier verification printed, kept elsewhere and given wit
 replaced by an older copy of itself.")]
 pub(super) struct Arguments {
     /// A file that `muster audit export` wrote.
-    #[arg(value_name = "FILE", conflicts_with_all = ["data_dir", "database", "key_file"])]
+    #[arg(value_name = "FILE", conflicts_with = "data_dir")]
     file: Option<PathBuf>,
     #[command(flatten)]
     tables: TablesArguments,

@@ -270,8 +270,8 @@ mod tests {
         fn a_glob_made_from_a_text_takes_it(text in "[a-c]{0,200}", at in 0_usize..200, len in 0_usize..90) {
             let (at, end) = (at.min(text.len()), (at + len).min(text.len()));
             let holes: String = text[at..end].chars().enumerate().map(|(i, c)| if i % 3 == 0 { '?' } else { c }).collect();
-            let around = format!("*{holes}*");
-            prop_assert!(Glob::parse(&around).matches(&text));
+            let pattern = format!("*{holes}*");
+            prop_assert!(Glob::parse(&pattern).matches(&text));
         }
     }
 }

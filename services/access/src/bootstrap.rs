@@ -14,10 +14,10 @@ use muster_store::Db;
 
 use crate::domain::access_key::random_id;
 use crate::domain::audit::Entry;
-use crate::domain::identity::{Kind, ROOT};
+use crate::domain::identity::{Kind, ROOT, Who};
 use crate::domain::secret::Secret;
 use crate::store::access_key::NewKey;
-use crate::store::{access_key, audit};
+use crate::store::{access_key, audit, identity};
 use crate::{DATABASE, DEFAULTS, Settings, SettingsError, open_keys};
 
 const ACTION: &str = "muster:Bootstrap";
@@ -75,9 +75,10 @@ async fn on_tables(settings: &Settings, db: &Db, replace: bool) -> Result<Option
         now,
     };
     let arn = settings.account().arn(Kind::User, ROOT);
-    if !access_key::bootstrap(db, &new, replace).await? {
+    if !replace && identity::find(db, &Who::user(ROOT)).await?.is_ok() {
         return Ok(None);
     }
+    // Before the key is there: there is no key of root without a record.
     let entry = Entry {
         time: now,
         principal: arn.clone(),
@@ -89,6 +90,9 @@ async fn on_tables(settings: &Settings, db: &Db, replace: bool) -> Result<Option
         ..Entry::default()
     };
     audit::append(db, &keys, vec![entry]).await?;
+    if !access_key::bootstrap(db, &new, replace).await? {
+        return Ok(None);
+    }
     Ok(Some(RootKey {
         arn,
         access_key_id,
