@@ -24,6 +24,7 @@ use tonic_health::ServingStatus;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
+use crate::services_only::{CameBy, ServicesOnlyLayer};
 use crate::{CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Refusal, aws_json, frame, limits, subject};
 
 type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
@@ -121,6 +122,7 @@ impl Mount {
         S::Future: Send + 'static,
     {
         let service = self.observe.named_layer(CheckLayer.named_layer(service));
+        let service = ServicesOnlyLayer.named_layer(service);
         self.on_bus.push((S::NAME, BoxCloneSyncService::new(service)));
         self
     }
@@ -326,6 +328,8 @@ async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> R
 
     let mut call = http::Request::new(frame::body(frame::wrap(&message)));
     *call.method_mut() = http::Method::POST;
+    call.extensions_mut()
+        .insert(CameBy(request.message.subject.to_string()));
     *call.uri_mut() = format!("/{}/{}", method.parent_service().full_name(), method.name())
         .parse()
         .map_err(|_| Status::internal("a method name is no path"))?;
