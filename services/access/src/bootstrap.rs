@@ -102,7 +102,7 @@ async fn on_tables(settings: &Settings, db: &Db, replace: bool) -> Result<Option
 
 /// Makes the first access key, in the tables that the service's own settings name.
 #[derive(Debug, Parser)]
-#[command(name = "muster-access bootstrap", version)]
+#[command(name = "muster-access bootstrap", bin_name = "muster-access bootstrap", version)]
 struct Arguments {
     /// File with settings, as for the service.
     #[arg(long)]
