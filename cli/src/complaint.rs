@@ -91,6 +91,21 @@ pub(crate) enum Complaint {
         #[source]
         source: io::Error,
     },
+    /// Something on this machine, or in the tables that the caller named.
+    #[error("{what}")]
+    Local {
+        /// What.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The audit log is not what was written.
+    #[error("the audit log is not what was written: {what}")]
+    Fault {
+        /// Where and how.
+        what: String,
+    },
     /// `muster up` ended.
     #[error(transparent)]
     Up(#[from] UpError),
@@ -145,6 +160,8 @@ impl Complaint {
             Self::Read { .. }
             | Self::Output(_)
             | Self::System { .. }
+            | Self::Local { .. }
+            | Self::Fault { .. }
             | Self::Up(_)
             | Self::Trust(_)
             | Self::Credentials(_) => Exit::Failed,

@@ -11,7 +11,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line is not understood; clap says so itself with the same code.
     Usage = 2,
-    /// No node matched.
+    /// No node matched; for `policy test`: denied.
     NoMatch = 3,
     /// Timed out or cancelled.
     Unfinished = 4,
@@ -26,7 +26,7 @@ Exit codes:
   0  done; for `run`: every target succeeded
   1  a target failed, a request was refused, or a file cannot be read
   2  the command line is not understood
-  3  no node matched
+  3  no node matched; for `policy test`: denied
   4  timed out or cancelled
   5  the server is not known, not there, or does not answer";
 }

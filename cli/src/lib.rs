@@ -6,6 +6,9 @@
 //! | `run`, `commands`, `log_streams` | one command on many nodes, what became of it, and what it wrote |
 //! | `verify` | what was recorded of a command, held against the laws |
 //! | `nodes`, `documents`, `activations` | what is there, and how machines come to be |
+//! | `nodes`, `documents` | what is there |
+//! | `access`, `policy` | who there is, what they may do, and why |
+//! | `audit` | what was decided |
 //! | `call` | any operation of the contract, by reflection |
 //! | `package` | packages for a store, and the keys that sign them |
 //! | `init`, `nats` | the keys, credentials and accounts of a bus |
@@ -19,7 +22,9 @@
 //! Verbs talk to services over NATS through the contract, like every other client.
 //! An error is one line: what is wrong, where, and what to do, with the error word that programs match on.
 
+mod access;
 mod activations;
+mod audit;
 mod call;
 mod commands;
 mod complaint;
@@ -34,6 +39,7 @@ mod nodes;
 mod package;
 mod pair;
 mod place;
+mod policy;
 mod print;
 mod ready;
 mod report;
@@ -87,6 +93,12 @@ enum Verb {
     Verify(verify::Arguments),
     /// List documents; print, make, change and delete them.
     Documents(documents::Arguments),
+    /// Users, groups, roles, policies and access keys; the first access key.
+    Access(access::Arguments),
+    /// Say what would be decided, and whether a text is a policy.
+    Policy(policy::Arguments),
+    /// List what was decided; check, export and shorten the log.
+    Audit(audit::Arguments),
     /// Call any operation, with the public API's JSON.
     Call(call::Arguments),
     /// Make packages for machines, and the keys that sign them.
@@ -113,6 +125,9 @@ pub fn main() -> ExitCode {
         Verb::Commands(arguments) => block_on(commands::run(arguments, &cli.server)),
         Verb::Verify(arguments) => block_on(verify::run(arguments, &cli.server)),
         Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),
+        Verb::Access(arguments) => block_on(access::run(arguments, &cli.server)),
+        Verb::Policy(arguments) => block_on(policy::run(arguments, &cli.server)),
+        Verb::Audit(arguments) => block_on(audit::run(arguments, &cli.server)),
         Verb::Call(arguments) => block_on(call::run(arguments, &cli.server)),
         Verb::Package(arguments) => package::run(&arguments),
         Verb::Completion(arguments) => completion::run::<Cli>(&arguments),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use async_nats::Client;
 use muster_boot::NatsSettings;
+use muster_proto::access::v1::access_client::AccessClient;
+use muster_proto::access::v1::audit_client::AuditClient;
 use muster_proto::documents::v1::document_validation_client::DocumentValidationClient;
 use muster_proto::documents::v1::documents_client::DocumentsClient;
 use muster_proto::fleet::v1::fleet_client::FleetClient;
@@ -95,6 +97,14 @@ impl Server {
 
     pub(crate) fn document_validation(&self) -> DocumentValidationClient<NatsChannel> {
         DocumentValidationClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn access(&self) -> AccessClient<NatsChannel> {
+        AccessClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn audit(&self) -> AuditClient<NatsChannel> {
+        AuditClient::new(self.channel.clone())
     }
 
     pub(crate) fn fleet(&self) -> FleetClient<NatsChannel> {

@@ -70,3 +70,7 @@ package! {
     /// Service settings.
     settings
 }
+package! {
+    /// Users, groups, roles, policies, access keys, decisions, the audit log.
+    access
+}

@@ -45,6 +45,9 @@ fn internal_services_have_no_target() {
         "fleet.v1.Nodes",
         "runcommand.v1.RunCommandRollouts",
         "documents.v1.DocumentTags",
+        "access.v1.Access",
+        "access.v1.Decisions",
+        "access.v1.Audit",
     ] {
         let service = pool().get_service_by_name(&format!("muster.{name}")).expect(name);
         assert_eq!(facts::service(&service).target_prefix, "");

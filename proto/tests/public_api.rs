@@ -61,6 +61,13 @@ const ERRORS_BEYOND_THE_MODEL: &[(&str, i32)] = &[
     ("ServiceUnavailable", 503),
     ("UnknownOperationException", 400),
     ("UnrecognizedClientException", 400),
+    // Of `Access`, which speaks IAM's words.
+    ("DeleteConflict", 409),
+    ("EntityAlreadyExists", 409),
+    ("LimitExceeded", 409),
+    ("MalformedPolicyDocument", 400),
+    ("NoSuchEntity", 404),
+    ("UnmodifiableEntity", 409),
 ];
 
 #[test]

@@ -5,6 +5,7 @@
     reason = "all of this is test code, and a panic is how a test fails"
 )]
 
+mod access;
 mod actions;
 mod activations;
 mod aws_cli;

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tokio::process::Command;
 
-/// `aws ssm … --endpoint-url <gateway>` with dummy keys.
+/// `aws ssm … --endpoint-url <gateway>` with dummy keys, or real ones.
 #[derive(Debug, Clone)]
 pub struct Aws {
     program: PathBuf,
     endpoint: String,
+    key: (String, String),
 }
 
 /// What the command line said.
@@ -28,7 +29,18 @@ pub struct Answer {
 impl Aws {
     pub(crate) fn new(endpoint: String) -> Self {
         let program = std::env::var_os("MUSTER_TEST_AWS").map_or_else(|| PathBuf::from("aws"), PathBuf::from);
-        Self { program, endpoint }
+        Self {
+            program,
+            endpoint,
+            key: ("MKIATESTTESTTESTTEST".to_owned(), "dummy".to_owned()),
+        }
+    }
+
+    /// The same with an access key, its id and its secret.
+    #[must_use]
+    pub fn with_key(mut self, id: &str, secret: &str) -> Self {
+        self.key = (id.to_owned(), secret.to_owned());
+        self
     }
 
     /// Runs `aws ssm` with these words.
@@ -36,8 +48,8 @@ impl Aws {
         let output = Command::new(&self.program)
             .args(["--endpoint-url", &self.endpoint, "--output", "json", "ssm"])
             .args(words)
-            .env("AWS_ACCESS_KEY_ID", "MKIATESTTESTTESTTEST")
-            .env("AWS_SECRET_ACCESS_KEY", "dummy")
+            .env("AWS_ACCESS_KEY_ID", &self.key.0)
+            .env("AWS_SECRET_ACCESS_KEY", &self.key.1)
             .env("AWS_DEFAULT_REGION", "eu-central-1")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env_remove("AWS_PROFILE")

@@ -124,6 +124,11 @@ impl Cluster {
         service.address.clone()
     }
 
+    /// A connection to the bus, as an operator.
+    pub async fn bus(&self) -> async_nats::Client {
+        self.nats.client().await
+    }
+
     /// The operations, over NATS.
     pub async fn api(&self) -> Api {
         Api::new(self.nats.client().await)
@@ -282,6 +287,12 @@ impl Cluster {
         self.wait_for(name).await;
     }
 
+    /// Starts a service that is not there from the beginning.
+    pub async fn add_service(&mut self, name: &'static str) {
+        self.launch(name, "127.0.0.1:0");
+        self.wait_for(name).await;
+    }
+
     fn launch(&mut self, name: &'static str, listen: &str) {
         self.launch_as(name, name, listen);
     }
@@ -300,6 +311,9 @@ impl Cluster {
             .env("MUSTER_REPLICA", "one");
         if program == "muster-documents" {
             command.env("MUSTER_SERVICE__OBJECTS__URL", self.objects_url());
+        }
+        if program == "muster-access" {
+            command.env("MUSTER_SERVICE__KEY_FILE", self.folder.join("access.key"));
         }
         if program == "muster-fleet" {
             // The only service that signs credentials.

@@ -6,6 +6,7 @@
 //! trust/               who may do what on the bus: keys and credentials, see `trust`
 //! nats/                settings, ports, accounts and the JetStream store of the NATS server
 //! services/<name>.db   the tables of a service
+//! access.key           the keys that encrypt the secrets of access keys
 //! agents/<name>/       the state of a local agent
 //! agents/agents.toml   the configuration of all local agents; made once, yours afterwards
 //! objects/<bucket>/    complete outputs, where commands ask for them

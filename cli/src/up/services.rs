@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::UpError;
 use super::folder::Folder;
+use crate::access::place::in_folder;
 
 /// How long calls under way may take when everything stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -89,6 +90,15 @@ impl Services {
                         settings.log_streams.folder = wiring.folder.log_streams().display().to_string();
                     }
                     muster_run_command::Server::start(settings, parts)
+                },
+            ),
+            start(
+                "muster-access",
+                muster_access::DEFAULTS,
+                Some(muster_access::DATABASE),
+                wiring,
+                |settings: muster_access::Settings, parts| {
+                    muster_access::Server::start(in_folder(settings, wiring.folder.root()), parts)
                 },
             ),
             service!("muster-gateway", muster_gateway, None),

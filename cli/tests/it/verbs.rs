@@ -13,6 +13,9 @@ fn the_help_names_every_verb_and_every_exit_code() {
         "activations",
         "commands",
         "documents",
+        "access",
+        "policy",
+        "audit",
         "call",
         "completion",
     ] {

@@ -135,7 +135,8 @@ fn code_of(word: &str) -> Code {
         "InternalServerError" => Code::Internal,
         _ if has("AlreadyExists") || has("Duplicate") => Code::AlreadyExists,
         _ if has("LimitExceeded") || has("TooMany") => Code::ResourceExhausted,
-        _ if has("NotFound") || has("DoesNotExist") => Code::NotFound,
+        _ if has("NotFound") || has("DoesNotExist") || has("NoSuch") => Code::NotFound,
+        "DeleteConflict" | "UnmodifiableEntity" => Code::FailedPrecondition,
         _ => Code::InvalidArgument,
     }
 }

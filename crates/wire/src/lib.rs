@@ -23,6 +23,7 @@ pub mod limits;
 mod mount;
 mod nats_channel;
 mod observe;
+mod services_only;
 mod shape;
 pub mod subject;
 pub mod trace;

@@ -26,6 +26,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::brief::BriefLayer;
 use crate::grpc_caller::GrpcCallerLayer;
+use crate::services_only::{CameBy, ServicesOnlyLayer};
 use crate::{
     CallMetrics, Caller, CheckLayer, Failure, NatsStatus, ObserveLayer, Refusal, aws_json, frame, limits, subject,
 };
@@ -67,6 +68,8 @@ pub struct Mount {
     observe: ObserveLayer,
     routes: RoutesBuilder,
     services: Vec<(&'static str, Served)>,
+    /// Answered on the bus only.
+    on_bus: Vec<(&'static str, Served)>,
     stop: CancellationToken,
 }
 
@@ -79,6 +82,7 @@ impl Mount {
             observe: ObserveLayer(metrics),
             routes: RoutesBuilder::default(),
             services: Vec::new(),
+            on_bus: Vec::new(),
             stop: CancellationToken::new(),
         }
     }
@@ -109,6 +113,25 @@ impl Mount {
         self
     }
 
+    /// Adds a generated server that services ask and nobody else may: it is answered on the bus, which knows who is a
+    /// service, and not on the port.
+    #[must_use]
+    pub fn add_on_bus<S>(mut self, service: S) -> Self
+    where
+        S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let service = self.observe.named_layer(CheckLayer.named_layer(service));
+        let service = ServicesOnlyLayer.named_layer(service);
+        self.on_bus.push((S::NAME, BoxCloneSyncService::new(service)));
+        self
+    }
+
     /// Opens all surfaces. When this returns, calls by NATS and by gRPC are answered.
     ///
     /// `extra` is served on the same port as gRPC: metrics, health for plain HTTP.
@@ -119,7 +142,7 @@ impl Mount {
         let stop = self.stop.clone();
         let tasks = TaskTracker::new();
         let mut micro = Vec::new();
-        for (name, served) in &self.services {
+        for (name, served) in self.services.iter().chain(&self.on_bus) {
             micro.push(on_nats(&self.nats, name, served, &tasks).await?);
         }
         // An endpoint exists for callers only when the server knows the subscription.
@@ -311,6 +334,8 @@ async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> R
 
     let mut call = http::Request::new(frame::body(frame::wrap(&message)));
     *call.method_mut() = http::Method::POST;
+    call.extensions_mut()
+        .insert(CameBy(request.message.subject.to_string()));
     *call.uri_mut() = format!("/{}/{}", method.parent_service().full_name(), method.name())
         .parse()
         .map_err(|_| Status::internal("a method name is no path"))?;

@@ -6,6 +6,7 @@
 //! - `target`: which operation is meant, and in which dress. Pure.
 //! - [`sigv4`]: whether a signature is genuine. Pure.
 //! - `authentication`: who calls.
+//! - `access`: the service that knows the access keys.
 //! - `keys`: where signing keys come from, and those of the last seconds.
 //! - `throttle`: how many requests an access key may make. Pure.
 //! - `call`: from a JSON text over the bus to a JSON text.
@@ -15,6 +16,7 @@
 //!
 //! The gateway keeps nothing on disk, and any number of them may run side by side.
 
+mod access;
 mod answer;
 mod authentication;
 mod call;
@@ -36,6 +38,7 @@ use muster_boot::{BoxError, Parts, Running, plain_routes};
 pub use config::{AuthenticationMode, Settings};
 pub use keys::{Asked, Found, Identity, KeyCache, Keys, SessionToken};
 
+use crate::access::Access;
 use crate::authentication::Authentication;
 use crate::call::Services;
 use crate::metrics::Metrics;
@@ -62,12 +65,6 @@ pub enum StartError {
          is private in itself"
     )]
     InClear(SocketAddr),
-    /// There is nobody who knows access keys.
-    #[error(
-        "service.authentication = \"signature\" needs the access keys of the service access, which this version does \
-         not have; use service.authentication = \"development\" on a loopback address"
-    )]
-    NoKeys,
     /// No signature could be for a region that is served.
     #[error("service.regions is empty: name the regions that signatures may be for, or \"*\" for all")]
     NoRegion,
@@ -78,13 +75,17 @@ pub enum StartError {
 pub struct Server;
 
 impl Server {
-    /// Starts answering on the port of `parts`.
+    /// Starts answering on the port of `parts`. Where signatures are verified, `access` knows the keys.
     ///
     /// # Errors
-    /// If the port can be reached by others and the settings do not allow it, or if signatures are to be verified:
-    /// nobody knows the keys yet.
+    /// If the port can be reached by others and the settings do not allow it, or if the bus does not take the
+    /// subscription to news of access keys.
     pub async fn start(settings: Settings, parts: Parts) -> Result<Running, BoxError> {
-        Self::open(&settings, parts, None)
+        let keys = Arc::new(KeyCache::new(Arc::new(Access::new(parts.nats.clone()))));
+        if settings.authentication == AuthenticationMode::Signature {
+            access::listen(&parts.nats, Arc::clone(&keys), &parts.tasks).await?;
+        }
+        Self::start_with_keys(settings, parts, keys).await
     }
 
     /// Starts answering on the port of `parts`, with these access keys where the settings ask for signatures.
@@ -94,10 +95,10 @@ impl Server {
     /// # Errors
     /// If the port can be reached by others and the settings do not allow it.
     pub async fn start_with_keys(settings: Settings, parts: Parts, keys: Arc<KeyCache>) -> Result<Running, BoxError> {
-        Self::open(&settings, parts, Some(keys))
+        Self::open(&settings, parts, keys)
     }
 
-    fn open(settings: &Settings, parts: Parts, keys: Option<Arc<KeyCache>>) -> Result<Running, BoxError> {
+    fn open(settings: &Settings, parts: Parts, keys: Arc<KeyCache>) -> Result<Running, BoxError> {
         let address = parts.listener.local_addr()?;
         let authentication = authentication(settings, keys)?;
         admit(address, settings)?;
@@ -133,12 +134,11 @@ impl Server {
     }
 }
 
-fn authentication(settings: &Settings, keys: Option<Arc<KeyCache>>) -> Result<Authentication, StartError> {
-    match (settings.authentication, keys) {
-        (AuthenticationMode::Development, _) => Ok(Authentication::Development),
-        (AuthenticationMode::Signature, None) => Err(StartError::NoKeys),
-        (AuthenticationMode::Signature, Some(_)) if settings.regions.is_empty() => Err(StartError::NoRegion),
-        (AuthenticationMode::Signature, Some(keys)) => Ok(Authentication::Signature {
+fn authentication(settings: &Settings, keys: Arc<KeyCache>) -> Result<Authentication, StartError> {
+    match settings.authentication {
+        AuthenticationMode::Development => Ok(Authentication::Development),
+        AuthenticationMode::Signature if settings.regions.is_empty() => Err(StartError::NoRegion),
+        AuthenticationMode::Signature => Ok(Authentication::Signature {
             rules: Rules {
                 regions: settings.regions.clone(),
                 host_aliases: settings.trusted_host_aliases.clone(),
@@ -161,9 +161,10 @@ fn admit(address: SocketAddr, settings: &Settings) -> Result<(), StartError> {
              whoever reaches this port runs commands on every node"
         ),
         AuthenticationMode::Development => return Err(StartError::OpenToOthers(address)),
-        AuthenticationMode::Signature if is_loopback || settings.behind_tls_proxy => {
-            tracing::info!(%address, "signatures are verified");
-        }
+        AuthenticationMode::Signature if is_loopback || settings.behind_tls_proxy => tracing::warn!(
+            %address,
+            "signatures are verified, but policies are not held yet: whoever has an active access key may do everything"
+        ),
         AuthenticationMode::Signature if settings.insecure_listen_anywhere => tracing::warn!(
             %address,
             "INSECURE: requests come in clear, because insecure_listen_anywhere is set; \
@@ -210,15 +211,5 @@ mod tests {
             assert!(check("127.0.0.1:8686"));
             assert_eq!(check("10.0.0.7:8686"), behind_tls_proxy || anywhere);
         }
-    }
-
-    #[test]
-    fn signatures_need_somebody_who_knows_the_keys() {
-        let settings = settings(AuthenticationMode::Signature);
-        let error = authentication(&settings, None).unwrap_err().to_string();
-        assert!(
-            error.contains("service access") && error.contains("\"development\""),
-            "{error}"
-        );
     }
 }

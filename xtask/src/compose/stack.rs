@@ -20,6 +20,7 @@ const PROGRAMS: &[&str] = &[
     "muster-documents",
     "muster-run-command",
     "muster-fan-out",
+    "muster-access",
     "muster-agent",
 ];
 
@@ -39,6 +40,7 @@ const PORTS: &[(&str, u16)] = &[
     ("MUSTER_DOCUMENTS_PORT", 8702),
     ("MUSTER_RUN_COMMAND_PORT", 8703),
     ("MUSTER_FAN_OUT_PORT", 8704),
+    ("MUSTER_ACCESS_PORT", 8705),
 ];
 
 /// One set of containers.

@@ -36,6 +36,12 @@ pub const SERVICES: &[Service] = &[
         answers: &[],
         // It knows no operation by name.
         publishes: &["muster.v1.api.>"],
+        hears: &["muster.v1.event.access.principal.changed"],
+    },
+    Service {
+        name: "muster-access",
+        answers: &["Access", "Audit", "Decisions"],
+        publishes: &["muster.v1.event.access.>"],
         hears: &[],
     },
     Service {

@@ -26,16 +26,19 @@ pub enum Service {
     FanOut,
     /// Commands and invocations.
     RunCommand,
+    /// Users, access keys, policies, the audit log.
+    Access,
     /// AWS JSON.
     Gateway,
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Fleet,
         Self::Documents,
         Self::FanOut,
         Self::RunCommand,
+        Self::Access,
         Self::Gateway,
     ];
 
@@ -45,6 +48,7 @@ impl Service {
             Self::Documents => "muster-documents",
             Self::FanOut => "muster-fan-out",
             Self::RunCommand => "muster-run-command",
+            Self::Access => "muster-access",
             Self::Gateway => "muster-gateway",
         }
     }
@@ -167,6 +171,13 @@ async fn start(service: Service, ground: &Ground, address: Option<SocketAddr>) -
         Service::Documents => of!(muster_documents, Some(muster_documents::DATABASE)),
         Service::FanOut => of!(muster_fan_out, Some(muster_fan_out::DATABASE)),
         Service::RunCommand => of!(muster_run_command, Some(muster_run_command::DATABASE)),
+        Service::Access => {
+            let (defaults, database) = (muster_access::DEFAULTS, Some(muster_access::DATABASE));
+            let (mut settings, parts): (muster_access::Settings, _) =
+                prepare(service, ground, address, defaults, database).await?;
+            settings.key_file = ground.folder.join("access.key");
+            muster_access::Server::start(settings, parts).await
+        }
         Service::Gateway => of!(muster_gateway, None),
     }
 }

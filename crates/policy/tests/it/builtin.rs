@@ -65,11 +65,16 @@ const PARAMETERS: &str = "
 const ACCESS: &str = "
     CreateActivation DeleteActivation DeregisterManagedInstance UpdateManagedInstanceRole
     AddTagsToResource RemoveTagsFromResource ModifyDocumentPermission UpdateDocumentMetadata
-    UpdateServiceSetting ResetServiceSetting";
+    UpdateServiceSetting ResetServiceSetting
+    CreateUser DeleteUser ListUsers CreateGroup DeleteGroup ListGroups GetGroup AddUserToGroup RemoveUserFromGroup
+    CreateRole DeleteRole ListRoles PutPolicy GetPolicy ListPolicies DeletePolicy AttachPolicy DetachPolicy
+    ListAttachedPolicies CreateAccessKey UpdateAccessKey DeleteAccessKey ListAccessKeys TestPolicy
+    ListAuditRecords VerifyAudit TruncateAudit";
 
 const NODE: &str = "GetDeployablePatchSnapshotForInstance";
 
-const INTERNAL: &str = "RegisterNode ResolveTargets Add Remove List StartRollout CancelRollout Record";
+const INTERNAL: &str = "RegisterNode ResolveTargets Add Remove List StartRollout CancelRollout Record
+    GetSigningKey GetPrincipal CheckBearer RecordDecisions";
 
 /// What nodes may do, and on what.
 const OF_NODES: &[(&str, &str)] = &[

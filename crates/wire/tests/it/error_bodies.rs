@@ -52,6 +52,8 @@ fn every_word_has_a_body_and_a_status() {
             "InternalServerError" => 500,
             "ServiceUnavailable" => 503,
             "RequestEntityTooLargeException" => 413,
+            "NoSuchEntity" => 404,
+            "DeleteConflict" | "EntityAlreadyExists" | "LimitExceeded" | "UnmodifiableEntity" => 409,
             _ => 400,
         };
         assert_eq!(status, expected, "{word}");

@@ -1,0 +1,252 @@
+//! `Decisions`: what the other services ask.
+
+use std::sync::Arc;
+
+use muster_boot::Parts;
+use muster_model::Clock;
+use muster_proto::Word as _;
+use muster_proto::access::v1::decisions_server::Decisions;
+use muster_proto::access::v1::{
+    CheckBearerRequest, CheckBearerResult, DecisionRecord, GetPrincipalRequest, GetPrincipalResult,
+    GetSigningKeyRequest, GetSigningKeyResult, KeyState, PrincipalPolicy, RecordDecisionsRequest,
+    RecordDecisionsResult,
+};
+use muster_store::Db;
+use muster_wire::Failure;
+use tonic::{Request, Response, Status};
+
+use super::view;
+use crate::Settings;
+use crate::domain::audit::Entry;
+use crate::domain::identity::{Account, Kind};
+use crate::domain::secret::Secret;
+use crate::domain::signing::signing_key;
+use crate::error::{AccessError, from_store};
+use crate::key_file::KeyRing;
+use crate::store::{access_key, change, principal};
+use crate::work::{LastUsed, Recorder};
+
+/// Characters of a text in the audit log.
+const LONGEST_TEXT: usize = 2048;
+const MOST_STATEMENTS: usize = 100;
+
+/// What the other services ask.
+#[derive(Debug)]
+pub(crate) struct DecisionsApi {
+    account: Account,
+    db: Db,
+    keys: Arc<KeyRing>,
+    recorder: Recorder,
+    last_used: LastUsed,
+    clock: Arc<dyn Clock>,
+}
+
+/// An access key that is there.
+struct Found {
+    principal: String,
+    is_active: bool,
+    secret: Secret,
+}
+
+impl DecisionsApi {
+    pub(crate) fn new(
+        settings: &Settings,
+        parts: &Parts,
+        db: Db,
+        keys: Arc<KeyRing>,
+        recorder: Recorder,
+        last_used: LastUsed,
+    ) -> Self {
+        Self {
+            account: settings.account(),
+            db,
+            keys,
+            recorder,
+            last_used,
+            clock: Arc::clone(&parts.clock),
+        }
+    }
+
+    async fn epoch(&self) -> Result<i64, Failure> {
+        change::epoch(&self.db).await.map_err(from_store)
+    }
+
+    /// The access key and its secret, in clear.
+    async fn access_key(&self, id: &str) -> Result<Option<Found>, Failure> {
+        let Some(row) = access_key::sealed(&self.db, id).await.map_err(from_store)? else {
+            return Ok(None);
+        };
+        let secret = self
+            .keys
+            .open(&row.key_id, id, &row.secret)
+            .map_err(Failure::internal)?;
+        Ok(Some(Found {
+            principal: self.account.arn(Kind::User, &row.user_name),
+            is_active: row.is_active,
+            secret,
+        }))
+    }
+
+    async fn signing_key(&self, request: GetSigningKeyRequest) -> Result<GetSigningKeyResult, Failure> {
+        let epoch = Some(self.epoch().await?);
+        let found = self.access_key(request.access_key_id()).await?;
+        let state = state(found.as_ref());
+        let mut result = GetSigningKeyResult {
+            state: Some(state.into()),
+            epoch,
+            ..GetSigningKeyResult::default()
+        };
+        if let (KeyState::Active, Some(found)) = (state, found) {
+            let key = signing_key(&found.secret, request.day(), request.region(), request.service());
+            result.signing_key = Some(key.to_vec());
+            result.principal = Some(found.principal);
+        }
+        Ok(result)
+    }
+
+    async fn bearer(&self, request: CheckBearerRequest) -> Result<CheckBearerResult, Failure> {
+        let epoch = Some(self.epoch().await?);
+        let id = request.access_key_id.unwrap_or_default();
+        let given = Secret::given(request.secret_access_key.unwrap_or_default());
+        // Only who has the secret learns whether the key is inactive.
+        let found = self.access_key(&id).await?.filter(|found| found.secret.is(&given));
+        let state = state(found.as_ref());
+        let principal = match found {
+            Some(found) if state == KeyState::Active => {
+                self.last_used.note(id, self.clock.now().as_microsecond());
+                Some(found.principal)
+            }
+            _ => None,
+        };
+        Ok(CheckBearerResult {
+            state: Some(state.into()),
+            principal,
+            epoch,
+        })
+    }
+
+    async fn principal(&self, request: GetPrincipalRequest) -> Result<GetPrincipalResult, Failure> {
+        let (epoch, held) = match self.account.principal(request.arn()) {
+            Some(who) => principal::holdings(&self.db, &who).await.map_err(from_store)?,
+            None => (self.epoch().await?, None),
+        };
+        let known = Some(held.is_some());
+        let held = held.unwrap_or_default();
+        let policies = held.policies.into_iter().map(|(name, text)| PrincipalPolicy {
+            policy_name: Some(name),
+            policy_document: text,
+        });
+        Ok(GetPrincipalResult {
+            known,
+            policies: policies.collect(),
+            tags: view::tags(held.tags),
+            epoch: Some(epoch),
+        })
+    }
+
+    async fn record(&self, request: RecordDecisionsRequest) -> Result<RecordDecisionsResult, Failure> {
+        let now = self.clock.now().as_microsecond();
+        let entries = request.decisions.into_iter().map(|record| entry(record, now));
+        let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
+        for used in entries.iter().filter(|entry| !entry.access_key_id.is_empty()) {
+            self.last_used.note(used.access_key_id.clone(), used.time.min(now));
+        }
+        let sequence = self.recorder.write(entries).await?;
+        Ok(RecordDecisionsResult {
+            sequence: Some(sequence),
+        })
+    }
+}
+
+fn state(found: Option<&Found>) -> KeyState {
+    match found {
+        None => KeyState::Unknown,
+        Some(found) if found.is_active => KeyState::Active,
+        Some(_) => KeyState::Inactive,
+    }
+}
+
+/// What a service tells of a decision, as it is written.
+fn entry(record: DecisionRecord, now: i64) -> Result<Entry, AccessError> {
+    let decision = record.decision().word();
+    if decision.is_empty() {
+        return Err(AccessError::Invalid(
+            "Decision is Allow, ExplicitDeny or ImplicitDeny".to_owned(),
+        ));
+    }
+    let text = |text: Option<String>| cut(text.unwrap_or_default());
+    Ok(Entry {
+        time: record.time.as_ref().and_then(view::micros).unwrap_or(now),
+        principal: text(record.principal),
+        access_key_id: text(record.access_key_id),
+        surface: text(record.surface),
+        source_ip: text(record.source_ip),
+        action: text(record.action),
+        resource: text(record.resource),
+        decision: decision.to_owned(),
+        statements: record.statements.into_iter().take(MOST_STATEMENTS).map(cut).collect(),
+        request_id: text(record.request_id),
+    })
+}
+
+/// Callers choose names: no name may be too long or too odd to be written down. PostgreSQL keeps no NUL.
+fn cut(text: String) -> String {
+    let is_fine = text.len() <= LONGEST_TEXT && !text.contains('\0');
+    match is_fine {
+        true => text,
+        false => text
+            .chars()
+            .take(LONGEST_TEXT)
+            .map(|c| if c == '\0' { '\u{fffd}' } else { c })
+            .collect(),
+    }
+}
+
+#[tonic::async_trait]
+impl Decisions for DecisionsApi {
+    async fn get_signing_key(
+        &self,
+        request: Request<GetSigningKeyRequest>,
+    ) -> Result<Response<GetSigningKeyResult>, Status> {
+        Ok(Response::new(self.signing_key(request.into_inner()).await?))
+    }
+
+    async fn get_principal(
+        &self,
+        request: Request<GetPrincipalRequest>,
+    ) -> Result<Response<GetPrincipalResult>, Status> {
+        Ok(Response::new(self.principal(request.into_inner()).await?))
+    }
+
+    async fn check_bearer(&self, request: Request<CheckBearerRequest>) -> Result<Response<CheckBearerResult>, Status> {
+        Ok(Response::new(self.bearer(request.into_inner()).await?))
+    }
+
+    async fn record_decisions(
+        &self,
+        request: Request<RecordDecisionsRequest>,
+    ) -> Result<Response<RecordDecisionsResult>, Status> {
+        Ok(Response::new(self.record(request.into_inner()).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_odd_name_is_written_down_and_a_missing_decision_is_not() {
+        let mut record = DecisionRecord {
+            resource: Some("é\0".repeat(3000)),
+            statements: vec!["s".to_owned(); 200],
+            ..DecisionRecord::default()
+        };
+        assert!(entry(record.clone(), 7).is_err());
+        record.set_decision(muster_proto::access::v1::Decision::Allow);
+        let entry = entry(record, 7).unwrap();
+        assert_eq!((entry.time, entry.decision.as_str()), (7, "Allow"));
+        assert_eq!(entry.resource.chars().count(), 2048);
+        assert!(entry.resource.starts_with("é\u{fffd}é"));
+        assert_eq!(entry.statements.len(), 100);
+    }
+}

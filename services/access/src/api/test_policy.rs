@@ -1,0 +1,105 @@
+//! `TestPolicy`: what would be decided.
+
+use std::sync::Arc;
+
+use muster_policy::{Action, Arn, Context, Decision, Policy, PolicySet, Principal, builtin};
+use muster_proto::access::v1::{ContextEntry, Decision as Word, TestPolicyRequest, TestPolicyResult};
+use muster_wire::Failure;
+
+use super::access::AccessApi;
+use super::policies;
+use crate::domain::identity::Who;
+use crate::error::{AccessError, from_store};
+use crate::store::identity::place;
+use crate::store::principal::{self, Holdings};
+
+/// Under which name a text speaks that is no policy yet.
+const GIVEN: &str = "given";
+
+pub(super) async fn test(api: &AccessApi, request: TestPolicyRequest) -> Result<TestPolicyResult, Failure> {
+    let text = request.principal();
+    let who = api.account.principal(text).ok_or_else(|| {
+        let own = api.account.arn(crate::domain::identity::Kind::User, "<name>");
+        AccessError::Invalid(format!(
+            "{text:?} is no user or role of this account: {own}, user/<name> and role/<name> are"
+        ))
+    })?;
+    let action: Action = request.action().parse().map_err(invalid)?;
+    let resource: Arn = match request.resource() {
+        "" => Arn::any(),
+        text => text.parse().map_err(invalid)?,
+    };
+    let context = context(api, &request.context)?;
+    let (_, held) = principal::holdings(&api.db, &who).await.map_err(from_store)?;
+    let (policies, tags) = match (&request.policy_document, held) {
+        (Some(text), held) => {
+            let policy = Arc::new(policies::parse(text)?);
+            (vec![(GIVEN.to_owned(), policy)], held.unwrap_or_default().tags)
+        }
+        (None, Some(held)) => (compiled(&who, &held)?, held.tags),
+        (None, None) => return Err(who.missing().into()),
+    };
+    let names = policies.iter().map(|(name, _)| name.clone()).collect();
+    let set = PolicySet::new(policies).map_err(Failure::internal)?;
+    let principal = asking(api, &who, text)?.with_tags(tags);
+    let decision = set.decide(&principal, &action, &resource, &context);
+    Ok(TestPolicyResult {
+        decision: Some(word(&decision).into()),
+        statements: decision.statements().iter().map(ToString::to_string).collect(),
+        message: decision.refusal(&principal, &action, &resource),
+        policy_names: names,
+    })
+}
+
+fn invalid(error: impl std::fmt::Display) -> AccessError {
+    AccessError::Invalid(error.to_string())
+}
+
+/// As the decisions on requests see it: a session of a role is a node.
+fn asking(api: &AccessApi, who: &Who, text: &str) -> Result<Principal, Failure> {
+    let session = text
+        .starts_with("arn:")
+        .then_some(text)
+        .filter(|text| text.contains(":assumed-role/"));
+    let arn = match session {
+        Some(session) => session.to_owned(),
+        None => api.account.arn(who.kind, &who.name),
+    };
+    let principal = Principal::new(arn.parse().map_err(invalid)?);
+    Ok(match session.and_then(|session| session.rsplit_once('/')) {
+        Some((_, node)) => principal.with_node(node),
+        None => principal,
+    })
+}
+
+fn context(api: &AccessApi, entries: &[ContextEntry]) -> Result<Context, AccessError> {
+    let mut context = Context {
+        current_time: Some(api.pages.now()),
+        ..Context::default()
+    };
+    for entry in entries {
+        context.set(entry.key(), entry.value()).map_err(invalid)?;
+    }
+    Ok(context)
+}
+
+/// What a principal has, read.
+fn compiled(who: &Who, held: &Holdings) -> Result<Vec<(String, Arc<Policy>)>, Failure> {
+    let read = |(name, text): &(String, Option<String>)| {
+        let policy = match text {
+            None => builtin::policy(name).ok_or_else(|| format!("{} has no policy {name}", place(who)).into()),
+            Some(text) => Policy::parse(text).map(Arc::new).map_err(Into::into),
+        };
+        policy.map(|policy| (name.clone(), policy)).map_err(Failure::Internal)
+    };
+    held.policies.iter().map(read).collect()
+}
+
+/// The contract's word for a decision.
+pub(super) fn word(decision: &Decision) -> Word {
+    match decision {
+        Decision::Allow(_) => Word::Allow,
+        Decision::ExplicitDeny(_) => Word::ExplicitDeny,
+        Decision::ImplicitDeny => Word::ImplicitDeny,
+    }
+}

@@ -1,0 +1,9 @@
+//! What goes on beside the calls.
+
+mod last_used;
+mod recorder;
+mod teller;
+
+pub(crate) use last_used::LastUsed;
+pub(crate) use recorder::Recorder;
+pub(crate) use teller::Teller;

@@ -1,0 +1,125 @@
+//! The first access key.
+
+use muster_access::bootstrap::{BootstrapError, root_key};
+use muster_proto::access::v1::{
+    AccessKeyStatus, CheckBearerRequest, CreateAccessKeyRequest, Decision, DeleteUserRequest, DetachPolicyRequest,
+    KeyState, ListAuditRecordsRequest, TestPolicyRequest, UpdateAccessKeyRequest,
+};
+use muster_proto::aws::v1::Reason;
+
+use crate::service::{Service, attach, reason, saying};
+
+#[tokio::test]
+async fn root_is_made_once_may_do_everything_and_cannot_be_changed() {
+    for service in Service::on_each_database().await {
+        let (settings, url) = (service.settings(), service.database_url());
+        let made = root_key(&settings, &url, false).await.unwrap();
+        assert_eq!(made.arn, "arn:aws:iam::000000000000:user/root");
+        let again = root_key(&settings, &url, false).await.unwrap_err();
+        assert!(matches!(again, BootstrapError::Done), "{again}");
+        assert!(again.to_string().contains("--replace"));
+
+        let check = async |id: &str, secret: &str| {
+            let request = CheckBearerRequest {
+                access_key_id: Some(id.to_owned()),
+                secret_access_key: Some(secret.to_owned()),
+            };
+            service
+                .decisions()
+                .check_bearer(request)
+                .await
+                .unwrap()
+                .into_inner()
+                .state()
+        };
+        assert_eq!(check(&made.access_key_id, made.secret.reveal()).await, KeyState::Active);
+        let request = TestPolicyRequest {
+            principal: Some("user/root".to_owned()),
+            action: Some("muster:CreateUser".to_owned()),
+            ..TestPolicyRequest::default()
+        };
+        let mut access = service.access();
+        let tested = access.test_policy(request).await.unwrap().into_inner();
+        assert_eq!(tested.decision(), Decision::Allow);
+
+        let root = Some("root".to_owned());
+        service.put("nothing", &saying("Deny", "*")).await;
+        let refused = [
+            reason(
+                access
+                    .delete_user(DeleteUserRequest {
+                        user_name: root.clone(),
+                    })
+                    .await,
+            ),
+            reason(
+                access
+                    .create_access_key(CreateAccessKeyRequest {
+                        user_name: root.clone(),
+                    })
+                    .await,
+            ),
+            reason(access.attach_policy(attach("nothing", "user/root")).await),
+            reason(
+                access
+                    .detach_policy(DetachPolicyRequest {
+                        policy_name: Some("admin".to_owned()),
+                        user_name: root,
+                        ..DetachPolicyRequest::default()
+                    })
+                    .await,
+            ),
+        ];
+        assert_eq!(refused, [Reason::UnmodifiableEntity; 4]);
+        // A key that leaked can be switched off; the command makes another one.
+        let off = UpdateAccessKeyRequest {
+            access_key_id: Some(made.access_key_id.clone()),
+            status: Some(AccessKeyStatus::Inactive.into()),
+        };
+        access.update_access_key(off).await.unwrap();
+        assert_eq!(
+            check(&made.access_key_id, made.secret.reveal()).await,
+            KeyState::Inactive
+        );
+        let new = root_key(&settings, &url, true).await.unwrap();
+        assert_eq!(
+            check(&made.access_key_id, made.secret.reveal()).await,
+            KeyState::Unknown
+        );
+        assert_eq!(check(&new.access_key_id, new.secret.reveal()).await, KeyState::Active);
+
+        let records = service
+            .audit()
+            .list_audit_records(ListAuditRecordsRequest::default())
+            .await
+            .unwrap();
+        let records = records.into_inner().records;
+        let told: Vec<_> = records
+            .iter()
+            .map(|record| (record.action(), record.access_key_id()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("muster:Bootstrap", new.access_key_id.as_str()),
+                ("muster:Bootstrap", made.access_key_id.as_str()),
+            ]
+        );
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_printed_is_a_credentials_file_and_the_secret_has_no_other_form() {
+    let service = Service::start().await;
+    let made = root_key(&service.settings(), &service.database_url(), false)
+        .await
+        .unwrap();
+    let (id, secret) = (&made.access_key_id, made.secret.reveal());
+    assert_eq!(
+        made.to_string(),
+        format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}")
+    );
+    assert!(!format!("{made:?}").contains(secret));
+    service.stop().await;
+}

@@ -1,0 +1,86 @@
+//! Access keys, with the real `aws` command line against a gateway that verifies signatures.
+
+use muster_harness::until;
+use muster_proto::access::v1::access_client::AccessClient;
+use muster_proto::access::v1::{
+    AccessKeyStatus, CreateAccessKeyRequest, CreateUserRequest, UpdateAccessKeyRequest,
+};
+use muster_tests::{AgentSpec, Cluster};
+use muster_wire::NatsChannel;
+
+const DESCRIBE: &[&str] = &["describe-instance-information"];
+
+#[tokio::test]
+async fn only_who_has_an_active_access_key_is_answered() {
+    let settings = [
+        ("muster-gateway", "MUSTER_SERVICE__AUTHENTICATION", "signature".to_owned()),
+        ("muster-gateway", "MUSTER_SERVICE__REGIONS", r#"["eu-central-1"]"#.to_owned()),
+    ];
+    let mut cluster = Cluster::start_with(&[AgentSpec::default()], &settings).await;
+    let nobody = cluster.aws();
+    // Nobody knows the keys yet: that is no verdict about them.
+    nobody.refused("ServiceUnavailable", DESCRIBE).await;
+
+    cluster.add_service("muster-access").await;
+    nobody.refused("UnrecognizedClientException", DESCRIBE).await;
+
+    let mut access = AccessClient::new(NatsChannel::new(cluster.bus().await));
+    access
+        .create_user(CreateUserRequest {
+            user_name: Some("ann".to_owned()),
+            ..CreateUserRequest::default()
+        })
+        .await
+        .unwrap();
+    let made = access
+        .create_access_key(CreateAccessKeyRequest {
+            user_name: Some("ann".to_owned()),
+        })
+        .await
+        .unwrap();
+    let key = made.into_inner().access_key.unwrap();
+    let ann = cluster.aws().with_key(key.access_key_id(), key.secret_access_key());
+    let node = &cluster.nodes().await[0];
+    let known = ann.ok(DESCRIBE).await;
+    assert_eq!(known["InstanceInformationList"][0]["InstanceId"], node.as_str());
+    let sent = ann
+        .ok(&[
+            "send-command",
+            "--document-name",
+            "AWS-RunShellScript",
+            "--instance-ids",
+            node,
+            "--parameters",
+            "commands=id -u",
+        ])
+        .await;
+    let command = sent["Command"]["CommandId"].as_str().unwrap();
+    ann.ok(&["wait", "command-executed", "--command-id", command, "--instance-id", node])
+        .await;
+
+    // The secret of another key.
+    cluster
+        .aws()
+        .with_key(key.access_key_id(), "0123456789012345678901234567890123456789")
+        .refused("InvalidSignatureException", DESCRIBE)
+        .await;
+
+    access
+        .update_access_key(UpdateAccessKeyRequest {
+            access_key_id: key.access_key_id.clone(),
+            status: Some(AccessKeyStatus::Inactive.into()),
+        })
+        .await
+        .unwrap();
+    until("a key that was switched off is refused", || async {
+        let answer = ann.ssm(DESCRIBE).await;
+        let is_refused = answer.stderr.contains("(UnrecognizedClientException)");
+        is_refused.then_some(()).ok_or(answer.stdout)
+    })
+    .await;
+
+    // The secret is with its owner alone.
+    for service in ["muster-access", "muster-gateway"] {
+        assert!(!cluster.log(service).contains(key.secret_access_key()), "{service}");
+    }
+}
