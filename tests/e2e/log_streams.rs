@@ -59,6 +59,7 @@ fn muster(cluster: &Cluster, words: &[&str]) -> (String, String) {
     let output = Command::new(binary("muster"))
         .args(words)
         .env("MUSTER_SERVER", cluster.nats.url())
+        .env("MUSTER_CREDS", cluster.creds())
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();

@@ -25,6 +25,8 @@ pub struct Settings {
 pub struct LogStreamSettings {
     /// A folder that all replicas share; empty: none.
     pub folder: String,
+    /// Most bytes that the folder takes from one node for one command.
+    pub max_bytes: u64,
     /// Address of an OTLP collector (gRPC) for logs; empty: none.
     pub otlp: String,
 }

@@ -81,6 +81,7 @@ pub const SERVICES: &[Service] = &[
         hears: &[
             "muster.v1.event.fleet.node.deregistered",
             "muster.v1.output-seen.*",
+            "muster.v1.rpc.*.log.append",
             "muster.v1.up.*.output.*",
         ],
     },

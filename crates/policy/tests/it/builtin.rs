@@ -22,15 +22,17 @@ enum Class {
     Node,
     /// The public API has it and Muster does not: it must be put into a class before it is served.
     Unserved,
-    /// Between services.
+    /// Between services, or by which machines become nodes: no policy says who may.
     Internal,
 }
 
 const READ: &str = "
-    ListCommands ListCommandInvocations GetCommandInvocation FollowOutput OfferOutput ListLogStreams ReadLogStream GetRollout GetHistory
+    ListCommands ListCommandInvocations GetCommandInvocation FollowOutput OfferOutput GetRollout GetHistory
+    ListLogStreams ReadLogStream
     ListDocuments GetDocument DescribeDocument ListDocumentVersions DescribeDocumentPermission
     ListDocumentMetadataHistory Validate
-    DescribeInstanceInformation DescribeInstanceProperties DescribeActivations GetConnectionStatus ListTagsForResource
+    DescribeInstanceInformation DescribeInstanceProperties DescribeActivations GetConnectionStatus ListConcerns
+    ListTagsForResource
     DescribeAssociation ListAssociations ListAssociationVersions DescribeAssociationExecutions
     DescribeAssociationExecutionTargets DescribeInstanceAssociationsStatus DescribeEffectiveInstanceAssociations
     DescribeMaintenanceWindows GetMaintenanceWindow DescribeMaintenanceWindowTargets DescribeMaintenanceWindowTasks
@@ -63,7 +65,7 @@ const PARAMETERS: &str = "
     PutParameter DeleteParameter DeleteParameters LabelParameterVersion UnlabelParameterVersion";
 
 const ACCESS: &str = "
-    CreateActivation DeleteActivation DeregisterManagedInstance UpdateManagedInstanceRole
+    CreateActivation DeleteActivation ApproveNode DeregisterManagedInstance UpdateManagedInstanceRole
     AddTagsToResource RemoveTagsFromResource ModifyDocumentPermission UpdateDocumentMetadata
     UpdateServiceSetting ResetServiceSetting
     CreateUser DeleteUser ListUsers CreateGroup DeleteGroup ListGroups GetGroup AddUserToGroup RemoveUserFromGroup
@@ -73,7 +75,7 @@ const ACCESS: &str = "
 
 const NODE: &str = "GetDeployablePatchSnapshotForInstance";
 
-const INTERNAL: &str = "RegisterNode ResolveTargets Add Remove List StartRollout CancelRollout Record
+const INTERNAL: &str = "RegisterNode RegisterManagedInstance ResolveTargets Add Remove List StartRollout CancelRollout Record
     GetSigningKey GetPrincipal CheckBearer RecordDecisions";
 
 /// What nodes may do, and on what.

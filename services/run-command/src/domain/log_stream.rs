@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use muster_model::{CommandId, SignedDuration, Timestamp};
 use muster_proto::agent::v1::OutputStream;
 use muster_proto::runcommand::v1::Command;
 
@@ -61,13 +62,24 @@ fn part(step: &str) -> String {
     plain
 }
 
+/// How long after a command's expiry, when every node's run has ended or was given up, its nodes may still bring what
+/// they have: they try for 24 hours.
+const LATE: SignedDuration = SignedDuration::from_hours(25);
+
+/// Whether nothing more is taken for a command. `expires_at`: in microseconds since 1970.
+pub(crate) fn is_closed(expires_at: i64, now: Timestamp) -> bool {
+    let expires = Timestamp::from_microsecond(expires_at).unwrap_or(Timestamp::MAX);
+    now.duration_since(expires) > LATE
+}
+
 /// Where the streams of a group are below the folder of all. Groups whose names differ in slashes only share a folder;
-/// their streams still differ, since a command has one group.
+/// their streams still differ, since a command has one group. No part of it looks like a command: beside the folders of
+/// its commands, a group's folder holds those of the groups whose names go on from its own.
 pub(crate) fn folder(group: &str) -> PathBuf {
     let parts = group.split('/').filter(|part| !part.is_empty());
     let safe = parts.map(|part| {
         let part: String = part.chars().take(PART_LIMIT).collect();
-        match part.chars().all(|c| c == '.') {
+        match part.chars().all(|c| c == '.') || part.parse::<CommandId>().is_ok() {
             true => format!("_{part}"),
             false => part,
         }
@@ -113,6 +125,21 @@ mod tests {
             "c/mi-1/aws-runShellScript/stdout"
         );
         assert_eq!(stream("c", "mi-1", "a*b", OutputStream::Stderr), "c/mi-1/a-b/stderr");
+    }
+
+    #[test]
+    fn a_group_named_like_a_command_has_a_folder_of_its_own() {
+        let id = "dd48600d-1657-41f4-9602-27eb5b4198c9";
+        let other = folder(&format!("ops/{id}/mi-1/one/stdout"));
+        assert!(!other.starts_with(folder("ops").join(id)), "{other:?}");
+        assert_eq!(folder("ops/web"), Path::new("ops/web"));
+    }
+
+    #[test]
+    fn nodes_have_a_day_after_a_command_s_expiry() {
+        let expires = 1_000_000_000_000;
+        let at = |hours| Timestamp::from_microsecond(expires).unwrap() + SignedDuration::from_hours(hours);
+        assert!(!is_closed(expires, at(-100)) && !is_closed(expires, at(24)) && is_closed(expires, at(26)));
     }
 
     proptest! {

@@ -141,6 +141,14 @@ pub(crate) async fn open_on(db: &Db, node: &str) -> Result<Vec<String>, StoreErr
     Ok(read!(db, pool => sqlx::query_scalar(sql).bind(node).fetch_all(pool).await)?)
 }
 
+/// What a command's sender gave, and when it expires; `None` if the node is no target of it.
+pub(crate) async fn sent_to(db: &Db, id: CommandId, node: &str) -> Result<Option<(String, i64)>, StoreError> {
+    let sql = "
+        select c.facts, c.expires_at from command as c join invocation as i on i.command_id = c.command_id
+        where i.command_id = $1 and i.node_id = $2";
+    Ok(read!(db, pool => sqlx::query_as(sql).bind(id.to_string()).bind(node).fetch_optional(pool).await)?)
+}
+
 /// Invocations, those of the newest command first.
 pub(crate) async fn invocations(db: &Db, question: &Question) -> Result<Vec<ListedInvocation>, StoreError> {
     let filters = &question.filters;

@@ -1,29 +1,41 @@
 //! Old commands go, a few at a time.
 
-use muster_store::{Db, StoreError, read, transact};
+use muster_store::{Column, Db, StoreError, json, read, transact};
+use sqlx::FromRow;
 
-/// The next finished commands that were accepted before `before`, at most `limit`, with what their senders gave.
-///
-/// # Errors
-/// If the database does not answer.
-pub(crate) async fn old(db: &Db, before: i64, limit: i64) -> Result<Vec<(String, String)>, StoreError> {
-    let sql = "
-        select command_id, facts from command where requested_at < $1 and finished
-        order by requested_at, command_id limit $2";
-    Ok(read!(db, pool => sqlx::query_as(sql).bind(before).bind(limit).fetch_all(pool).await)?)
+/// A command that is old enough to go.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct OldRow {
+    pub(crate) command_id: String,
+    pub(crate) requested_at: i64,
+    pub(crate) facts: String,
 }
 
-/// Deletes at most `limit` finished commands that were accepted before `before`; says how many went.
+/// The next finished commands that were accepted before `before`, at most `limit` after that time and id.
 ///
 /// # Errors
 /// If the database does not answer.
-pub(crate) async fn forget(db: &Db, before: i64, limit: i64) -> Result<u64, StoreError> {
+pub(crate) async fn old(db: &Db, before: i64, after: &(i64, String), limit: i64) -> Result<Vec<OldRow>, StoreError> {
     let sql = "
-        delete from command where command_id in (
-            select command_id from command where requested_at < $1 and finished
-            order by requested_at, command_id limit $2)";
+        select command_id, requested_at, facts from command
+        where requested_at < $1 and finished and (requested_at, command_id) > ($2, $3)
+        order by requested_at, command_id limit $4";
+    Ok(read!(db, pool => {
+        sqlx::query_as(sql).bind(before).bind(after.0).bind(&after.1).bind(limit).fetch_all(pool).await
+    })?)
+}
+
+/// Deletes these commands.
+///
+/// # Errors
+/// If the database does not answer.
+pub(crate) async fn forget(db: &Db, ids: &[String]) -> Result<(), StoreError> {
+    let sql = "delete from command where command_id in (select r.command_id from {rows} as r)";
+    let rows: Vec<(&String,)> = ids.iter().map(|id| (id,)).collect();
+    let rows = json(&rows);
     transact!(db, tx => {
-        let gone = sqlx::query(sql).bind(before).bind(limit).execute(&mut *tx).await?;
-        Ok(gone.rows_affected())
+        let sql = db.with_rows(sql, &[Column::Text("command_id")]);
+        sqlx::query(sql).bind(&rows).execute(&mut *tx).await?;
+        Ok(())
     })
 }

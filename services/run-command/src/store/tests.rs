@@ -317,8 +317,18 @@ async fn only_old_and_finished_commands_are_forgotten() {
         let (gone, kept) = (finished.id, open.id);
         accept(&db, &[finished, open]).await.unwrap();
         record(&db, &[ended]).await.unwrap();
-        assert_eq!(retention::forget(&db, 1, 10).await.unwrap(), 0);
-        assert_eq!(retention::forget(&db, 2, 10).await.unwrap(), 1);
+        let old = async |before, after| {
+            let rows = retention::old(&db, before, &after, 10).await.unwrap();
+            rows.into_iter().map(|row| row.command_id).collect::<Vec<_>>()
+        };
+        let start = || (i64::MIN, String::new());
+        assert!(old(1, start()).await.is_empty());
+        assert!(old(2, (1, gone.to_string())).await.is_empty());
+        let ids = old(2, start()).await;
+        assert_eq!(ids, [gone.to_string()]);
+        retention::forget(&db, &[]).await.unwrap();
+        assert!(read::command(&db, gone).await.unwrap().is_some());
+        retention::forget(&db, &ids).await.unwrap();
         assert!(read::command(&db, gone).await.unwrap().is_none());
         assert!(read::command(&db, kept).await.unwrap().is_some());
     }

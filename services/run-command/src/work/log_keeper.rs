@@ -104,30 +104,26 @@ impl Keeper {
         }
         let none = || refuse("this command has no log streams on this node");
         let id: CommandId = request.run_id.parse().map_err(|_| none())?;
-        let question = read::Question {
-            command_id: Some(id.to_string()),
-            node_id: Some(node.to_string()),
-            limit: 1,
-            ..read::Question::default()
-        };
-        let rows = read::invocations(&self.db, &question).await.map_err(from_store)?;
-        let row = rows.first().ok_or_else(none)?;
-        let facts = decode(&row.facts).map_err(from_store)?;
+        let node = node.to_string();
+        let sent = read::sent_to(&self.db, id, &node).await.map_err(from_store)?;
+        let (facts, expires_at) = sent.ok_or_else(none)?;
+        let facts = decode(&facts).map_err(from_store)?;
         if !log_stream::is_wanted(&facts) {
             return Err(none());
         }
+        let now = self.clock.now();
+        if log_stream::is_closed(expires_at, now) {
+            return Err(refuse(
+                "this command has expired more than 25 hours ago: its log streams are closed",
+            ));
+        }
         let event = Event {
             group: &log_stream::group(&facts),
-            stream: &log_stream::stream(
-                &id.to_string(),
-                &row.invocation.node_id,
-                &request.step,
-                request.stream(),
-            ),
+            stream: &log_stream::stream(&id.to_string(), &node, &request.step, request.stream()),
             offset: request.offset,
             data: request.data,
         };
-        let kept = self.streams.append(event, self.clock.now()).await;
+        let kept = self.streams.append(event, now).await;
         kept.map_err(|error| {
             // Said as a refusal, not as a service that is away, so that the text reaches the invocation's trace.
             tracing::warn!(

@@ -3,10 +3,12 @@
 //! A stream's file is the stream, byte for byte; what it holds tells a node where to go on, so that nothing has to be
 //! remembered. A collector gets each event as a log record, before the file does: what it does not take is offered again.
 
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use muster_model::Timestamp;
@@ -25,12 +27,21 @@ use crate::domain::log_stream;
 const PAGE: usize = 512 * 1024;
 /// How long a collector may take.
 const COLLECTOR: Duration = Duration::from_secs(5);
+/// Most streams of one command on one node: a document of the greatest size has fewer.
+const MAX_STREAMS: usize = 4096;
+/// Most streams of which it is remembered what only the collector has. Beyond that, it may get something twice.
+const AHEAD: usize = 10_000;
 
 /// Where log streams are kept.
 #[derive(Debug, Clone)]
 pub(crate) struct LogStreams {
     folder: Option<PathBuf>,
+    /// Most bytes in the folder of one command on one node.
+    max_bytes: u64,
     collector: Option<LogsServiceClient<Channel>>,
+    /// Up to where the collector has streams whose file could not be written then: what is offered again is for the
+    /// file only.
+    ahead: Arc<Mutex<HashMap<PathBuf, u64>>>,
 }
 
 /// Why log streams cannot be kept as configured.
@@ -51,6 +62,10 @@ pub(crate) enum AppendError {
     Collector(String),
     #[error("no place for log streams is configured")]
     Nowhere,
+    #[error("the log streams of this command on this node would be longer than {0} bytes (log_streams.max_bytes)")]
+    TooLong(u64),
+    #[error("this command has {MAX_STREAMS} log streams on this node already")]
+    TooMany,
 }
 
 /// Bytes for a stream.
@@ -83,7 +98,12 @@ impl LogStreams {
                 Some(LogsServiceClient::new(endpoint.connect_lazy()))
             }
         };
-        Ok(Self { folder, collector })
+        Ok(Self {
+            folder,
+            max_bytes: settings.max_bytes,
+            collector,
+            ahead: Arc::default(),
+        })
     }
 
     /// Whether there is a place at all.
@@ -94,32 +114,48 @@ impl LogStreams {
     /// Takes what is new of an event; says what the stream holds then.
     pub(crate) async fn append(&self, event: Event<'_>, at: Timestamp) -> Result<u64, AppendError> {
         let end = event.offset + event.data.len() as u64;
-        let file = self.folder.as_ref().map(|folder| file(folder, &event));
-        let held = match &file {
-            None => event.offset,
-            Some(path) => match fs::metadata(path) {
-                Ok(about) => about.len(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-                Err(error) => return Err(AppendError::Write(error)),
-            },
+        let Some(path) = self.folder.as_ref().map(|folder| file(folder, &event)) else {
+            let collector = self.collector.clone().ok_or(AppendError::Nowhere)?;
+            export(collector, &event, event.offset, &event.data, at).await?;
+            return Ok(end);
         };
+        let (looked, most) = (path.clone(), self.max_bytes);
+        let held = blocking(move || look(&looked, end, most)).await?;
         if !(event.offset..end).contains(&held) {
             return Ok(held);
         }
         if let Some(collector) = &self.collector {
-            let new = usize::try_from(held - event.offset).unwrap_or_default();
-            export(collector.clone(), &event, held, &event.data[new..], at).await?;
+            let known = self.exported(&path).max(held);
+            if known < end {
+                let new = usize::try_from(known - event.offset).unwrap_or_default();
+                export(collector.clone(), &event, known, &event.data[new..], at).await?;
+            }
         }
-        let Some(path) = file else {
-            return match self.collector {
-                Some(_) => Ok(end),
-                None => Err(AppendError::Nowhere),
-            };
-        };
-        let written = tokio::task::spawn_blocking(move || write(&path, event.offset, &event.data)).await;
+        let target = path.clone();
+        let written = blocking(move || write(&target, event.offset, &event.data).map_err(AppendError::Write)).await;
+        if self.collector.is_some() {
+            self.note_exported(path, written.is_err().then_some(end));
+        }
         written
-            .unwrap_or_else(|panic| Err(io::Error::other(panic)))
-            .map_err(AppendError::Write)
+    }
+
+    /// Up to where only the collector has a stream.
+    fn exported(&self, path: &Path) -> u64 {
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        ahead.get(path).copied().unwrap_or_default()
+    }
+
+    /// `None`: the file has all that the collector has.
+    fn note_exported(&self, path: PathBuf, end: Option<u64>) {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(end) = end else {
+            ahead.remove(&path);
+            return;
+        };
+        if ahead.len() < AHEAD || ahead.contains_key(&path) {
+            let known = ahead.entry(path).or_default();
+            *known = end.max(*known);
+        }
     }
 
     /// The streams of a command, by name: at most `limit` after the stream `after`. `None`: there is no folder.
@@ -133,6 +169,8 @@ impl LogStreams {
     ) -> io::Result<Option<Vec<LogStream>>> {
         let Some(folder) = &self.folder else { return Ok(None) };
         let of_command = folder.join(log_stream::folder(group)).join(command);
+        // Part by part, as the folders are gone through: `-` sorts before `/`.
+        let after: Vec<&str> = after.split('/').skip(1).collect();
         let mut streams = Vec::new();
         for node in names(&of_command)? {
             if !nodes.is_empty() && !nodes.contains(&node) {
@@ -140,10 +178,10 @@ impl LogStreams {
             }
             for step in names(&of_command.join(&node))? {
                 for stream in names(&of_command.join(&node).join(&step))? {
-                    let name = format!("{command}/{node}/{step}/{stream}");
-                    if name.as_str() <= after {
+                    if [node.as_str(), &step, &stream].as_slice() <= after.as_slice() {
                         continue;
                     }
+                    let name = format!("{command}/{node}/{step}/{stream}");
                     let bytes = fs::metadata(of_command.join(&node).join(&step).join(&stream))?.len();
                     streams.push(LogStream {
                         log_group: group.to_owned(),
@@ -208,6 +246,46 @@ fn names(path: &Path) -> io::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AppendError> + Send + 'static,
+) -> Result<T, AppendError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| Err(AppendError::Write(io::Error::other(panic))))
+}
+
+/// What a stream's file holds. An error if there is no room for the stream up to `end` beside the others of the same
+/// command and node.
+fn look(path: &Path, end: u64, most: u64) -> Result<u64, AppendError> {
+    let length = |path: &Path| match fs::metadata(path) {
+        Ok(about) => Ok(about.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(AppendError::Write(error)),
+    };
+    let held = length(path)?;
+    if end <= held {
+        return Ok(held);
+    }
+    let (mut streams, mut bytes) = (1, end);
+    let of_node = path.ancestors().nth(2).unwrap_or(path);
+    for step in names(of_node).map_err(AppendError::Write)? {
+        let of_step = of_node.join(step);
+        for stream in names(&of_step).map_err(AppendError::Write)? {
+            let other = of_step.join(stream);
+            if other != path {
+                streams += 1;
+                bytes = bytes.saturating_add(length(&other)?);
+            }
+        }
+    }
+    if streams > MAX_STREAMS {
+        return Err(AppendError::TooMany);
+    }
+    match bytes > most {
+        true => Err(AppendError::TooLong(most)),
+        false => Ok(held),
+    }
 }
 
 /// Appends what the file does not hold yet, whole or not at all; the file's length afterwards.
@@ -291,99 +369,4 @@ async fn export(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GROUP: &str = "/aws/ssm/Doc";
-
-    fn kept(folder: &Path) -> LogStreams {
-        LogStreams::of(&LogStreamSettings {
-            folder: folder.display().to_string(),
-            otlp: String::new(),
-        })
-        .unwrap()
-    }
-
-    async fn put(streams: &LogStreams, stream: &str, offset: u64, data: &str) -> u64 {
-        let event = Event {
-            group: GROUP,
-            stream,
-            offset,
-            data: data.as_bytes().to_vec(),
-        };
-        streams.append(event, Timestamp::UNIX_EPOCH).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn repeats_add_nothing_and_a_gap_is_not_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let streams = kept(folder.path());
-        let stream = "c/mi-1/one/stdout";
-        assert_eq!(put(&streams, stream, 5, "late").await, 0);
-        assert_eq!(put(&streams, stream, 0, "hello").await, 5);
-        assert_eq!(put(&streams, stream, 0, "hello").await, 5);
-        assert_eq!(put(&streams, stream, 3, "lo, world").await, 12);
-        assert_eq!(put(&streams, stream, 20, "gap").await, 12);
-        let read = |offset| streams.read(GROUP, stream, offset).unwrap().unwrap();
-        assert_eq!(
-            (read(0), read(7), read(12)),
-            (b"hello, world".to_vec(), b"world".to_vec(), vec![])
-        );
-        let file = folder.path().join("aws/ssm/Doc").join(stream);
-        let mode = |path: &Path| std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).unwrap()) & 0o777;
-        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
-    }
-
-    #[tokio::test]
-    async fn streams_are_listed_by_pages_and_forgotten_with_their_command() {
-        let folder = tempfile::tempdir().unwrap();
-        let streams = kept(folder.path());
-        for name in [
-            "c/mi-2/one/stdout",
-            "c/mi-1/two/stderr",
-            "c/mi-1/one/stdout",
-            "d/mi-1/one/stdout",
-        ] {
-            put(&streams, name, 0, "x").await;
-        }
-        let names = |nodes: &[String], after: &str, limit| -> Vec<String> {
-            let listed = streams.list(GROUP, "c", nodes, after, limit).unwrap().unwrap();
-            listed.into_iter().map(|stream| stream.log_stream).collect()
-        };
-        assert_eq!(names(&[], "", 2), ["c/mi-1/one/stdout", "c/mi-1/two/stderr"]);
-        assert_eq!(names(&[], "c/mi-1/two/stderr", 2), ["c/mi-2/one/stdout"]);
-        assert_eq!(names(&["mi-2".to_owned()], "", 9), ["c/mi-2/one/stdout"]);
-        streams.forget(GROUP, "c").unwrap();
-        streams.forget(GROUP, "c").unwrap();
-        assert!(names(&[], "", 9).is_empty());
-        assert_eq!(
-            streams.read(GROUP, "d/mi-1/one/stdout", 0).unwrap(),
-            Some(b"x".to_vec())
-        );
-    }
-
-    #[tokio::test]
-    async fn without_a_folder_nothing_can_be_read_and_a_bad_address_is_refused() {
-        let settings = |otlp: &str| LogStreamSettings {
-            folder: String::new(),
-            otlp: otlp.to_owned(),
-        };
-        let only_collector = LogStreams::of(&settings("http://127.0.0.1:1")).unwrap();
-        assert_eq!(only_collector.read(GROUP, "c/n/s/stdout", 0).unwrap(), None);
-        let event = Event {
-            group: GROUP,
-            stream: "c/n/s/stdout",
-            offset: 0,
-            data: b"x".to_vec(),
-        };
-        let error = only_collector.append(event, Timestamp::UNIX_EPOCH).await.unwrap_err();
-        assert!(
-            error.to_string().starts_with("the log collector does not take it"),
-            "{error}"
-        );
-        assert!(matches!(
-            LogStreams::of(&settings("not an address")),
-            Err(LogStreamsError::Otlp(_))
-        ));
-    }
-}
+mod tests;

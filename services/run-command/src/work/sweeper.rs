@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use muster_boot::Parts;
+use muster_boot::{BoxError, Parts};
 use muster_model::SignedDuration;
 use muster_store::{Db, StoreError};
 
 use crate::domain::log_stream;
 use crate::store::decode;
 use crate::store::news::forget_notifications;
-use crate::store::retention::{forget, old};
+use crate::store::retention::{OldRow, forget, old};
 use crate::work::LogStreams;
 
 const EVERY: Duration = Duration::from_secs(600);
@@ -26,15 +26,8 @@ pub(crate) fn start(parts: &Parts, db: Db, days: u32, streams: LogStreams) {
                 .now()
                 .saturating_sub(kept)
                 .map_or(i64::MIN, |time| time.as_microsecond());
-            // First the streams: a command that is gone could not say where they are.
-            let swept = match forget_streams(&db, before, &streams).await {
-                Ok(()) => forget(&db, before, AT_ONCE).await,
-                Err(error) => Err(error),
-            };
-            match swept {
-                // There may be more.
-                Ok(gone) if gone == u64::try_from(AT_ONCE).unwrap_or_default() => continue,
-                Ok(_) => {
+            match sweep(&db, before, &streams).await {
+                Ok(()) => {
                     let day_ago = clock.now().saturating_sub(SignedDuration::from_hours(24));
                     let before = day_ago.map_or(i64::MIN, |time| time.as_microsecond());
                     if let Err(error) = forget_notifications(&db, before).await {
@@ -59,24 +52,101 @@ pub(crate) fn start(parts: &Parts, db: Db, days: u32, streams: LogStreams) {
     });
 }
 
-/// Removes the log streams of commands that are about to go.
-async fn forget_streams(db: &Db, before: i64, streams: &LogStreams) -> Result<(), StoreError> {
+/// Forgets finished commands that were accepted before `before`, with their log streams. A command whose streams cannot
+/// be removed stays, and so does what says where they are.
+async fn sweep(db: &Db, before: i64, streams: &LogStreams) -> Result<(), StoreError> {
+    let mut after = (i64::MIN, String::new());
+    loop {
+        let page = old(db, before, &after, AT_ONCE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = (last.requested_at, last.command_id.clone());
+        let mut gone = Vec::with_capacity(page.len());
+        for row in page {
+            match forget_streams(&row, streams).await {
+                Ok(()) => gone.push(row.command_id),
+                Err(error) => tracing::warn!(
+                    command = row.command_id,
+                    error = &*error,
+                    "an old command stays, since its log streams cannot be removed"
+                ),
+            }
+        }
+        forget(db, &gone).await?;
+    }
+}
+
+async fn forget_streams(row: &OldRow, streams: &LogStreams) -> Result<(), BoxError> {
     if !streams.is_configured() {
         return Ok(());
     }
-    for (id, facts) in old(db, before, AT_ONCE).await? {
-        let facts = decode(&facts)?;
-        if !log_stream::is_wanted(&facts) {
-            continue;
-        }
-        let (streams, group) = (streams.clone(), log_stream::group(&facts));
-        let removed = tokio::task::spawn_blocking(move || streams.forget(&group, &id)).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the log streams of an old command were not removed"
-            );
-        }
+    let facts = decode(&row.facts)?;
+    if !log_stream::is_wanted(&facts) {
+        return Ok(());
     }
-    Ok(())
+    let (streams, group, id) = (streams.clone(), log_stream::group(&facts), row.command_id.clone());
+    Ok(tokio::task::spawn_blocking(move || streams.forget(&group, &id)).await??)
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_model::CommandId;
+    use muster_proto::aws::v1::CloudWatchOutputConfig;
+    use muster_proto::runcommand::v1::Command;
+
+    use super::*;
+    use crate::config::LogStreamSettings;
+    use crate::domain::command::Progress;
+    use crate::store::accept::{NewCommand, accept};
+    use crate::store::read;
+
+    /// A command without targets has ended.
+    async fn ended(db: &Db, group: &str) -> CommandId {
+        let id = CommandId::random();
+        let command = NewCommand {
+            id,
+            requested_at: 1,
+            expires_at: 2,
+            document_name: "AWS-RunShellScript".to_owned(),
+            facts: Command {
+                cloud_watch_output_config: Some(CloudWatchOutputConfig {
+                    cloud_watch_log_group_name: Some(group.to_owned()),
+                    cloud_watch_output_enabled: Some(true),
+                }),
+                ..Command::default()
+            },
+            progress: Progress::new(0, 0),
+            nodes: Vec::new(),
+            rollout: None,
+            traceparent: String::new(),
+        };
+        accept(db, &[command]).await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn a_command_stays_while_its_log_streams_cannot_be_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("it.db").display());
+        let db = Db::open(&url, "sweeper", &crate::MIGRATIONS).await.unwrap();
+        let logs = folder.path().join("logs");
+        let streams = LogStreams::of(&LogStreamSettings {
+            folder: logs.display().to_string(),
+            max_bytes: 100,
+            otlp: String::new(),
+        })
+        .unwrap();
+        let (stuck, gone) = (ended(&db, "stuck").await, ended(&db, "fine").await);
+        let fine = logs.join("fine").join(gone.to_string());
+        std::fs::create_dir_all(&fine).unwrap();
+        // A file in the place of a folder cannot be gone through.
+        std::fs::write(logs.join("stuck"), "").unwrap();
+
+        sweep(&db, 2, &streams).await.unwrap();
+        let is_there = async |id| read::command(&db, id).await.unwrap().is_some();
+        assert!(is_there(stuck).await && !is_there(gone).await && !fine.exists());
+
+        std::fs::remove_file(logs.join("stuck")).unwrap();
+        sweep(&db, 2, &streams).await.unwrap();
+        assert!(!is_there(stuck).await);
+    }
 }
