@@ -107,6 +107,11 @@ impl Account {
         accounts.lines().filter_map(of_line).find(is_it)
     }
 
+    /// The user's number.
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
+    }
+
     /// What a process needs to become this user; nothing if it is this user already.
     pub(crate) fn identity(&self) -> Option<Identity> {
         if self.uid == rustix::process::geteuid().as_raw() {
