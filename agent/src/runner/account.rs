@@ -137,6 +137,16 @@ impl Account {
         }
     }
 
+    /// Makes a file or directory one of this user's group; whose it is stays.
+    pub(crate) fn share(&self, path: &Path) -> std::io::Result<()> {
+        std::os::unix::fs::chown(path, None, Some(self.gid))
+    }
+
+    /// The number of the user's group.
+    pub(crate) fn gid(&self) -> u32 {
+        self.gid
+    }
+
     /// Makes a file or directory this user's.
     pub(crate) fn own(&self, path: &Path) -> std::io::Result<()> {
         std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid))
