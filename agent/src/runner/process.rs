@@ -296,19 +296,27 @@ impl End {
     }
 }
 
-/// Ends whatever is left of a group whose runner died, as far as it still belongs to that runner's session.
-pub(crate) fn kill_group(group: u32, session: u32) {
-    if groups_of(session).contains(&group) {
-        kill_all(group);
-    }
-}
-
-/// Ends all groups of a dead runner's session but its own and the `known` ones.
+/// Ends whatever is left of a dead runner's session but its own group and the `known` ones, which earlier scripts left behind
+/// on purpose. Nothing happens if the session is another's by now: where processes are numbered from the beginning again, as
+/// in a container that was started again, the numbers alone do not tell.
 pub(crate) fn kill_unknown_groups(known: &[u32], session: u32) {
+    if has_living_leader(session) {
+        return;
+    }
     let groups = groups_of(session).into_iter();
     for group in groups.filter(|group| *group != session && !known.contains(group)) {
         kill_all(group);
     }
+}
+
+/// Whether the process that began a session lives; if it is not we ourselves, the session is not the dead runner's.
+fn has_living_leader(session: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{session}/stat"));
+    let is_dead = |stat: &str| {
+        let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
+        matches!(state, Some('Z' | 'X' | 'x'))
+    };
+    session != std::process::id() && stat.is_ok_and(|stat| !is_dead(&stat))
 }
 
 fn kill_all(group: u32) {
