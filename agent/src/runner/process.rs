@@ -367,3 +367,50 @@ fn wait_for(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usi
 pub(crate) fn pause(duration: Duration) {
     let _ = wait_for(&mut [], Some(duration));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+
+    fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !is_so() {
+            assert!(Instant::now() < end, "{what}");
+            pause(LOOK);
+        }
+    }
+
+    #[test]
+    fn a_session_is_left_alone_as_long_as_whoever_began_it_lives() {
+        // `timeout` makes a group of its own within the session.
+        let mut leader = Command::new("setsid")
+            .args(["sh", "-c", "timeout 600 sleep 600 & echo $!; read line"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(leader.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let (session, group): (u32, u32) = (leader.id(), line.trim().parse().unwrap());
+        let is_alive = || {
+            let stat = std::fs::read_to_string(format!("/proc/{group}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        until("the group is there", || groups_of(session).contains(&group));
+        kill_unknown_groups(&[], session);
+        assert!(leader.try_wait().unwrap().is_none());
+        assert!(is_alive(), "it may be somebody else's");
+
+        leader.kill().unwrap();
+        until("the leader is dead", || !has_living_leader(session));
+        kill_unknown_groups(&[group], session);
+        assert!(is_alive(), "it was known");
+        kill_unknown_groups(&[], session);
+        until("the group is ended", || !is_alive());
+        leader.wait().unwrap();
+    }
+}
