@@ -107,6 +107,11 @@ impl Account {
         accounts.lines().filter_map(of_line).find(is_it)
     }
 
+    /// The user's number.
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
+    }
+
     /// What a process needs to become this user; nothing if it is this user already.
     pub(crate) fn identity(&self) -> Option<Identity> {
         if self.uid == rustix::process::geteuid().as_raw() {
@@ -130,6 +135,16 @@ impl Account {
         } else {
             "/".into()
         }
+    }
+
+    /// Makes a file or directory one of this user's group; whose it is stays.
+    pub(crate) fn share(&self, path: &Path) -> std::io::Result<()> {
+        std::os::unix::fs::chown(path, None, Some(self.gid))
+    }
+
+    /// The number of the user's group.
+    pub(crate) fn gid(&self) -> u32 {
+        self.gid
     }
 
     /// Makes a file or directory this user's.

@@ -8,7 +8,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use muster_document::PlannedPart;
@@ -136,14 +136,14 @@ impl Guise {
         Ok(())
     }
 
-    /// Lets the process's user read a folder of ours. It stays ours, so that nobody can put something else in its place
+    /// Lets the process's user, and whoever else is of its group, read a folder of ours. It stays ours, so that nobody can put something else in its place
     /// meanwhile; links are left alone.
     pub(crate) fn show(&self, folder: &Path, state: &Path) -> io::Result<()> {
         if !self.is_other() || !folder.is_dir() {
             return Ok(());
         }
         let_pass(folder, state)?;
-        show(folder)
+        show(folder, &self.account)
     }
 }
 
@@ -170,23 +170,26 @@ fn let_pass(path: &Path, state: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn show(path: &Path) -> io::Result<()> {
+fn show(path: &Path, to: &Account) -> io::Result<()> {
     let about = fs::symlink_metadata(path)?;
     if about.is_symlink() {
         return Ok(());
     }
     let mode = about.permissions().mode();
     let more = if about.is_dir() || mode & 0o100 != 0 {
-        0o055
+        0o050
     } else {
-        0o044
+        0o040
     };
+    if about.gid() != to.gid() {
+        to.share(path)?;
+    }
     if mode & more != more {
         fs::set_permissions(path, Permissions::from_mode(mode | more))?;
     }
     if about.is_dir() {
         for entry in fs::read_dir(path)? {
-            show(&entry?.path())?;
+            show(&entry?.path(), to)?;
         }
     }
     Ok(())

@@ -445,11 +445,11 @@ impl Job<'_, '_> {
             cgroup::end_all(&place, &self.run.to_string());
         }
         if let Some(runner) = self.history.runner.as_ref().filter(|runner| runner.boot_id == boot_id) {
-            match &self.history.process {
-                Some(process) => process::kill_group(process.group, runner.pid),
-                // It died between the start of a process and the note of it.
-                None => process::kill_unknown_groups(&self.history.earlier_groups, runner.pid),
-            }
+            // Those of the step itself, noted or not: the runner may have died between a process's start and the note of it.
+            let last = self.history.process.as_ref().map(|process| process.group);
+            let earlier = self.history.earlier_groups.iter().copied();
+            let known: Vec<u32> = earlier.filter(|group| Some(*group) != last).collect();
+            process::kill_unknown_groups(&known, runner.pid);
         }
     }
 }

@@ -296,19 +296,27 @@ impl End {
     }
 }
 
-/// Ends whatever is left of a group whose runner died, as far as it still belongs to that runner's session.
-pub(crate) fn kill_group(group: u32, session: u32) {
-    if groups_of(session).contains(&group) {
-        kill_all(group);
-    }
-}
-
-/// Ends all groups of a dead runner's session but its own and the `known` ones.
+/// Ends whatever is left of a dead runner's session but its own group and the `known` ones, which earlier scripts left behind
+/// on purpose. Nothing happens if the session is another's by now: where processes are numbered from the beginning again, as
+/// in a container that was started again, the numbers alone do not tell.
 pub(crate) fn kill_unknown_groups(known: &[u32], session: u32) {
+    if has_living_leader(session) {
+        return;
+    }
     let groups = groups_of(session).into_iter();
     for group in groups.filter(|group| *group != session && !known.contains(group)) {
         kill_all(group);
     }
+}
+
+/// Whether the process that began a session lives; if it is not we ourselves, the session is not the dead runner's.
+fn has_living_leader(session: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{session}/stat"));
+    let is_dead = |stat: &str| {
+        let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
+        matches!(state, Some('Z' | 'X' | 'x'))
+    };
+    session != std::process::id() && stat.is_ok_and(|stat| !is_dead(&stat))
 }
 
 fn kill_all(group: u32) {
@@ -358,4 +366,51 @@ fn wait_for(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usi
 /// A pause without a descriptor to wait for.
 pub(crate) fn pause(duration: Duration) {
     let _ = wait_for(&mut [], Some(duration));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+
+    fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !is_so() {
+            assert!(Instant::now() < end, "{what}");
+            pause(LOOK);
+        }
+    }
+
+    #[test]
+    fn a_session_is_left_alone_as_long_as_whoever_began_it_lives() {
+        // `timeout` makes a group of its own within the session.
+        let mut leader = Command::new("setsid")
+            .args(["sh", "-c", "timeout 600 sleep 600 & echo $!; read line"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(leader.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let (session, group): (u32, u32) = (leader.id(), line.trim().parse().unwrap());
+        let is_alive = || {
+            let stat = std::fs::read_to_string(format!("/proc/{group}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        until("the group is there", || groups_of(session).contains(&group));
+        kill_unknown_groups(&[], session);
+        assert!(leader.try_wait().unwrap().is_none());
+        assert!(is_alive(), "it may be somebody else's");
+
+        leader.kill().unwrap();
+        until("the leader is dead", || !has_living_leader(session));
+        kill_unknown_groups(&[group], session);
+        assert!(is_alive(), "it was known");
+        kill_unknown_groups(&[], session);
+        until("the group is ended", || !is_alive());
+        leader.wait().unwrap();
+    }
 }

@@ -170,6 +170,38 @@ async fn a_background_child_does_not_hold_the_step() {
 }
 
 #[tokio::test]
+async fn what_a_server_of_an_earlier_step_starts_later_outlives_a_step_whose_children_are_ended() {
+    let scene = Scene::with_settings("grace_seconds = 1").await;
+    let [go, server, child] = ["go", "server", "child"].map(|name| scene.agent.scratch(name));
+    let start = format!(
+        "({}; sleep 600 & echo $! > {child}.new; mv {child}.new {child}) & echo $! > {}",
+        work::wait_for(&go),
+        server.display(),
+        child = child.display(),
+    );
+    // Until the server is gone, so that its child has no parent but the runner.
+    let parent = format!(
+        "while grep -q \"^PPid:[[:space:]]*$(cat {})$\" /proc/$(cat {})/status; do sleep 0.02; done",
+        server.display(),
+        child.display()
+    );
+    let use_it = json!({
+        "runCommand": [format!("touch {}", go.display()), work::wait_for(&child), parent, "sleep 600 & echo used"],
+        "killOrphans": true,
+    });
+    let steps = work::steps(&[
+        work::step("start", json!({"runCommand": [start]})),
+        work::step("use", use_it),
+    ]);
+    let ended = scene.coordinator.end(scene.coordinator.send(&steps).await).await;
+    assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
+    assert_eq!(ended.steps()[1].stdout, "used\n");
+    let child = pid_in(&child).await;
+    assert!(is_alive(child), "it is the server's, not the step's");
+    kill(child);
+}
+
+#[tokio::test]
 async fn a_step_that_takes_too_long_is_ended_even_if_a_child_ignores_sigterm() {
     let scene = Scene::with_settings("grace_seconds = 1").await;
     let (child, late) = (scene.agent.scratch("child"), scene.agent.scratch("late"));

@@ -8,6 +8,8 @@ use muster_harness::{Folder, until};
 use muster_proto::agent::v1::{DocumentFile, DocumentResult, RunStatus, StepStatus};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::coordinator::Ended;
 use crate::packages::package;
@@ -115,6 +117,40 @@ async fn what_the_document_does_not_vouch_for_is_not_installed() {
     fails("Script", "", "no package: its type is Command").await;
     fs::remove_dir_all(scene.agent.state().root().join("objects/attachments")).unwrap();
     fails("Tool", "", "the section [objects] of this agent's configuration").await;
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_to_show_what_it_does_not_have_leaves_it_to_the_documents() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let _ = stream.read(&mut request).await.unwrap();
+            let answer = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let scene = Scene::with_settings(&format!("[packages]\nurl = {url:?}\n")).await;
+    let ended = run(&scene, json!({"name": "Tool", "action": "Install"})).await;
+    assert_eq!(ended.status(), RunStatus::Failed, "{ended:#?}");
+    let words =
+        format!("no document Tool; its package store does not show one either: {url}/Tool/index.json answers 403");
+    assert!(ended.step().trace.contains(&words), "{}", ended.step().trace);
+    offer(&scene, "1.0", "echo installing", None);
+    let ended = run(&scene, json!({"name": "Tool", "action": "Install"})).await;
+    assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
+    // Whoever wants the store's is told what the store says.
+    let ended = run(
+        &scene,
+        json!({"name": "arn:aws:ssm:::package/Other", "action": "Install"}),
+    )
+    .await;
+    assert!(
+        ended.step().trace.contains("/Other/index.json answers 403"),
+        "{}",
+        ended.step().trace
+    );
 }
 
 #[tokio::test]

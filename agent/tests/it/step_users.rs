@@ -174,6 +174,10 @@ async fn downloads_are_the_steps_users_and_go_only_where_that_user_may_write() {
     assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
     assert_eq!((owner(&to), owner(&common.join("sub"))), (NOBODY, NOBODY));
     assert_eq!(fs::read_to_string(&to).unwrap(), "echo hi\n");
+    for path in [&to, &common.join("sub")] {
+        let mode = fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o700, "{path:?} is for its owner only: {mode:o}");
+    }
     assert!(
         ended.step().stdout.contains(to.to_str().unwrap()),
         "{}",
@@ -190,6 +194,27 @@ async fn downloads_are_the_steps_users_and_go_only_where_that_user_may_write() {
     assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
     let refused = get(&to, "daemon").await;
     assert!(refused.step().trace.contains("run_as_allowed"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_runs_downloads_are_shown_to_the_group_of_the_steps_user_only() {
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new("web");
+    fs::write(folder.join("a.sh"), "echo hi\n").unwrap();
+    let web = Python::start("web_server.py", folder.path().to_str());
+    let scene = scene("").await;
+    let info = json!({"url": web.url("/files/a.sh"), "allowInsecureDownload": true});
+    let inputs = json!({"sourceType": "HTTP", "sourceInfo": info, "destinationPath": "", "runAs": "nobody"});
+    let script = json!({"runCommand": ["id -un; ./a.sh; stat -c %A . a.sh"], "runAs": "nobody"});
+    let steps = work::steps(&[
+        json!({"action": "aws:downloadContent", "name": "get", "inputs": inputs}),
+        work::step("use", script),
+    ]);
+    let ended = scene.coordinator.end(scene.coordinator.send(&steps).await).await;
+    assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
+    assert_eq!(ended.steps()[1].stdout, "nobody\nhi\ndrwxr-x---\n-rwxr-x---\n");
 }
 
 #[tokio::test]

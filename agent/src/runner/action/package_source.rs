@@ -75,9 +75,10 @@ impl Source {
             }
             Kind::Document(arn) => of_document(bench, arn, version),
             Kind::Any => match Store::find(bench) {
-                Some(store) if store.has(bench, name)? => from_store(bench, store),
-                Some(_) => of_document(bench, name, version)
-                    .map_err(|trouble| besides(trouble, "its package store has none either")),
+                Some(store) => match store.has(bench, name)? {
+                    Ok(()) => from_store(bench, store),
+                    Err(words) => of_document(bench, name, version).map_err(|trouble| besides(trouble, &words)),
+                },
                 None => of_document(bench, name, version)
                     .map_err(|trouble| besides(trouble, "this node has no package store")),
             },

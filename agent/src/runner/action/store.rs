@@ -65,9 +65,18 @@ impl Store {
         self
     }
 
-    /// Whether the store has a package of this name.
-    pub(super) fn has(&self, bench: &mut Bench<'_, '_>, name: &str) -> Result<bool, Trouble> {
-        Ok(self.read(bench, &[name, "index.json"])?.is_some())
+    /// Whether the store has a package of this name; if not, what it says.
+    ///
+    /// To be refused counts as "not there": S3 answers so for what it does not have to whoever may not list.
+    pub(super) fn has(&self, bench: &mut Bench<'_, '_>, name: &str) -> Result<Result<(), String>, Trouble> {
+        let found = self.read(bench, &[name, "index.json"])?;
+        Ok(found.map(|_| ()).map_err(|missing| match missing {
+            Missing::Absent => "its package store has none either".to_owned(),
+            Missing::Refused(why) => format!(
+                "its package store does not show one either: {why}, as a store that may not be listed does for what it \
+                 does not have"
+            ),
+        }))
     }
 
     /// The manifest of a version, or of the latest one; believed.
@@ -83,8 +92,8 @@ impl Store {
             None => self.latest(bench, name)?,
         };
         let text = self.read(bench, &[name, &version, "manifest.json"])?;
-        let text = text.ok_or_else(|| {
-            Trouble::Failed(format!(
+        let text = text.map_err(|missing| {
+            missing.or_without(format!(
                 "the package store has no package {name} in the version {version}"
             ))
         })?;
@@ -101,7 +110,7 @@ impl Store {
 
     fn latest(&self, bench: &mut Bench<'_, '_>, name: &str) -> Result<String, Trouble> {
         let text = self.read(bench, &[name, "index.json"])?;
-        let text = text.ok_or_else(|| Trouble::Failed(format!("the package store has no package {name}")))?;
+        let text = text.map_err(|missing| missing.or_without(format!("the package store has no package {name}")))?;
         let bad = |why: String| Trouble::Failed(format!("the index of {name} is not taken: {why}"));
         let index = Index::read(&text).map_err(|error| bad(error.to_string()))?;
         self.trust
@@ -111,8 +120,8 @@ impl Store {
         latest.ok_or_else(|| bad("it has no versions".to_owned()))
     }
 
-    /// A small file; nothing if it is not there.
-    fn read(&self, bench: &mut Bench<'_, '_>, path: &[&str]) -> Result<Option<Vec<u8>>, Trouble> {
+    /// A small file, if the store gives it.
+    fn read(&self, bench: &mut Bench<'_, '_>, path: &[&str]) -> Result<Result<Vec<u8>, Missing>, Trouble> {
         match &self.place {
             Place::Directory(root) => {
                 let path = join(root, path);
@@ -120,16 +129,17 @@ impl Store {
                 let read = File::open(&path).and_then(|file| file.take(MANIFEST + 1).read_to_end(&mut text));
                 match read {
                     Ok(_) if text.len() as u64 > MANIFEST => Err(too_long(&path.display(), MANIFEST)),
-                    Ok(_) => Ok(Some(text)),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Ok(_) => Ok(Ok(text)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Err(Missing::Absent)),
                     Err(error) => Err(Trouble::Failed(format!("cannot read {path:?}: {error}"))),
                 }
             }
             Place::Web(root) => {
                 let url = address(root, path);
                 bench.block_on(async {
-                    let Some(mut answer) = get(&url).await? else {
-                        return Ok(None);
+                    let mut answer = match get(&url).await? {
+                        Ok(answer) => answer,
+                        Err(missing) => return Ok(Err(missing)),
                     };
                     let mut text = Vec::new();
                     while let Some(piece) = answer.chunk().await.map_err(|error| lost(&url, &error))? {
@@ -138,7 +148,7 @@ impl Store {
                             return Err(too_long(&url, MANIFEST));
                         }
                     }
-                    Ok(Some(text))
+                    Ok(Ok(text))
                 })?
             }
         }
@@ -170,7 +180,7 @@ impl Store {
                 let url = address(root, path);
                 bench.block_on(async {
                     let answer = get(&url).await?;
-                    let answer = answer.ok_or_else(|| Trouble::Failed(format!("there is no {url}")))?;
+                    let answer = answer.map_err(|missing| missing.or_without(format!("there is no {url}")))?;
                     let mut pieces = answer.bytes_stream();
                     while let Some(piece) = pieces.next().await {
                         sink.push(&piece.map_err(|error| lost(&url, &error))?, &url)?;
@@ -230,8 +240,25 @@ impl Sink {
     }
 }
 
-/// Nothing if the server says that it is not there.
-async fn get(url: &str) -> Result<Option<Response>, Trouble> {
+/// Why a store does not give a file.
+enum Missing {
+    Absent,
+    /// The server keeps it from us, with these words.
+    Refused(String),
+}
+
+impl Missing {
+    /// A failure; `absent` is what to say where the file is not there.
+    fn or_without(self, absent: String) -> Trouble {
+        Trouble::Failed(match self {
+            Self::Absent => absent,
+            Self::Refused(why) => why,
+        })
+    }
+}
+
+/// What the server has there, if it gives it.
+async fn get(url: &str) -> Result<Result<Response, Missing>, Trouble> {
     let client = Client::builder()
         .user_agent(format!("muster-agent/{}", facts::version()))
         .connect_timeout(CONNECT)
@@ -240,8 +267,9 @@ async fn get(url: &str) -> Result<Option<Response>, Trouble> {
         .map_err(|error| Trouble::NeverRan(format!("cannot make a client: {error}")))?;
     let answer = client.get(url).send().await.map_err(|error| lost(url, &error))?;
     match answer.status() {
-        StatusCode::NOT_FOUND => Ok(None),
-        status if status.is_success() => Ok(Some(answer)),
+        StatusCode::NOT_FOUND => Ok(Err(Missing::Absent)),
+        status @ StatusCode::FORBIDDEN => Ok(Err(Missing::Refused(format!("{url} answers {status}")))),
+        status if status.is_success() => Ok(Ok(answer)),
         status => Err(Trouble::Failed(format!("{url} answers {status}"))),
     }
 }

@@ -131,7 +131,7 @@ pub(super) fn download(
         return Err(Trouble::NeverRan(format!("{inner:?} is no path within a repository")));
     }
     let workplace = Workplace::make(bench, guise, repository.key.as_deref()).map_err(Trouble::Failed)?;
-    let clone = workplace.0.join("clone");
+    let clone = workplace.0.join(CLONE);
     let git = Git {
         program: script::find("git")?,
         guise,
@@ -152,17 +152,16 @@ pub(super) fn download(
         git.run(bench, &["-C", &clone_text, "checkout", "--quiet", "--detach", commit])?;
     }
     let shown = shown(&repository.url);
-    // A link in the repository must not lead out of it.
-    let real = clone.join(inner).canonicalize().ok();
-    let base = clone.canonicalize().ok();
-    let (Some(real), Some(base)) = (real, base) else {
-        return Err(Trouble::Failed(format!("{shown} has no {:?}", repository.path)));
+    // A link in the repository must not lead out of it. Where it leads is only a guess, because the clone is the user's:
+    // only the workplace has a name that is ours, and the way from there is gone without following anything.
+    let guess = || {
+        let real = clone.join(inner).canonicalize().ok()?;
+        let within = real.strip_prefix(workplace.0.canonicalize().ok()?).ok()?;
+        within.starts_with(CLONE).then(|| within.to_owned())
     };
-    let Ok(within) = real.strip_prefix(&base) else {
-        return Err(Trouble::Failed(format!("{shown} has no {:?}", repository.path)));
-    };
+    let within = guess().ok_or_else(|| Trouble::Failed(format!("{shown} has no {:?}", repository.path)))?;
     let failed = |error: std::io::Error| Trouble::Failed(format!("cannot copy the repository's content: {error}"));
-    let from = Original::open(&base, within).map_err(failed)?;
+    let from = Original::open(&workplace.0, &within, guise.account.uid()).map_err(failed)?;
     if from.measure().map_err(failed)? > limit {
         return Err(Trouble::Failed(super::too_large(limit)));
     }
@@ -170,7 +169,7 @@ pub(super) fn download(
         true => place.folder().to_owned(),
         false => place.file(&inner.file_name().unwrap_or_default().to_string_lossy()),
     };
-    let files = from.copy(&target).map_err(failed)?;
+    let files = from.copy(place, &target, limit).map_err(failed)?;
     Ok(format!(
         "downloaded {shown} ({files} files) to {}",
         place.shown(&target).display()
@@ -180,6 +179,8 @@ pub(super) fn download(
 /// A folder for the download, for the step's user only; gone when the download is over.
 struct Workplace(PathBuf);
 
+/// The folder of the clone in the workplace.
+const CLONE: &str = "clone";
 /// The file of the private key.
 const KEY: &str = "key";
 

@@ -45,7 +45,7 @@ pub(super) fn download(bench: &mut Bench<'_, '_>, info: &Info, place: &Place, li
     let target = place.file(&file_name(&url));
     let shown = shown(&url);
     let bytes = bench
-        .block_on(fetch(url, login, is_insecure, target.clone(), limit))?
+        .block_on(fetch(url, login, is_insecure, place, target.clone(), limit))?
         .map_err(|why| Trouble::Failed(format!("cannot download {shown}: {why}")))?;
     Ok(format!(
         "downloaded {shown} ({bytes} bytes) to {}",
@@ -69,6 +69,7 @@ async fn fetch(
     url: Url,
     login: Login,
     is_insecure: bool,
+    place: &Place,
     target: std::path::PathBuf,
     limit: u64,
 ) -> Result<u64, String> {
@@ -95,7 +96,7 @@ async fn fetch(
     if answer.content_length().is_some_and(|length| length > limit) {
         return Err(super::too_large(limit));
     }
-    let mut draft = Draft::begin(target, limit)?;
+    let mut draft = Draft::begin(place, target, limit)?;
     let mut pieces = answer.bytes_stream();
     while let Some(piece) = pieces.next().await {
         draft.write(&piece.map_err(plain)?)?;

@@ -17,7 +17,7 @@ pub(super) fn download(bench: &mut Bench<'_, '_>, info: &Info, place: &Place) ->
     let own = document.name.rsplit('/').next().unwrap_or_default();
     let target = place.file(&format!("{own}.{ending}"));
     let write = || {
-        let mut draft = Draft::begin(target.clone(), u64::MAX)?;
+        let mut draft = Draft::begin(place, target.clone(), u64::MAX)?;
         draft.write(document.content.as_bytes())?;
         draft.finish()
     };

@@ -7,6 +7,7 @@
 //! | `object` | `S3`: the object store that the node is configured for, or AWS's own |
 //! | `library` | `SSMDocument`: asked of the documents service |
 //! | `place` | where it goes |
+//! | `ground` | writing there without following links |
 //! | `original` | copying a clone that is another user's |
 //!
 //! What is written is for the owner only and may be executed, because most of what is downloaded is scripts.
@@ -16,6 +17,7 @@
 //! over HTTP and from the object store, with the node's own keys, is the agent's work.
 
 mod git;
+mod ground;
 mod http;
 mod library;
 mod object;
@@ -23,6 +25,7 @@ mod original;
 mod place;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -47,7 +50,8 @@ pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
         bench.print(&said);
         return Ok(End::Exited(0));
     }
-    let staging = Staging(bench.file("download"));
+    let staging = Staging::make(bench.file("download"))
+        .map_err(|error| Trouble::Failed(format!("cannot empty the folder for the download: {error}")))?;
     let place = place.staged(&staging.0);
     let said = fetch(bench, &guise, &info, &place)?;
     let end = hand_over(bench, &guise, &staging, &place)?;
@@ -77,14 +81,25 @@ fn fetch(bench: &mut Bench<'_, '_>, guise: &Guise, info: &Info, place: &Place) -
 /// A folder of ours that is gone when the download is over.
 struct Staging(PathBuf);
 
+impl Staging {
+    /// What a runner that died left there is removed.
+    fn make(path: PathBuf) -> io::Result<Self> {
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(Self(path)),
+        }
+    }
+}
+
 impl Drop for Staging {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// Takes a file, or what is in a folder, to where it belongs.
-const TAKE: &str = r#"if [ -d "$1" ]
+/// Takes a file, or what is in a folder, to where it belongs, for the step's user only.
+const TAKE: &str = r#"umask 077
+if [ -d "$1" ]
 then mkdir -p -- "$2" && exec cp -R -- "$1/." "$2"
 else mkdir -p -- "$(dirname -- "$2")" && exec cp -- "$1" "$2"
 fi"#;

@@ -81,7 +81,7 @@ async fn fetch(store: &dyn ObjectStore, key: &str, place: &Place, limit: u64) ->
         match store.head(&key).await {
             Ok(_) => {
                 let target = place.file(key.filename().unwrap_or("object"));
-                return Ok((1, save(store, &key, Draft::begin(target, limit)?).await?));
+                return Ok((1, save(store, &key, Draft::begin(place, target, limit)?).await?));
             }
             Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => return Err(ObjectsError::from(error).to_string()),
@@ -102,7 +102,7 @@ async fn fetch(store: &dyn ObjectStore, key: &str, place: &Place, limit: u64) ->
         }
         let target = place.inner(relative)?;
         // The limit is for all of them together.
-        bytes += save(store, &about.location, Draft::begin(target, limit - bytes)?).await?;
+        bytes += save(store, &about.location, Draft::begin(place, target, limit - bytes)?).await?;
         files += 1;
     }
     match files {

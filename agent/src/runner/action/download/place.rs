@@ -3,17 +3,20 @@
 //! `destinationPath` is absolute, or relative to the run's downloads directory, which it cannot leave.
 //! One file goes into it if it is a folder or ends with a slash, and otherwise becomes it; a folder's content goes into it.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
+use super::ground::Ground;
 use super::too_large;
 use crate::state::make_private_directory;
 
 /// A destination that may be written to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
+    /// Below it no link is followed.
+    base: PathBuf,
     path: PathBuf,
     /// Whether one file goes into it rather than becoming it.
     is_folder: bool,
@@ -39,8 +42,15 @@ impl Place {
                 "the destination {input:?} leaves the run's downloads directory"
             ));
         }
+        let is_folder = input.is_empty() || input.ends_with('/') || path.is_dir();
+        let base = match path.parent() {
+            _ if given.is_relative() => downloads.to_owned(),
+            Some(above) if !is_folder => above.to_owned(),
+            _ => path.clone(),
+        };
         Ok(Self {
-            is_folder: input.is_empty() || input.ends_with('/') || path.is_dir(),
+            is_folder,
+            base,
             path,
             destination: None,
         })
@@ -49,6 +59,7 @@ impl Place {
     /// A place of the same kind in a folder of ours, from where somebody else takes it to this one.
     pub(super) fn staged(self, folder: &Path) -> Self {
         Self {
+            base: folder.to_owned(),
             path: folder.join(self.path.file_name().unwrap_or("content".as_ref())),
             is_folder: self.is_folder,
             destination: Some(self.path),
@@ -91,6 +102,22 @@ impl Place {
     pub(super) fn folder(&self) -> &Path {
         &self.path
     }
+
+    /// The folder where `target`, one of the above, is reached from, and the way from there.
+    pub(super) fn ground<'t>(&self, target: &'t Path) -> io::Result<(Ground, &'t Path)> {
+        let way = target.strip_prefix(&self.base);
+        let way = way.map_err(|_| io::Error::other(format!("{target:?} is not below {:?}", self.base)))?;
+        Ok((Ground::open(&self.base)?, way))
+    }
+
+    /// The folder that the file `target` lies in, made if it is not there, and its name.
+    pub(super) fn spot(&self, target: &Path) -> io::Result<(Ground, OsString)> {
+        let (ground, way) = self.ground(target)?;
+        let name = way.file_name();
+        let name = name.ok_or_else(|| io::Error::other(format!("{target:?} is no file's name")))?;
+        let ground = ground.descend(way.parent().unwrap_or(Path::new("")))?;
+        Ok((ground, name.to_owned()))
+    }
 }
 
 /// Whether the part of a path that exists, links followed, lies below `base`.
@@ -105,40 +132,29 @@ fn stays_below(path: &Path, base: &Path) -> bool {
 #[derive(Debug)]
 pub(super) struct Draft {
     target: PathBuf,
-    path: PathBuf,
+    ground: Ground,
+    name: OsString,
+    draft: OsString,
     file: File,
     written: u64,
     limit: u64,
 }
 
 impl Draft {
-    /// Begins a file of at most `limit` bytes, and the folders above it.
-    pub(super) fn begin(target: PathBuf, limit: u64) -> Result<Self, String> {
-        if target.is_dir() {
+    /// Begins the file `target` of a place, of at most `limit` bytes, and the folders above it.
+    pub(super) fn begin(place: &Place, target: PathBuf, limit: u64) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("cannot write {target:?}: {error}");
+        let (ground, name) = place.spot(&target).map_err(failed)?;
+        if ground.has_folder(&name).map_err(failed)? {
             return Err(format!("{target:?} is a folder"));
         }
-        let name = target
-            .file_name()
-            .ok_or_else(|| format!("{target:?} is no file's name"))?;
-        let mut draft = std::ffi::OsString::from(".");
-        draft.push(name);
-        draft.push(".part");
-        let path = target.with_file_name(draft);
-        let open = || {
-            if let Some(folder) = target.parent() {
-                make_private_directory(folder)?;
-            }
-            File::options()
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .mode(0o700)
-                .open(&path)
-        };
-        let file = open().map_err(|error| format!("cannot write {target:?}: {error}"))?;
+        let draft: OsString = [OsStr::new("."), &name, OsStr::new(".part")].into_iter().collect();
+        let file = ground.create(&draft).map_err(failed)?;
         Ok(Self {
             target,
-            path,
+            ground,
+            name,
+            draft,
             file,
             written: 0,
             limit,
@@ -158,7 +174,9 @@ impl Draft {
 
     /// Gives the file its name; its length.
     pub(super) fn finish(self) -> Result<u64, String> {
-        fs::rename(&self.path, &self.target).map_err(|error| format!("cannot write {:?}: {error}", self.target))?;
+        self.ground
+            .rename(&self.draft, &self.name)
+            .map_err(|error| format!("cannot write {:?}: {error}", self.target))?;
         Ok(self.written)
     }
 }
@@ -166,12 +184,13 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         // After `finish` there is nothing under this name.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.ground.clear(&self.draft);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -215,17 +234,45 @@ mod tests {
     #[test]
     fn a_draft_appears_when_it_is_complete_and_not_when_it_is_too_large() {
         let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("sub/x");
-        let mut draft = Draft::begin(target.clone(), 10).unwrap();
+        let place = Place::find(dir.path(), Some("sub/x")).unwrap();
+        let target = place.file("y");
+        let mut draft = Draft::begin(&place, target.clone(), 10).unwrap();
         draft.write(b"12345").unwrap();
         assert!(!target.exists());
         assert!(draft.write(b"678901").unwrap_err().contains("larger"));
         drop(draft);
         assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 0);
 
-        let mut draft = Draft::begin(target.clone(), 10).unwrap();
+        let mut draft = Draft::begin(&place, target.clone(), 10).unwrap();
         draft.write(b"whole").unwrap();
         assert_eq!(draft.finish().unwrap(), 5);
         assert_eq!(fs::read(&target).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn links_that_an_earlier_download_left_lead_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (downloads, elsewhere) = (dir.path().join("downloads"), dir.path().join("elsewhere"));
+        for folder in [&downloads, &elsewhere] {
+            fs::create_dir(folder).unwrap();
+        }
+        symlink(&elsewhere, downloads.join("x")).unwrap();
+        symlink(elsewhere.join("evil"), downloads.join(".evil.part")).unwrap();
+        let save = |target: &dyn Fn(&Place) -> PathBuf| {
+            let place = Place::find(&downloads, Some("")).unwrap();
+            let mut draft = Draft::begin(&place, target(&place), 10).unwrap();
+            draft.write(b"mine").unwrap();
+            draft.finish().unwrap();
+        };
+        save(&|place| place.inner("x/evil").unwrap());
+        save(&|place| place.file("evil"));
+        assert_eq!(
+            fs::read_dir(&elsewhere).unwrap().count(),
+            0,
+            "nothing was written there"
+        );
+        for file in ["x/evil", "evil"] {
+            assert_eq!(fs::read(downloads.join(file)).unwrap(), b"mine", "{file}");
+        }
     }
 }
