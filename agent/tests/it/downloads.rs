@@ -220,6 +220,52 @@ async fn a_repository_is_taken_at_a_branch_or_a_commit() {
 }
 
 #[tokio::test]
+async fn a_link_in_a_repository_leads_no_later_download_elsewhere() {
+    let (folder, elsewhere) = (Folder::new("git"), Folder::new("elsewhere"));
+    std::fs::write(folder.join("evil"), "mine").unwrap();
+    let (web, scene) = (web(&folder), Scene::start().await);
+    for name in ["links", "folders"] {
+        let at = folder.join(name);
+        repository(&at);
+        if name == "links" {
+            std::os::unix::fs::symlink(elsewhere.path(), at.join("x")).unwrap();
+            std::os::unix::fs::symlink(elsewhere.join("evil"), at.join(".evil.part")).unwrap();
+        } else {
+            std::fs::create_dir(at.join("x")).unwrap();
+            std::fs::write(at.join("x/evil"), "mine").unwrap();
+        }
+        for words in [&["add", "."][..], &["commit", "--quiet", "-m", "four"]] {
+            let git = Command::new("git")
+                .args(["-C", at.to_str().unwrap(), "-c", "user.name=x", "-c", "user.email=x@y"])
+                .args(words)
+                .status()
+                .unwrap();
+            assert!(git.success(), "{words:?}");
+        }
+    }
+    let git = |name: &str| {
+        let info = json!({"repository": format!("file://{}", folder.join(name).display())});
+        download("Git", info, Path::new(""))
+    };
+    let http = json!({"url": web.url("/files/evil"), "allowInsecureDownload": true});
+    let show = json!({"runCommand": ["cat x/evil evil"]});
+    let mut steps = [
+        git("links"),
+        download("HTTP", http, Path::new("")),
+        git("folders"),
+        work::step("show", show),
+    ];
+    for (step, name) in steps.iter_mut().zip(["links", "file", "folders", "show"]) {
+        step["name"] = json!(name);
+    }
+    let ended = run(&scene, &steps).await;
+    assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
+    assert_eq!(ended.steps()[3].stdout, "minemine");
+    let there = std::fs::read_dir(elsewhere.path()).unwrap().count();
+    assert_eq!(there, 0, "nothing was written there");
+}
+
+#[tokio::test]
 async fn git_is_let_in_with_a_password_that_is_no_argument() {
     let folder = Folder::new("git");
     repository(&folder.join("tools"));

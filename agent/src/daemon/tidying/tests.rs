@@ -334,9 +334,8 @@ fn ten_thousand_small_runs_stay_within_the_default_bounds() {
     }
     // As the agent does: once more as soon as it knows the ledger.
     let disk = loop {
-        match sweep(&mut ledger) {
-            (disk, false) => break disk,
-            _ => {}
+        if let (disk, false) = sweep(&mut ledger) {
+            break disk;
         }
     };
     println!("at most {most} entries, {disk:?} in the end; the slowest look took {slowest:?}");
