@@ -4,15 +4,16 @@
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, Event};
+use crate::runner::awaits_end_of_run;
 
 /// After a runner has left outputs behind.
 const SOON: Duration = Duration::from_secs(5);
 
 impl Agent {
-    /// Looks whether outputs were left behind.
+    /// Looks whether outputs were left behind. Log streams of a run that goes on are its runner's business.
     pub(super) fn look_for_uploads(&mut self, wait: Duration) {
         match self.state.pending_uploads() {
-            Ok(pending) if pending.is_empty() => {}
+            Ok(pending) if pending.iter().all(|note| awaits_end_of_run(&self.state, note)) => {}
             Ok(_) => self.uploads.wish(Instant::now() + wait),
             Err(error) => tracing::error!(%error, "cannot look for outputs that are not stored"),
         }

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use muster_document::{Plan, Verdict};
 use muster_model::{Clock, SystemClock, Timestamp};
-use muster_proto::agent::v1::{LogAppendRequest, LogAppendResult, OutputStored, OutputStream, WorkItem};
+use muster_proto::agent::v1::record::Fact as News;
+use muster_proto::agent::v1::{LogAppendRequest, LogAppendResult, OutputStored, OutputStream, Record, WorkItem};
 use muster_wire::subject;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ const ENDING: &str = ".log-streams.json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
     run: String,
-    /// When the run began, in microseconds since 1970.
+    /// When the run began, in microseconds since 1970; counts where its log does not say when it ended.
     since_us: i64,
     sources: Vec<Source>,
 }
@@ -363,25 +364,46 @@ pub(super) fn is_note(path: &Path) -> bool {
         .is_some_and(|name| name.ends_with(ENDING))
 }
 
+/// Whether a note is about log streams of a run that has not ended: whoever looks for leftovers comes again after that.
+pub(crate) fn awaits_end_of_run(state: &StateDir, path: &Path) -> bool {
+    let found = read_of_run(path).filter(|_| is_note(path));
+    found.is_some_and(|(run, _)| history_of(state, run).is_ok_and(|history| !history.is_finished()))
+}
+
+fn read_of_run(path: &Path) -> Option<(RunId, Note)> {
+    let note = Note::read(path)?;
+    Some((note.run.parse().ok()?, note))
+}
+
+fn history_of(state: &StateDir, run: RunId) -> io::Result<History> {
+    let journal = state.journal();
+    journal::read(&journal.done_log(run)).or_else(|_| journal::read(&journal.open_log(run)))
+}
+
+/// When a run ended, in microseconds since 1970.
+fn ended_us(history: &History) -> Option<i64> {
+    let ends = |record: &&Record| matches!(record.fact, Some(News::RunResult(_)));
+    let at = history.records.iter().rev().find(ends)?.at.as_ref()?;
+    let at = Timestamp::new(at.seconds, at.nanos).ok()?;
+    Some(at.as_microsecond())
+}
+
 /// Sends what a run has left behind; whether nothing is left to do for now.
 ///
 /// # Errors
 /// If the note cannot be removed.
 pub(super) fn send_leftovers(state: &StateDir, path: &Path) -> io::Result<bool> {
-    let found = Note::read(path).and_then(|note| Some((note.run.parse::<RunId>().ok()?, note)));
-    let Some((run, mut note)) = found else {
+    let Some((run, mut note)) = read_of_run(path) else {
         // Nobody knows what it was for.
         fs::remove_file(path)?;
         return Ok(true);
     };
-    let journal = state.journal();
-    let history = journal::read(&journal.done_log(run)).or_else(|_| journal::read(&journal.open_log(run)));
-    let Ok(history) = history else {
+    let Ok(history) = history_of(state, run) else {
         fs::remove_file(path)?;
         return Ok(true);
     };
-    // Its runner sends, or the next one will; whoever looks for leftovers comes again after its end.
-    if !history.is_finished() || journal::is_locked(&journal.open_log(run)).unwrap_or(false) {
+    // Its runner sends, or the next one will.
+    if !history.is_finished() || journal::is_locked(&state.journal().open_log(run)).unwrap_or(false) {
         return Ok(true);
     }
     let waiting: Vec<bool> = note
@@ -391,7 +413,7 @@ pub(super) fn send_leftovers(state: &StateDir, path: &Path) -> io::Result<bool> 
         .collect();
     let service = Service::of(state)?;
     let troubles = note.send(&service, true, Instant::now() + 4 * ANSWER);
-    let is_late = SystemClock.now().as_microsecond() - note.since_us > LIMIT_US;
+    let is_late = SystemClock.now().as_microsecond() - ended_us(&history).unwrap_or(note.since_us) > LIMIT_US;
     if troubles.iter().any(Option::is_some) && !is_late {
         note.write(state)?;
         return Ok(false);

@@ -39,6 +39,7 @@ use muster_proto::agent::v1::{RebootRequested, RunStatus, StepResult, StepStarte
 pub(crate) use capture::open_output;
 pub use excerpt::{Excerpt, Keep, STDERR_LIMIT, STDOUT_LIMIT, SUMMARY_LIMIT, summary};
 pub(crate) use guise::try_shell;
+pub(crate) use log_streams::awaits_end_of_run;
 pub use outputs::store_leftovers;
 pub(crate) use planning::{Text, plan_of};
 pub(crate) use record::proto_time;

@@ -12,14 +12,17 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, PutPayload, RetryConfig, WriteMultipart};
+use object_store::{
+    BackoffConfig, ClientOptions, MultipartUpload, ObjectStore, PutPayload, PutPayloadMut, RetryConfig,
+};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
+use tokio::task::JoinSet;
 
 use credentials::Credentials;
 pub use credentials::CredentialsError;
@@ -203,23 +206,19 @@ impl Bucket {
             self.store.put(&key, PutPayload::from(content)).await?;
             return Ok(());
         }
-        let mut sink = WriteMultipart::new_with_chunk_size(self.store.put_multipart(&key).await?, PIECE);
-        let mut piece = vec![0; 1024 * 1024];
+        let mut upload = self.upload(key.as_ref()).await?;
         loop {
-            let length = match source.read(&mut piece).await {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) => {
-                    sink.abort().await?;
-                    return Err(unreadable(error));
-                }
+            let mut piece = BytesMut::with_capacity(1024 * 1024);
+            let pushed = match source.read_buf(&mut piece).await {
+                Ok(0) => return upload.finish().await,
+                Ok(_) => upload.push(piece.freeze()).await,
+                Err(error) => Err(unreadable(error)),
             };
-            // Two pieces on their way bound the memory.
-            sink.wait_for_capacity(2).await?;
-            sink.write(&piece[..length]);
+            if let Err(error) = pushed {
+                upload.abort().await;
+                return Err(error);
+            }
         }
-        sink.finish().await?;
-        Ok(())
     }
 
     /// Begins an object that is written piece by piece; nobody sees it before its end.
@@ -227,9 +226,10 @@ impl Bucket {
     /// # Errors
     /// If the store does not take it.
     pub async fn upload(&self, key: &str) -> Result<Upload, ObjectsError> {
-        let sink = self.store.put_multipart(&parse_key(key)?).await?;
         Ok(Upload {
-            sink: WriteMultipart::new_with_chunk_size(sink, PIECE),
+            store: self.store.put_multipart(&parse_key(key)?).await?,
+            buffer: PutPayloadMut::new(),
+            parts: JoinSet::new(),
         })
     }
 
@@ -265,10 +265,15 @@ impl Bucket {
     }
 }
 
-/// An object on its way into the store.
+/// An object on its way into the store. To be ended with [`Upload::finish`] or [`Upload::abort`]: parts of one that is
+/// dropped stay with some stores.
 #[derive(Debug)]
 pub struct Upload {
-    sink: WriteMultipart,
+    store: Box<dyn MultipartUpload>,
+    /// The beginning of the next part.
+    buffer: PutPayloadMut,
+    /// Parts on their way.
+    parts: JoinSet<object_store::Result<()>>,
 }
 
 impl Upload {
@@ -276,26 +281,61 @@ impl Upload {
     ///
     /// # Errors
     /// If the store does not take it.
-    pub async fn push(&mut self, piece: Bytes) -> Result<(), ObjectsError> {
-        // Two pieces on their way bound the memory.
-        self.sink.wait_for_capacity(2).await?;
-        self.sink.put(piece);
+    pub async fn push(&mut self, mut piece: Bytes) -> Result<(), ObjectsError> {
+        while !piece.is_empty() {
+            let room = PIECE - self.buffer.content_length();
+            self.buffer.push(piece.split_to(room.min(piece.len())));
+            if self.buffer.content_length() == PIECE {
+                self.send_part().await?;
+            }
+        }
         Ok(())
     }
 
-    /// Lets everybody see it.
+    /// Lets everybody see it. If that fails, nothing of it is left.
     ///
     /// # Errors
     /// If the store does not take it.
-    pub async fn finish(self) -> Result<(), ObjectsError> {
-        self.sink.finish().await?;
-        Ok(())
+    pub async fn finish(mut self) -> Result<(), ObjectsError> {
+        let finished = self.complete().await;
+        if finished.is_err() {
+            self.abort().await;
+        }
+        finished
     }
 
     /// Forgets it.
-    pub async fn abort(self) {
+    pub async fn abort(mut self) {
+        self.parts.shutdown().await;
         // What is left of it is nobody's object.
-        let _ = self.sink.abort().await;
+        let _ = self.store.abort().await;
+    }
+
+    async fn complete(&mut self) -> Result<(), ObjectsError> {
+        if !self.buffer.is_empty() {
+            self.send_part().await?;
+        }
+        self.settle(0).await?;
+        self.store.complete().await?;
+        Ok(())
+    }
+
+    async fn send_part(&mut self) -> Result<(), ObjectsError> {
+        // Two parts on their way bound the memory.
+        self.settle(1).await?;
+        let part = std::mem::take(&mut self.buffer);
+        self.parts.spawn(self.store.put_part(part.into()));
+        Ok(())
+    }
+
+    /// Waits until no more than `most` parts are on their way.
+    async fn settle(&mut self, most: usize) -> Result<(), ObjectsError> {
+        while self.parts.len() > most
+            && let Some(sent) = self.parts.join_next().await
+        {
+            sent.map_err(object_store::Error::from)??;
+        }
+        Ok(())
     }
 }
 
@@ -319,6 +359,10 @@ fn is_bucket(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures::future::BoxFuture;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(1);
@@ -353,6 +397,67 @@ mod tests {
         for bad in ["/srv", "ftp://x", "file://host/x", "https://"] {
             assert!(!is_known(bad), "{bad}");
         }
+    }
+
+    /// A store that does not take the second part.
+    #[derive(Debug)]
+    struct Broken {
+        parts: usize,
+        aborted: Arc<AtomicBool>,
+    }
+
+    impl MultipartUpload for Broken {
+        fn put_part(&mut self, _: PutPayload) -> object_store::UploadPart {
+            self.parts += 1;
+            let error = object_store::Error::NotImplemented;
+            let outcome = if self.parts < 2 { Ok(()) } else { Err(error) };
+            Box::pin(async move { outcome })
+        }
+
+        fn complete<'a, 'b>(&'a mut self) -> BoxFuture<'b, object_store::Result<object_store::PutResult>>
+        where
+            'a: 'b,
+        {
+            Box::pin(async { Err(object_store::Error::NotImplemented) })
+        }
+
+        fn abort<'a, 'b>(&'a mut self) -> BoxFuture<'b, object_store::Result<()>>
+        where
+            'a: 'b,
+        {
+            self.aborted.store(true, Ordering::Relaxed);
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_stays_of_an_upload_whose_last_part_fails() {
+        let aborted = Arc::new(AtomicBool::new(false));
+        let store = Broken {
+            parts: 0,
+            aborted: Arc::clone(&aborted),
+        };
+        let mut upload = Upload {
+            store: Box::new(store),
+            buffer: PutPayloadMut::new(),
+            parts: JoinSet::new(),
+        };
+        upload.push(vec![0; PIECE + 1].into()).await.unwrap();
+        assert!(upload.finish().await.is_err());
+        assert!(aborted.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn a_file_of_several_parts_arrives_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("stdout");
+        let content: Vec<u8> = (0..2 * PIECE + 7).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        std::fs::write(&file, &content).unwrap();
+        let bucket = Objects::default()
+            .bucket(dir.path(), "logs", "", None, PATIENCE)
+            .unwrap();
+        bucket.put_file("big", &file).await.unwrap();
+        assert!(std::fs::read(dir.path().join("objects/logs/big")).unwrap() == content);
     }
 
     #[tokio::test]

@@ -1,6 +1,11 @@
 //! What of a step's files is sent next.
 
+use muster_model::SignedDuration;
+use muster_proto::agent::v1::RunResult;
+
 use super::*;
+use crate::journal::{Accepted, Fact, Log};
+use crate::runner::proto_time;
 
 fn source(folder: &Path, parts: &[&[u8]]) -> Source {
     let files = parts.iter().enumerate().map(|(at, bytes)| {
@@ -77,4 +82,53 @@ fn another_user_s_file_is_not_sent() {
     let source = source(folder.path(), &[b""]);
     std::os::unix::fs::symlink(folder.path().join("secret"), &source.files[0]).unwrap();
     assert_eq!((source.left(), source.next(true).unwrap()), (0, None));
+}
+
+/// The note of a run that began 30 hours ago, with something left; its run has ended so many hours ago.
+fn left_behind(folder: &Path, ended_hours_ago: Option<i64>) -> (StateDir, PathBuf) {
+    let state = StateDir::at(folder);
+    state.journal().prepare().unwrap();
+    let run = RunId::random();
+    state
+        .journal()
+        .begin([(run, &Fact::Accepted(Accepted::default()))])
+        .unwrap();
+    let now = SystemClock.now();
+    if let Some(hours) = ended_hours_ago {
+        let (mut log, _) = Log::lock(&state.journal().open_log(run)).unwrap().unwrap();
+        log.add(Fact::Record(Record {
+            sequence: 1,
+            at: Some(proto_time(now - SignedDuration::from_hours(hours))),
+            fact: Some(News::RunResult(RunResult::default())),
+        }));
+        log.commit().unwrap();
+    }
+    let note = Note {
+        run: run.to_string(),
+        since_us: (now - SignedDuration::from_hours(30)).as_microsecond(),
+        sources: vec![source(folder, &[b"left"])],
+    };
+    note.write(&state).unwrap();
+    let path = Note::path(&state, &note.run);
+    (state, path)
+}
+
+#[test]
+fn what_is_left_is_offered_for_a_day_from_the_end_of_the_run_on() {
+    // No agent answers here.
+    for (hours, stays) in [(1, true), (25, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, note) = left_behind(folder.path(), Some(hours));
+        assert_eq!(send_leftovers(&state, &note).unwrap(), !stays, "{hours}");
+        assert_eq!(note.exists(), stays, "{hours}");
+    }
+}
+
+#[test]
+fn log_streams_of_a_run_that_goes_on_are_not_left_behind() {
+    for (ended, awaited) in [(None, true), (Some(1), false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, note) = left_behind(folder.path(), ended);
+        assert_eq!(awaits_end_of_run(&state, &note), awaited);
+    }
 }

@@ -15,6 +15,7 @@ use muster_objects::{Bucket, ObjectsError};
 use muster_store::{Db, StoreError};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::News;
@@ -146,24 +147,17 @@ impl Fetcher {
 
     /// Fetches the files of a version in hand and says what became of them.
     async fn take(&self, row: DueRow, stopping: &CancellationToken) -> Result<(), StoreError> {
-        let limit = self.limit();
         let attempt = row.attempts + 1;
-        let fetched = tokio::select! {
-            fetched = tokio::time::timeout(limit, self.fetch_all(&row)) => fetched,
-            () = stopping.cancelled() => {
-                // For whoever comes after us, at once; it was no attempt.
-                return files::put_off(&self.db, &row, self.now(), row.attempts).await;
-            }
-        };
-        let seconds = limit.as_secs();
-        let miss = match fetched {
-            Ok(Ok(found)) => {
+        let halt = Halt::new(self.limit(), stopping);
+        let miss = match self.fetch_all(&row, &halt).await {
+            Ok(found) => {
                 files::settle(&self.db, &row, Arrival::Active, None, &found).await?;
                 self.tell("files-stored", &row).await;
                 return Ok(());
             }
-            Ok(Err(miss)) => miss,
-            Err(_) => Miss::Later(format!("they did not come within {seconds} seconds")),
+            // For whoever comes after us, at once; it was no attempt.
+            Err(_) if stopping.is_cancelled() => return files::put_off(&self.db, &row, self.now(), row.attempts).await,
+            Err(miss) => miss,
         };
         match miss {
             Miss::Later(why) if attempt < ATTEMPTS => {
@@ -186,14 +180,14 @@ impl Fetcher {
             .await;
     }
 
-    async fn fetch_all(&self, row: &DueRow) -> Result<Vec<StoredFile>, Miss> {
+    async fn fetch_all(&self, row: &DueRow, halt: &Halt<'_>) -> Result<Vec<StoredFile>, Miss> {
         let attachments = row.attachments().map_err(|error| Miss::Later(error.to_string()))?;
         let bucket = self.bucket(&self.settings.attachments_bucket).map_err(store_miss)?;
         let mut found = Vec::with_capacity(attachments.len());
         for attachment in &attachments {
             let object = format!("{}/{}", folder(&row.document_id, row.version), attachment.name);
             let named = |why: String| format!("{}: {why}", attachment.name);
-            let stored = self.fetch(&bucket, attachment, object).await;
+            let stored = self.fetch(&bucket, attachment, object, halt).await;
             found.push(stored.map_err(|miss| match miss {
                 Miss::Later(why) => Miss::Later(named(why)),
                 Miss::Never(why) => Miss::Never(named(why)),
@@ -203,24 +197,35 @@ impl Fetcher {
     }
 
     /// Fetches one file into the object store, where it is seen only if it is the right one.
-    async fn fetch(&self, bucket: &Bucket, attachment: &Attachment, object: String) -> Result<StoredFile, Miss> {
-        let mut pieces = self.open(bucket, attachment).await?;
+    ///
+    /// What was begun there is ended or given up before this returns: an upload that is only left stays, and costs, with
+    /// many stores.
+    async fn fetch(
+        &self,
+        bucket: &Bucket,
+        attachment: &Attachment,
+        object: String,
+        halt: &Halt<'_>,
+    ) -> Result<StoredFile, Miss> {
+        let mut pieces = halt.or(self.open(bucket, attachment)).await??;
         let stated = attachment.size.and_then(|size| u64::try_from(size).ok());
         let longest = self.settings.max_attachment_bytes.min(stated.unwrap_or(u64::MAX));
         let mut upload = bucket.upload(&object).await.map_err(store_miss)?;
         let (mut digest, mut size) = (Sha256::new(), 0_u64);
         let checked = loop {
-            match pieces.next().await {
-                None => break self.check(attachment, size, digest),
-                Some(Err(miss)) => break Err(miss),
-                Some(Ok(piece)) => {
+            match halt.or(pieces.next()).await {
+                Err(miss) | Ok(Some(Err(miss))) => break Err(miss),
+                Ok(None) => break self.check(attachment, size, digest),
+                Ok(Some(Ok(piece))) => {
                     size += piece.len() as u64;
                     if size > longest {
                         break Err(Miss::Never(format!("it is longer than {longest} bytes")));
                     }
                     digest.update(&piece);
-                    if let Err(error) = upload.push(piece).await {
-                        break Err(store_miss(error));
+                    match halt.or(upload.push(piece)).await {
+                        Err(miss) => break Err(miss),
+                        Ok(Err(error)) => break Err(store_miss(error)),
+                        Ok(Ok(())) => {}
                     }
                 }
             }
@@ -290,6 +295,37 @@ impl Fetcher {
     fn after(&self, wait: Duration) -> i64 {
         let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
         self.now().saturating_add(wait)
+    }
+}
+
+/// When fetching a version's files ends without them.
+struct Halt<'a> {
+    limit: Duration,
+    deadline: Instant,
+    stopping: &'a CancellationToken,
+}
+
+impl<'a> Halt<'a> {
+    fn new(limit: Duration, stopping: &'a CancellationToken) -> Self {
+        Self {
+            limit,
+            deadline: Instant::now() + limit,
+            stopping,
+        }
+    }
+
+    /// What comes of some work, unless it has to end before.
+    async fn or<T>(&self, work: impl Future<Output = T>) -> Result<T, Miss> {
+        let seconds = self.limit.as_secs();
+        tokio::select! {
+            // A source that always has something must not go on for ever.
+            biased;
+            () = self.stopping.cancelled() => Err(Miss::Later("this service stops".to_owned())),
+            () = tokio::time::sleep_until(self.deadline) => {
+                Err(Miss::Later(format!("the files of the version did not come within {seconds} seconds")))
+            }
+            done = work => Ok(done),
+        }
     }
 }
 

@@ -66,8 +66,8 @@ impl Service {
 
     /// The same with other settings than the default ones.
     pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Settings)) -> Self {
-        self.running.stop(Duration::from_secs(5)).await;
-        let running = run(&self.server, &self.folder, change).await;
+        Box::pin(self.running.stop(Duration::from_secs(5))).await;
+        let running = Box::pin(run(&self.server, &self.folder, change)).await;
         Self { running, ..self }
     }
 
