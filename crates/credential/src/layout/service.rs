@@ -75,6 +75,7 @@ pub const SERVICES: &[Service] = &[
         hears: &[
             "muster.v1.event.fleet.node.deregistered",
             "muster.v1.output-seen.*",
+            "muster.v1.rpc.*.log.append",
             "muster.v1.up.*.output.*",
         ],
     },
@@ -151,7 +152,8 @@ impl Service {
             issued_at: now,
             expires_at: None,
             body: UserClaims {
-                answers: Some(Answers { max: ANSWERS, ttl }),
+                // Who is asked nothing needs no leave to answer.
+                answers: (!self.answers.is_empty()).then_some(Answers { max: ANSWERS, ttl }),
                 ..permissions
             },
         }
