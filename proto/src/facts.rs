@@ -41,6 +41,12 @@ pub fn operation(method: &MethodDescriptor) -> &'static OperationFacts {
         .unwrap_or(&TABLES.no_operation)
 }
 
+/// Whether people may call an operation on NATS: all of services that the gateway shows, and of internal ones those that
+/// say so.
+pub fn is_for_people(method: &MethodDescriptor) -> bool {
+    !service(method.parent_service()).target_prefix.is_empty() || operation(method).people
+}
+
 /// Facts of a message.
 pub fn message(message: &MessageDescriptor) -> &'static MessageFacts {
     TABLES.messages.get(message.full_name()).unwrap_or(&TABLES.no_message)

@@ -55,6 +55,36 @@ fn internal_services_have_no_target() {
 }
 
 #[test]
+fn people_may_call_what_the_gateway_shows_and_what_says_so() {
+    let is_for_people = |service: &str, method: &str| {
+        let service = pool().get_service_by_name(&format!("muster.{service}")).expect(service);
+        let method = service.methods().find(|each| each.name() == method).expect(method);
+        facts::is_for_people(&method)
+    };
+    for (service, method) in [
+        ("runcommand.v1.RunCommand", "SendCommand"),
+        ("fleet.v1.Tags", "AddTagsToResource"),
+        ("fanout.v1.FanOut", "GetHistory"),
+        ("fleet.v1.Nodes", "ApproveNode"),
+        ("documents.v1.DocumentValidation", "Validate"),
+        ("runcommand.v1.RunCommandOutput", "OfferOutput"),
+    ] {
+        assert!(is_for_people(service, method), "{service}.{method}");
+    }
+    for (service, method) in [
+        ("fanout.v1.FanOut", "StartRollout"),
+        ("fanout.v1.FanOut", "CancelRollout"),
+        ("fleet.v1.Nodes", "RegisterNode"),
+        ("fleet.v1.Nodes", "ResolveTargets"),
+        ("fleet.v1.Registrar", "RegisterManagedInstance"),
+        ("runcommand.v1.RunCommandRollouts", "Record"),
+        ("documents.v1.DocumentTags", "Add"),
+    ] {
+        assert!(!is_for_people(service, method), "{service}.{method}");
+    }
+}
+
+#[test]
 fn limits_of_a_field_and_of_its_elements_are_found() {
     let ids = facts::field(&field("muster.runcommand.v1.SendCommandRequest", "InstanceIds"));
     assert_eq!(ids.max_length, Some(50));

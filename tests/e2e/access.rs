@@ -2,9 +2,7 @@
 
 use muster_harness::until;
 use muster_proto::access::v1::access_client::AccessClient;
-use muster_proto::access::v1::{
-    AccessKeyStatus, CreateAccessKeyRequest, CreateUserRequest, UpdateAccessKeyRequest,
-};
+use muster_proto::access::v1::{AccessKeyStatus, CreateAccessKeyRequest, CreateUserRequest, UpdateAccessKeyRequest};
 use muster_tests::{AgentSpec, Cluster};
 use muster_wire::NatsChannel;
 
@@ -13,8 +11,16 @@ const DESCRIBE: &[&str] = &["describe-instance-information"];
 #[tokio::test]
 async fn only_who_has_an_active_access_key_is_answered() {
     let settings = [
-        ("muster-gateway", "MUSTER_SERVICE__AUTHENTICATION", "signature".to_owned()),
-        ("muster-gateway", "MUSTER_SERVICE__REGIONS", r#"["eu-central-1"]"#.to_owned()),
+        (
+            "muster-gateway",
+            "MUSTER_SERVICE__AUTHENTICATION",
+            "signature".to_owned(),
+        ),
+        (
+            "muster-gateway",
+            "MUSTER_SERVICE__REGIONS",
+            r#"["eu-central-1"]"#.to_owned(),
+        ),
     ];
     let mut cluster = Cluster::start_with(&[AgentSpec::default()], &settings).await;
     let nobody = cluster.aws();
@@ -55,8 +61,15 @@ async fn only_who_has_an_active_access_key_is_answered() {
         ])
         .await;
     let command = sent["Command"]["CommandId"].as_str().unwrap();
-    ann.ok(&["wait", "command-executed", "--command-id", command, "--instance-id", node])
-        .await;
+    ann.ok(&[
+        "wait",
+        "command-executed",
+        "--command-id",
+        command,
+        "--instance-id",
+        node,
+    ])
+    .await;
 
     // The secret of another key.
     cluster

@@ -378,7 +378,10 @@ impl Cluster {
                 .collect(),
             ..RegisterNodeRequest::default()
         };
-        let mut nodes = NodesClient::new(NatsChannel::new(self.nats.client().await));
+        // People cannot register machines by themselves: services can.
+        let service = self.nats.trust().service("muster-gateway");
+        let service = self.nats.client_as(&service).await.expect("the bus takes a service");
+        let mut nodes = NodesClient::new(NatsChannel::new(service));
         let answer = nodes.register_node(request).await.expect("the machine is registered");
         let tags: Vec<String> = spec
             .tags

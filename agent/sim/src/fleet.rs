@@ -214,7 +214,7 @@ async fn connect(
     let (options, inbox) = match &settings.credentials {
         None => (
             ConnectOptions::new(),
-            format!("_INBOX_sim_{}_{connection}", settings.name),
+            format!("_INBOX.sim_{}_{connection}", settings.name),
         ),
         Some(path) => {
             let unusable = |source| StartError::Credentials {

@@ -13,7 +13,7 @@ use muster_proto::aws::v1::{ListTagsForResourceRequest, ResourceTypeForTagging};
 use muster_proto::fleet::v1::RegisterNodeRequest;
 use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::fleet::v1::tags_client::TagsClient;
-use muster_wire::{Failure, NatsChannel, subject};
+use muster_wire::{Failure, NatsChannel, Reason, subject};
 
 use super::error::UpError;
 use crate::trust::{Keys, NODE_LIFE, write_private};
@@ -117,10 +117,10 @@ impl Clerk {
             resource_type: Some(ResourceTypeForTagging::ManagedInstance.into()),
             resource_id: Some(node.to_owned()),
         };
-        // A node that was deregistered has no tags; its agent is told so when it says hello.
         let tags = match self.tags.list_tags_for_resource(request).await {
             Ok(answer) => answer.into_inner().tag_list,
-            Err(status) if matches!(Failure::from_status(&status), Failure::Refused(_)) => Vec::new(),
+            // A node that was put out gets nothing new; what it has lasts until its agent was told so at its hello.
+            Err(status) if is_not_there(&status) => return Ok(()),
             Err(status) => return Err(status.into()),
         };
         let hashes = tags.iter().map(|tag| subject::tag_hash(tag.key(), tag.value()));
@@ -133,4 +133,8 @@ impl Clerk {
         write_private(&file, creds.to_text().as_bytes())?;
         Ok(())
     }
+}
+
+fn is_not_there(status: &tonic::Status) -> bool {
+    matches!(Failure::from_status(status), Failure::Refused(refusal) if refusal.reason == Reason::InvalidResourceId)
 }

@@ -75,7 +75,12 @@ impl World {
                     log: &arguments.log,
                     folder,
                 };
-                let starting = Agents::start(arguments.agents, &ground, bus.clone(), keys);
+                // People cannot register machines by themselves: services can.
+                let starting = async {
+                    let clerk = muster_boot::connect_now("muster-up", &as_user("muster-gateway")).await;
+                    let clerk = clerk.map_err(|error| UpError::Bus(error.into()))?;
+                    Agents::start(arguments.agents, &ground, clerk, keys).await
+                };
                 tokio::select! {
                     started = starting => started?,
                     never = nats.keep() => match never {},

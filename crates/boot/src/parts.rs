@@ -117,6 +117,7 @@ impl Parts {
     /// If the bus refuses the endpoints.
     pub async fn serve(self, add: impl FnOnce(Mount) -> Mount) -> Result<Running, MountError> {
         let extra = plain_routes(&self.nats, &self.registry);
+        warn_of_strangers(&self.listener);
         let mounted = add(Mount::new(self.nats.clone(), self.calls))
             .start(self.listener, extra)
             .await?;
@@ -127,6 +128,19 @@ impl Parts {
             failures: self.failures,
             db: self.db,
         })
+    }
+}
+
+/// Says loudly that a port which asks nobody who they are can be reached from elsewhere.
+fn warn_of_strangers(listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr()
+        && !address.ip().is_loopback()
+    {
+        tracing::warn!(
+            %address,
+            "THE GRPC PORT IS OPEN TO EVERYBODY WHO REACHES IT: calls by gRPC are not authenticated, and this is no \
+             loopback address. Listen on 127.0.0.1, or keep others away from the network"
+        );
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `layout` | the accounts of Muster, what each exports and imports, and each user's subjects |
 //!
 //! An account's JWT holds permissions as a template for everybody whom its scoped key signs.
-//! So whoever holds that key can make nodes and nothing else.
+//! So whoever holds that key can make nodes, any and all of them, but no service and no person.
 
 pub mod claims;
 mod conf;

@@ -91,10 +91,30 @@ fn session(arn: &Arn) -> Option<(&str, &str)> {
 }
 
 /// A tag's value. The key is looked for as the policy writes it, and then without regard to case, as IAM does.
+/// Where several keys are alike and none is as written, it is not known which is meant: there is no value.
 pub(crate) fn tag<'a>(tags: &'a BTreeMap<String, String>, key: &str) -> Option<&'a str> {
     let value = tags.get(key).or_else(|| {
         let mut alike = tags.iter().filter(|(each, _)| each.eq_ignore_ascii_case(key));
-        alike.next().map(|(_, value)| value)
+        let (_, value) = alike.next()?;
+        alike.next().is_none().then_some(value)
     });
     value.map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_found_as_written_and_else_only_if_one_alone_is_alike() {
+        let tags = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            pairs.iter().map(own).collect()
+        };
+        let both = tags(&[("ENV", "prod"), ("env", "test")]);
+        assert_eq!(tag(&both, "env"), Some("test"));
+        assert_eq!(tag(&both, "Env"), None);
+        assert_eq!(tag(&tags(&[("ENV", "prod")]), "Env"), Some("prod"));
+        assert_eq!(tag(&tags(&[]), "Env"), None);
+    }
 }

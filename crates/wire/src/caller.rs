@@ -4,7 +4,9 @@
 //!
 //! - The gateway verifies a signature and puts the caller into the header [`Caller::HEADER`] of its call over NATS.
 //!   Only services may publish where that header is believed (`muster.v1.api.>` in their own account).
-//! - A call over NATS without the header is a service's own.
+//! - A call there without the header is a service's own.
+//! - A person on NATS calls from an account of its own and reaches `muster.v1.ops.api.>`. There the broker says who it
+//!   is, in a header that nobody can forge, and [`Caller::HEADER`] counts for nothing.
 //! - gRPC knows no callers yet: whoever reaches the port is [`CallerKind::Development`]. The header is refused there.
 
 use std::fmt;
@@ -125,6 +127,19 @@ impl Caller {
     #[must_use]
     pub fn service() -> Self {
         Self::plain(CallerKind::Service, "arn:muster:nats:::account/MUSTER")
+    }
+
+    /// A user of the account of people, by its name there and where the broker saw it.
+    pub(crate) fn person(principal: Principal, source_ip: Option<IpAddr>) -> Self {
+        Self {
+            principal,
+            kind: CallerKind::User,
+            access_key: None,
+            source_ip,
+            // The broker does not say how it is connected.
+            secure_transport: false,
+            request_id: None,
+        }
     }
 
     /// Anybody, where any credentials are taken.

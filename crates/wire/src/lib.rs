@@ -21,8 +21,10 @@ mod frame;
 mod grpc_caller;
 pub mod limits;
 mod mount;
+mod nats_caller;
 mod nats_channel;
 mod observe;
+mod reply;
 mod services_only;
 mod shape;
 pub mod subject;
@@ -34,6 +36,7 @@ pub use failure::{Failure, Refusal};
 pub use mount::{Mount, MountError, Mounted};
 pub use nats_channel::{CallOptions, NatsChannel, NatsStatus};
 pub use observe::{CallMetrics, ObserveLayer, ObserveService};
+pub use reply::reply_of;
 
 /// The contract's error words, spelled as AWS spells them.
 pub use muster_proto::aws::v1::Reason;

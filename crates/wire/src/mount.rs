@@ -10,6 +10,7 @@ use async_nats::{Client, HeaderMap};
 use axum::serve::ListenerExt;
 use bytes::Bytes;
 use futures::StreamExt;
+use muster_proto::facts;
 use prost::Message;
 use prost_reflect::{DeserializeOptions, DynamicMessage, MethodDescriptor, SerializeOptions};
 use tokio::net::TcpListener;
@@ -26,9 +27,10 @@ use tower::util::BoxCloneSyncService;
 
 use crate::brief::BriefLayer;
 use crate::grpc_caller::GrpcCallerLayer;
+use crate::nats_caller;
 use crate::services_only::{CameBy, ServicesOnlyLayer};
 use crate::{
-    CallMetrics, Caller, CheckLayer, Failure, NatsStatus, ObserveLayer, Refusal, aws_json, frame, limits, subject,
+    CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Refusal, aws_json, frame, limits, reply_of, subject,
 };
 
 type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
@@ -93,7 +95,7 @@ impl Mount {
         self.stop.clone()
     }
 
-    /// Adds a generated server; its calls are observed and checked, and know their [`Caller`], on every surface.
+    /// Adds a generated server; its calls are observed and checked, and know their [`crate::Caller`], on every surface.
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "a service is added, nothing is summed up")]
     pub fn add<S>(mut self, service: S) -> Self
@@ -269,11 +271,15 @@ async fn on_nats(
             continue;
         }
         let (name, of) = (service.name(), method.name());
-        // From other services, and from people, whose account cannot reach the first.
-        for subject in [subject::api(name, of), subject::ops_api(name, of)] {
+        let mut doors = vec![(Door::Services, subject::api(name, of))];
+        if facts::is_for_people(&method) {
+            doors.push((Door::People, subject::ops_api(name, of)));
+        }
+        for (door, subject) in doors {
             let endpoint = micro.endpoint_builder().name(of).add(subject).await.map_err(failed)?;
             tasks.spawn(answer_all(
                 endpoint,
+                door,
                 method.clone(),
                 served.clone(),
                 Arc::clone(&calls),
@@ -284,8 +290,18 @@ async fn on_nats(
     Ok(micro)
 }
 
+/// By which of its subjects a call came, which decides who is believed to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// `muster.v1.api`, where only services can publish: they name the caller in a header.
+    Services,
+    /// `muster.v1.ops.api`, which only another account's messages reach: the broker names the caller.
+    People,
+}
+
 async fn answer_all(
     mut endpoint: Endpoint,
+    door: Door,
     method: MethodDescriptor,
     served: Served,
     calls: Arc<Semaphore>,
@@ -297,14 +313,17 @@ async fn answer_all(
         };
         let (method, served) = (method.clone(), served.clone());
         tasks.spawn(async move {
-            answer(&request, &method, served).await;
+            answer(&request, door, &method, served).await;
             drop(permit);
         });
     }
 }
 
-async fn answer(request: &Request, method: &MethodDescriptor, served: Served) {
-    let call = call(request, method, served);
+async fn answer(request: &Request, door: Door, method: &MethodDescriptor, served: Served) {
+    if request.message.reply.is_some() && reply_of(&request.message).is_none() {
+        return;
+    }
+    let call = call(request, door, method, served);
     let answer = match tokio::time::timeout(LONGEST_CALL, call).await {
         Ok(answer) => answer,
         Err(_) => Err(Failure::Deadline.into()),
@@ -326,10 +345,18 @@ async fn answer(request: &Request, method: &MethodDescriptor, served: Served) {
     }
 }
 
-async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> Result<(Bytes, HeaderMap), Status> {
+async fn call(
+    request: &Request,
+    door: Door,
+    method: &MethodDescriptor,
+    served: Served,
+) -> Result<(Bytes, HeaderMap), Status> {
     let headers = request.message.headers.as_ref();
     let form = Form::of(headers)?;
-    let caller = caller(headers)?;
+    let caller = match door {
+        Door::Services => nats_caller::of_service(headers)?,
+        Door::People => nats_caller::of_person(headers)?,
+    };
     let message = form.read(&request.message.payload, method)?;
 
     let mut call = http::Request::new(frame::body(frame::wrap(&message)));
@@ -372,21 +399,6 @@ async fn call(request: &Request, method: &MethodDescriptor, served: Served) -> R
         return Err(name_unimplemented(status, method));
     }
     form.write(frame::unwrap(framed)?, method)
-}
-
-/// Who calls by NATS: whom the header names, else a service. A header that cannot be read is nobody's.
-fn caller(headers: Option<&HeaderMap>) -> Result<Caller, Failure> {
-    let named = headers.into_iter().flat_map(HeaderMap::iter);
-    let mut named = named.filter(|(name, _)| name.to_string().eq_ignore_ascii_case(Caller::HEADER));
-    let Some((_, values)) = named.next() else {
-        return Ok(Caller::service());
-    };
-    match (values.as_slice(), named.next()) {
-        ([value], None) => Caller::from_header(value.as_str()),
-        _ => Err(Failure::internal(
-            "the header muster-caller stands in a call more than once",
-        )),
-    }
 }
 
 /// The generated default of an operation says only "not yet implemented": put its name there.

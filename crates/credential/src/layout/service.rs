@@ -158,7 +158,8 @@ impl Service {
             issued_at: now,
             expires_at: None,
             body: UserClaims {
-                answers: Some(Answers { max: ANSWERS, ttl }),
+                // Who is asked nothing needs no leave to answer.
+                answers: (!self.answers.is_empty()).then_some(Answers { max: ANSWERS, ttl }),
                 ..permissions
             },
         }

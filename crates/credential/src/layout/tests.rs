@@ -78,6 +78,20 @@ fn no_service_may_speak_as_a_node_or_as_an_operator() {
 }
 
 #[test]
+fn who_is_asked_nothing_may_not_answer() {
+    let key = |kind| Key::generate(kind).public().clone();
+    for service in SERVICES {
+        let claims = service.claims(key(KeyKind::User), key(KeyKind::Account), 0);
+        assert_eq!(
+            claims.body.answers.is_some(),
+            service.name != "muster-gateway",
+            "{}",
+            service.name
+        );
+    }
+}
+
+#[test]
 fn only_the_coordinator_sends_work() {
     let who: Vec<_> = SERVICES
         .iter()

@@ -75,7 +75,8 @@ const ACCESS: &str = "
 
 const NODE: &str = "GetDeployablePatchSnapshotForInstance";
 
-const INTERNAL: &str = "RegisterNode RegisterManagedInstance ResolveTargets Add Remove List StartRollout CancelRollout Record
+const INTERNAL: &str =
+    "RegisterNode RegisterManagedInstance ResolveTargets Add Remove List StartRollout CancelRollout Record
     GetSigningKey GetPrincipal CheckBearer RecordDecisions";
 
 /// What nodes may do, and on what.

@@ -11,7 +11,7 @@ use muster_proto::Word;
 use muster_proto::agent::v1::{DocumentFile, DocumentRequest, DocumentResult};
 use muster_proto::aws::v1::Reason;
 use muster_proto::documents::v1::{DocumentStatus, GetDocumentRequest};
-use muster_wire::{Failure, NatsStatus, Refusal, subject};
+use muster_wire::{Failure, NatsStatus, Refusal, reply_of, subject};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -71,7 +71,7 @@ impl Lender {
     }
 
     async fn answer(&self, question: Message) {
-        let Some(reply) = question.reply.clone() else { return };
+        let Some(reply) = reply_of(&question) else { return };
         let sent = match self.lend(&question).await {
             Ok(document) => self.nats.publish(reply, document.encode_to_vec().into()).await,
             Err(failure) => {

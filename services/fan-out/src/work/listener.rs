@@ -7,6 +7,7 @@ use futures::StreamExt;
 use muster_boot::{BoxError, Tasks};
 use muster_model::{NodeId, SignedDuration};
 use muster_proto::agent::v1::{Ack, PullRequest, ReplyRequest, Verdict};
+use muster_wire::reply_of;
 use muster_wire::subject::{self, RPC_REPLY, RPC_WORK_PULL, UP_ACK};
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -153,7 +154,7 @@ fn present(message: Message) -> Option<Input> {
 fn pull(message: Message) -> Option<Input> {
     Some(Input::Expected {
         node: subject::node_of(&message.subject).ok()?,
-        reply: message.reply?,
+        reply: reply_of(&message)?,
     })
 }
 
@@ -169,6 +170,7 @@ fn node_reply(message: Message) -> Option<Input> {
 
 /// Reads a node's report, from itself or passed on by another replica.
 pub(crate) fn reply(node: NodeId, forwarded: bool, message: Message) -> Option<Input> {
+    let reply = reply_of(&message)?;
     let request = ReplyRequest::decode(message.payload.clone()).ok()?;
     Some(Input::Reply(Box::new(NodeReply {
         node,
@@ -177,6 +179,6 @@ pub(crate) fn reply(node: NodeId, forwarded: bool, message: Message) -> Option<I
         records: request.records,
         payload: message.payload,
         forwarded,
-        reply: message.reply?,
+        reply,
     })))
 }

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use muster_boot::Parts;
 use muster_model::{NodeId, RolloutId};
 use muster_proto::fanout::v1::CancelRolloutRequest;
-use muster_wire::{Failure, NatsStatus};
+use muster_wire::{Failure, NatsStatus, reply_of};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -42,6 +42,7 @@ pub(crate) fn read(message: Message) -> Option<Input> {
             listener::reply(node, true, message)
         }
         ("cancel", None) => {
+            let reply = reply_of(&message)?;
             let request = CancelRolloutRequest::decode(message.payload).ok()?;
             let nodes = request
                 .node_ids
@@ -53,7 +54,7 @@ pub(crate) fn read(message: Message) -> Option<Input> {
                 id: rollout_id(&request.rollout_id).ok()?,
                 nodes,
                 forwarded: true,
-                answer: Answer::Bus(message.reply?),
+                answer: Answer::Bus(reply),
             })
         }
         _ => None,

@@ -248,7 +248,7 @@ struct Plan {
 impl Plan {
     fn of(applicants: &[Applicant], found: Found, now: i64, cutoff: i64) -> Result<Self, StoreError> {
         let mut candidates = found.candidates(cutoff);
-        let owners: HashMap<String, String> = found.owners.into_iter().collect();
+        let mut owners: HashMap<String, String> = found.owners.into_iter().collect();
         let mut activations = HashMap::new();
         for row in found.terms {
             let activation = Activation::of(row)?;
@@ -273,6 +273,7 @@ impl Plan {
             if let (Some(node_id), Some(about)) = (&node_id, about) {
                 rows.admit(applicant, &verdict, node_id, about, now);
                 remember(&mut candidates, applicant, node_id);
+                owners.insert(applicant.key.clone(), node_id.clone());
             }
             answers.push(Admitted { verdict, node_id });
         }

@@ -1,6 +1,6 @@
 //! Hellos, many at a time: facts in, tags out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use muster_store::{Column, Db, StoreError, json, transact};
 
@@ -58,10 +58,17 @@ pub(crate) struct Greeted {
     pub(crate) back: Vec<String>,
 }
 
-/// Writes what nodes told of themselves, and that they were heard of now.
-pub(crate) async fn greet(db: &Db, hellos: &HashMap<String, Facts>, now: i64) -> Result<Greeted, StoreError> {
+/// Writes what nodes told of themselves, and that they were heard of now. What machines of `doubted` nodes tell is not
+/// kept: they are others than those that the nodes were.
+pub(crate) async fn greet(
+    db: &Db,
+    hellos: &HashMap<String, Facts>,
+    doubted: &HashSet<String>,
+    now: i64,
+) -> Result<Greeted, StoreError> {
     let facts: Vec<_> = hellos
         .iter()
+        .filter(|(node_id, _)| !doubted.contains(*node_id))
         .map(|(node_id, facts)| facts_row(node_id, facts))
         .collect();
     let pings: Vec<_> = hellos.keys().map(|node_id| (node_id, now)).collect();

@@ -135,8 +135,12 @@ impl Desk {
         let user_jwt = match (&self.issuer, &admitted.node_id) {
             (Some(issuer), Some(node_id)) => {
                 // As they stand now: of a known node they are the operator's.
-                let tags = tag::of_node(&self.db, node_id).await.map_err(from_store)?;
-                Some(issuer.sign(node_id, &key, &tags.unwrap_or_default(), now)?)
+                let Some(tags) = tag::of_node(&self.db, node_id).await.map_err(from_store)? else {
+                    // It was put out in this moment.
+                    tokio::time::sleep_until(arrived + DENIED_AFTER).await;
+                    return Err(denied().into());
+                };
+                Some(issuer.sign(node_id, &key, &tags, now)?)
             }
             _ => None,
         };

@@ -107,8 +107,10 @@ impl Greeter {
                 Err(refusal) => (message, Err(refusal)),
             })
             .collect();
-        let greeted = match greet(&self.db, &told, now.as_microsecond()).await {
-            Ok(greeted) => self.recognise(&machines).await.map(|changed| (greeted, changed)),
+        let greeted = match self.recognise(&machines).await {
+            Ok(changed) => greet(&self.db, &told, &changed, now.as_microsecond())
+                .await
+                .map(|greeted| (greeted, changed)),
             Err(error) => Err(error),
         };
         let (greeted, changed) = match greeted {

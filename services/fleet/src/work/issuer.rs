@@ -1,4 +1,4 @@
-//! Signs the credentials of nodes (fleet 9) with the scoped key, which can sign nodes and nothing else.
+//! Signs the credentials of nodes (fleet 9) with the scoped key, which can sign nodes, and neither services nor people.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

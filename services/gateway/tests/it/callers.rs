@@ -1,13 +1,20 @@
 //! Services learn who calls.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
+use muster_harness::NatsServer;
 use muster_proto::runcommand::v1::ListCommandsRequest;
 use muster_proto::runcommand::v1::run_command_client::RunCommandClient;
-use muster_wire::{Caller, CallerKind, NatsChannel, NatsStatus};
+use muster_proto::runcommand::v1::run_command_server::RunCommandServer;
+use muster_wire::{CallMetrics, Caller, CallerKind, Mount, NatsChannel, NatsStatus};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
 
 use crate::client::Call;
+use crate::fake::Fake;
 use crate::keys::{ALICE, FakeKeys};
 use crate::world::World;
 
@@ -116,4 +123,34 @@ async fn by_grpc_nobody_can_say_who_they_are() {
     let status = client.list_commands(forged).await.expect_err("forged");
     assert_eq!(status.code(), tonic::Code::Internal);
     assert_eq!(world.fake.callers.lock().expect("no panic").len(), 1);
+}
+
+#[tokio::test]
+async fn a_person_on_the_bus_is_whom_the_broker_names() {
+    let server = NatsServer::start_secured().await;
+    let trust = server.trust();
+    let fake = Fake::new();
+    let service = server.client_as(&trust.service("muster-run-command")).await;
+    let metrics = CallMetrics::register(&mut Registry::default());
+    let mount = Mount::new(service.expect("the bus takes a service"), metrics);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mount = mount.add(RunCommandServer::from_arc(Arc::clone(&fake)));
+    let _mounted = mount.start(listener, axum::Router::new()).await.expect("a service");
+    let person = server.client_as(&trust.person("mia")).await.expect("a person");
+    // Who says nothing is no service, and who says to be one is not believed.
+    for named in [None, Some(Caller::service())] {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Request-Info", r#"{"acc":"A","user":"U","name_tag":"root"}"#);
+        if let Some(caller) = named {
+            headers.insert(Caller::HEADER, caller.to_header());
+        }
+        let answer = person
+            .request_with_headers("muster.v1.api.RunCommand.ListCommands", headers, Bytes::new())
+            .await
+            .expect("an answer");
+        assert!(NatsStatus::of(&answer.headers.unwrap_or_default()).is_none());
+        let caller = fake.last_caller();
+        assert_eq!(caller.principal.as_str(), "arn:aws:iam::000000000000:user/mia");
+        assert_eq!(caller.kind, CallerKind::User);
+    }
 }

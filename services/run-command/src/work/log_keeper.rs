@@ -11,7 +11,7 @@ use muster_boot::{BoxError, Parts};
 use muster_model::{Clock, CommandId};
 use muster_proto::agent::v1::{LogAppendRequest, LogAppendResult};
 use muster_store::Db;
-use muster_wire::{Failure, NatsStatus, Refusal, subject};
+use muster_wire::{Failure, NatsStatus, Refusal, reply_of, subject};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -72,7 +72,7 @@ impl Keeper {
     }
 
     async fn answer(&self, message: Message) {
-        let Some(reply) = message.reply.clone() else { return };
+        let Some(reply) = reply_of(&message) else { return };
         let sent = match self.keep(&message).await {
             Ok(arrived) => {
                 let result = LogAppendResult { arrived };

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use muster_proto::agent::v1::OutputStream;
 use muster_proto::runcommand::v1::output_news::News as Told;
 use muster_proto::runcommand::v1::{OutputNews, OutputSeen};
-use muster_wire::{Failure, subject};
+use muster_wire::{Failure, reply_of, subject};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -135,7 +135,7 @@ impl Offer {
                 Err(Ended)
             };
         }
-        if let Some(reply) = message.reply {
+        if let Some(reply) = reply_of(&message) {
             // Lost answers are asked for again.
             let _ = self.nats.publish(reply, bytes::Bytes::new()).await;
         }

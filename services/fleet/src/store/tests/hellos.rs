@@ -1,6 +1,6 @@
 //! Hellos and heartbeats.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{databases, everybody, machine, node, tags_of};
 use crate::domain::facts::Facts;
@@ -27,7 +27,7 @@ async fn a_hello_brings_facts_and_gets_tags() {
             (plain.clone(), named("")),
             ("mi-00000000000000000".to_owned(), named("stranger")),
         ]);
-        let greeted = greet(db, &hellos, 10).await.unwrap();
+        let greeted = greet(db, &hellos, &HashSet::new(), 10).await.unwrap();
         let expected = HashMap::from([
             (
                 tagged.clone(),
@@ -47,8 +47,13 @@ async fn a_hello_brings_facts_and_gets_tags() {
             names.contains(&"web-1".to_owned()) && names.contains(&String::new()),
             "{names:?}"
         );
+        // What another machine tells of itself is not kept.
+        let other = HashMap::from([(tagged.clone(), named("stranger"))]);
+        greet(db, &other, &HashSet::from([tagged.clone()]), 10).await.unwrap();
+        let names: Vec<_> = everybody(db).await.into_iter().map(|row| row.computer_name).collect();
+        assert!(!names.contains(&"stranger".to_owned()), "{names:?}");
         // The second hello is no return.
-        assert!(greet(db, &hellos, 11).await.unwrap().back.is_empty());
+        assert!(greet(db, &hellos, &HashSet::new(), 11).await.unwrap().back.is_empty());
     }
 }
 

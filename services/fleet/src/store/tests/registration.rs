@@ -1,6 +1,6 @@
 //! Machines become nodes, stay the same nodes, and are put out.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use muster_store::StoreError;
 
@@ -76,7 +76,7 @@ async fn a_node_that_was_put_out_is_nowhere_and_its_id_is_not_used_again() {
             [Named::Deregistered]
         );
         let hello = HashMap::from([(id.clone(), Facts::default())]);
-        let greeted = greet(db, &hello, 4).await.unwrap();
+        let greeted = greet(db, &hello, &HashSet::new(), 4).await.unwrap();
         assert_eq!(greeted.standing[&id], Standing::Deregistered);
 
         let again = register(db, &[machine("a", &[])], 5).await.unwrap().remove(0);
