@@ -115,7 +115,17 @@ impl Agent {
     /// Says what is due.
     pub(super) fn talk_if_due(&mut self, now: Instant) {
         if self.talk.hello.start(now) {
-            let facts = Some(facts::collect(&self.settings));
+            let facts = facts::collect(&self.settings);
+            // This hello may come before the news of the network: what it tells would then be no change any more.
+            if self
+                .talk
+                .told
+                .as_ref()
+                .is_some_and(|told| told.ip_address != facts.ip_address)
+            {
+                self.talk.doubtful_since.get_or_insert(now);
+            }
+            let facts = Some(facts);
             self.talk.told.clone_from(&facts);
             let attributes = machine::attributes(&self.settings.host_root).into_iter().collect();
             let question = HelloRequest { facts, attributes };

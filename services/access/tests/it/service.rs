@@ -103,11 +103,15 @@ impl Service {
 
     /// Stops it, does something to what it left, and starts another one on the same tables.
     pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(&Folder)) -> Result<Self, BoxError> {
-        self.running.stop(Duration::from_secs(5)).await;
-        meanwhile(&self.folder).await;
-        let url = database_url(self.database.as_ref(), &self.folder);
-        let running = run(&self.server, &url, &self.folder, |_| {}).await?;
-        Ok(Self { running, ..self })
+        // On the heap, where a large state makes no test large.
+        Box::pin(async move {
+            self.running.stop(Duration::from_secs(5)).await;
+            meanwhile(&self.folder).await;
+            let url = database_url(self.database.as_ref(), &self.folder);
+            let running = run(&self.server, &url, &self.folder, |_| {}).await?;
+            Ok(Self { running, ..self })
+        })
+        .await
     }
 
     /// Another replica on the same tables.
