@@ -1,6 +1,7 @@
 """Runs a command by publishing JSON to NATS subjects, as any NATS client can.
 
 Usage: nats_client.py <nats url> <creds file> <target key> <target value> <shell line>
+An empty name instead of the file: the bus is open to everybody.
 Prints one JSON object with the status, the output of the first node, and what came live.
 """
 
@@ -23,7 +24,8 @@ def inbox(creds):
 
 
 async def main(url, creds, key, value, line):
-    client = await nats.connect(url, user_credentials=creds, inbox_prefix=inbox(creds))
+    secured = {"user_credentials": creds, "inbox_prefix": inbox(creds)} if creds else {}
+    client = await nats.connect(url, **secured)
 
     async def call(operation, body):
         subject = f"muster.v1.api.RunCommand.{operation}"

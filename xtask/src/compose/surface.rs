@@ -50,15 +50,17 @@ impl Surface {
         let (script, address) = match self {
             Self::Nats => (
                 "nats_client.py",
-                format!("nats://{}", stack.address("MUSTER_NATS_PORT")),
+                // The bus between the containers is open: there are no credentials.
+                vec![format!("nats://{}", stack.address("MUSTER_NATS_PORT")), String::new()],
             ),
-            Self::Grpc => ("reflection_client.py", stack.address("MUSTER_RUN_COMMAND_PORT")),
+            Self::Grpc => ("reflection_client.py", vec![stack.address("MUSTER_RUN_COMMAND_PORT")]),
             Self::Aws => return by_aws(tag, line, stack, judges),
         };
         let answer = process::output(
             Command::new(&judges.python)
                 .arg(workspace::root().join("tests/scripts").join(script))
-                .args([&address, &format!("tag:{}", tag.0), tag.1, line]),
+                .args(address)
+                .args([&format!("tag:{}", tag.0), tag.1, line]),
         )?;
         serde_json::from_str(&answer).with_context(|| format!("{script} answered {answer}"))
     }
