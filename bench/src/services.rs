@@ -13,7 +13,7 @@ use crate::fan_out;
 use crate::report::{Report, median, ms};
 use crate::world::binary;
 
-/// Those that hold state; the gateway is started with them.
+/// Those that a command needs; access has no part in one yet.
 const NAMES: [&str; 5] = [
     "muster-fleet",
     "muster-documents",
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const NODES: usize = 400;
 const WINDOW: usize = 10;
 
-/// Every service and a NATS server, each a process. Killed when dropped.
+/// The services that a command needs and a NATS server open to everybody, each a process. Killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Services {
     nats: Child,

@@ -14,7 +14,7 @@ use crate::api::Api;
 use crate::aws::Aws;
 use crate::process::{Process, binary};
 
-/// The services, in the order in which they are started.
+/// The services that a command needs, in the order in which they are started; a test that needs more adds it.
 pub const SERVICES: [&str; 5] = [
     "muster-fleet",
     "muster-documents",
