@@ -10,7 +10,7 @@ use muster_store::{Db, StoreError};
 use crate::domain::command::Progress;
 use crate::domain::filter::Filters;
 use crate::store::accept::{NewCommand, NewInvocation, accept};
-use crate::store::cancel::{cancel, strangers};
+use crate::store::cancel::{Scope, cancel, strangers};
 use crate::store::news::{self as store_news, News, Told};
 use crate::store::read::{self, Question};
 use crate::store::record::record;
@@ -47,6 +47,8 @@ fn command(at: i64, nodes: &[&str]) -> NewCommand {
                 instance_name: format!("host of {node}"),
             })
             .collect(),
+        steps: vec![("one".to_owned(), "aws:runShellScript".to_owned())],
+        triggered_alarm: None,
         rollout: Some(StartRolloutRequest {
             rollout_id: id.to_string(),
             ..StartRolloutRequest::default()
@@ -104,7 +106,13 @@ async fn notifications_are_claimed_once_and_come_again_when_their_pause_is_over(
             notification_arn: Some("ops".to_owned()),
             ..Default::default()
         });
-        assert!(!accept(&db, std::slice::from_ref(&one)).await.unwrap().1.notifies());
+        assert!(
+            !accept(&db, std::slice::from_ref(&one), u64::MAX)
+                .await
+                .unwrap()
+                .1
+                .notifies()
+        );
         let told = record(&db, &[news(&one, "mi-a", TargetState::Success, None)])
             .await
             .unwrap();
@@ -136,10 +144,47 @@ async fn notifications_are_claimed_once_and_come_again_when_their_pause_is_over(
 async fn a_command_that_is_accepted_twice_is_there_once() {
     for (db, _folder) in databases("twice").await {
         let one = command(1, &["mi-a"]);
-        for _ in 0..2 {
-            accept(&db, std::slice::from_ref(&one)).await.unwrap();
-        }
+        let same = [command(1, &["mi-a"]), command(1, &["mi-a"])].map(|other| NewCommand { id: one.id, ..other });
+        assert_eq!(accept(&db, &same, u64::MAX).await.unwrap().0.len(), 1);
+        let (entries, told) = accept(&db, std::slice::from_ref(&one), u64::MAX).await.unwrap();
+        assert!(entries.is_empty() && told.news.is_none());
         assert_eq!(status(&db, &one).await.0, "Pending");
+    }
+}
+
+#[tokio::test]
+async fn a_command_beyond_the_quota_of_pending_invocations_reaches_no_node() {
+    for (db, _folder) in databases("quota").await {
+        let (one, two) = (command(1, &["mi-a", "mi-b"]), command(2, &["mi-a", "mi-b"]));
+        let first = [one, two];
+        let (entries, told) = accept(&db, &first, 3).await.unwrap();
+        let [one, two] = first;
+        assert_eq!(entries.len(), 1);
+        assert_eq!(
+            words(&told),
+            ["command Pending", "command Pending", "command LimitExceeded"]
+        );
+        let over = ("Failed".to_owned(), "LimitExceeded".to_owned(), 0);
+        assert_eq!(status(&db, &two).await, over);
+        assert!(read::statuses(&db, two.id).await.unwrap().is_empty());
+        assert!(cancel(&db, two.id, Scope::All, "", 5).await.unwrap().is_none());
+
+        // What runs or is over does not count; what is delayed does.
+        let three = command(3, &["mi-a", "mi-b"]);
+        accept(&db, std::slice::from_ref(&three), 3).await.unwrap();
+        assert_eq!(status(&db, &three).await, over);
+        record(&db, &[news(&one, "mi-a", TargetState::InProgress, None)])
+            .await
+            .unwrap();
+        record(&db, &[news(&one, "mi-b", TargetState::Delayed, None)])
+            .await
+            .unwrap();
+        let four = command(4, &["mi-a", "mi-b"]);
+        accept(&db, std::slice::from_ref(&four), 3).await.unwrap();
+        assert_eq!(status(&db, &four).await.0, "Pending");
+        let five = command(5, &["mi-a"]);
+        accept(&db, std::slice::from_ref(&five), 3).await.unwrap();
+        assert_eq!(status(&db, &five).await, over);
     }
 }
 
@@ -147,7 +192,7 @@ async fn a_command_that_is_accepted_twice_is_there_once() {
 async fn news_change_invocations_steps_and_counters_together() {
     for (db, _folder) in databases("news").await {
         let one = command(1, &["mi-a", "mi-b"]);
-        let (entries, told) = accept(&db, std::slice::from_ref(&one)).await.unwrap();
+        let (entries, told) = accept(&db, std::slice::from_ref(&one), u64::MAX).await.unwrap();
         assert_eq!(entries.len(), 1);
         assert_eq!(words(&told), ["command Pending"]);
         assert_eq!(status(&db, &one).await, ("Pending".to_owned(), "Pending".to_owned(), 0));
@@ -197,7 +242,7 @@ async fn news_change_invocations_steps_and_counters_together() {
 async fn pages_visit_every_row_once_while_new_ones_arrive() {
     for (db, _folder) in databases("pages").await {
         let first: Vec<_> = (0..5).map(|at| command(at / 2, &["mi-a", "mi-b"])).collect();
-        accept(&db, &first).await.unwrap();
+        accept(&db, &first, u64::MAX).await.unwrap();
         let mut question = Question {
             limit: 1,
             ..Question::default()
@@ -206,7 +251,7 @@ async fn pages_visit_every_row_once_while_new_ones_arrive() {
         while let Some(row) = read::commands(&db, &question).await.unwrap().pop() {
             question.after = Some((row.requested_at, row.command_id.clone(), String::new()));
             seen.push(row.command_id);
-            accept(&db, &[command(100, &[])]).await.unwrap();
+            accept(&db, &[command(100, &[])], u64::MAX).await.unwrap();
         }
         let mut expected: Vec<_> = first.iter().map(|each| each.id.to_string()).collect();
         let mut sorted = seen.clone();
@@ -232,11 +277,41 @@ async fn pages_visit_every_row_once_while_new_ones_arrive() {
 }
 
 #[tokio::test]
+async fn steps_are_there_before_their_node_tells_of_them() {
+    for (db, _folder) in databases("steps").await {
+        let mut one = command(1, &["mi-a"]);
+        one.steps.push(("two".to_owned(), "aws:runShellScript".to_owned()));
+        accept(&db, std::slice::from_ref(&one), u64::MAX).await.unwrap();
+        let words = async || {
+            let question = Question {
+                limit: 1,
+                ..Question::default()
+            };
+            let row = read::invocations(&db, &question).await.unwrap().remove(0);
+            let told = read::plugins(&db, &[(&one.id.to_string(), "mi-a")]).await.unwrap();
+            let steps = row.all_steps(told).unwrap().into_iter();
+            steps
+                .map(|step| format!("{} {} {}", step.name, step.status_details, step.response_code))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(words().await, ["one Pending -1", "two Pending -1"]);
+        record(&db, &[news(&one, "mi-a", TargetState::InProgress, Some("x"))])
+            .await
+            .unwrap();
+        assert_eq!(words().await, ["one Success 0", "two Pending -1"]);
+        record(&db, &[news(&one, "mi-a", TargetState::DeliveryTimedOut, None)])
+            .await
+            .unwrap();
+        assert_eq!(words().await, ["one Success 0", "two DeliveryTimedOut -1"]);
+    }
+}
+
+#[tokio::test]
 async fn filters_narrow_by_status_time_and_document() {
     for (db, _folder) in databases("filters").await {
         let (old, new) = (command(10, &["mi-a"]), command(20, &["mi-a"]));
         let ids = [old.id.to_string(), new.id.to_string()];
-        accept(&db, &[old, command(30, &[]), new]).await.unwrap();
+        accept(&db, &[old, command(30, &[]), new], u64::MAX).await.unwrap();
         let done = Transition {
             rollout_id: ids[0].clone(),
             node_id: "mi-a".to_owned(),
@@ -282,8 +357,8 @@ async fn filters_narrow_by_status_time_and_document() {
 async fn a_cancel_marks_the_command_and_tells_the_coordinator() {
     for (db, _folder) in databases("cancel").await {
         let one = command(1, &["mi-a", "mi-b"]);
-        accept(&db, std::slice::from_ref(&one)).await.unwrap();
-        let (_, told) = cancel(&db, one.id, &[], "", 5).await.unwrap().unwrap();
+        accept(&db, std::slice::from_ref(&one), u64::MAX).await.unwrap();
+        let (_, told) = cancel(&db, one.id, Scope::All, "", 5).await.unwrap().unwrap();
         assert_eq!(words(&told), ["command Cancelling"]);
         assert_eq!(status(&db, &one).await.0, "Cancelling");
         let waiting = outbox::oldest(&db, 10).await.unwrap();
@@ -299,8 +374,8 @@ async fn a_cancel_marks_the_command_and_tells_the_coordinator() {
             .collect();
         record(&db, &ended).await.unwrap();
         assert_eq!(status(&db, &one).await.0, "Cancelled");
-        assert!(cancel(&db, one.id, &[], "", 5).await.unwrap().is_none());
-        let missing = cancel(&db, CommandId::random(), &[], "", 5).await;
+        assert!(cancel(&db, one.id, Scope::All, "", 5).await.unwrap().is_none());
+        let missing = cancel(&db, CommandId::random(), Scope::All, "", 5).await;
         assert!(matches!(missing, Err(StoreError::Missing)));
         let wrong = strangers(&db, one.id, &["mi-b".to_owned(), "mi-c".to_owned()])
             .await
@@ -315,7 +390,7 @@ async fn only_old_and_finished_commands_are_forgotten() {
         let (finished, open) = (command(1, &["mi-a"]), command(1, &["mi-a"]));
         let ended = news(&finished, "mi-a", TargetState::Success, Some("x"));
         let (gone, kept) = (finished.id, open.id);
-        accept(&db, &[finished, open]).await.unwrap();
+        accept(&db, &[finished, open], u64::MAX).await.unwrap();
         record(&db, &[ended]).await.unwrap();
         let old = async |before, after| {
             let rows = retention::old(&db, before, &after, 10).await.unwrap();
