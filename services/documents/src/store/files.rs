@@ -111,6 +111,19 @@ pub(crate) async fn settle(
     })
 }
 
+/// Bytes of all files that are stored, also of versions that are gone while their objects are still there.
+pub(crate) async fn stored_bytes(db: &Db) -> Result<u64, StoreError> {
+    let sql = "select found from document_files where standing = 'Active'";
+    let rows: Vec<String> = read!(db, pool => sqlx::query_scalar(sql).fetch_all(pool).await)?;
+    let mut bytes = 0_u64;
+    for found in rows {
+        let files: Vec<StoredFile> = serde_json::from_str(&found).map_err(StoreError::corrupt)?;
+        let sizes = files.iter().map(|file| u64::try_from(file.size).unwrap_or_default());
+        bytes = sizes.fold(bytes, u64::saturating_add);
+    }
+    Ok(bytes)
+}
+
 /// Versions that were deleted and whose objects are still there.
 pub(crate) async fn gone(db: &Db, now: i64, limit: i64) -> Result<Vec<(String, i64)>, StoreError> {
     Ok(read!(db, pool => sqlx::query_as(GONE).bind(now).bind(limit).fetch_all(pool).await)?)
