@@ -71,6 +71,11 @@ struct Fetcher {
 
 impl Fetcher {
     async fn run(self, stopping: CancellationToken) -> Result<(), BoxError> {
+        match files::adopt(&self.db, self.now()).await {
+            Ok(0) => {}
+            Ok(packages) => tracing::info!(packages, "packages from before files were kept get their files now"),
+            Err(error) => complain(&error),
+        }
         futures::join!(self.keep_fetching(&stopping), self.keep_removing(&stopping));
         Ok(())
     }

@@ -3,6 +3,7 @@
 use muster_model::CommandId;
 use muster_proto::agent::v1::record::Fact;
 use muster_proto::agent::v1::{Record, StepResult, StepStatus};
+use muster_proto::aws::v1::{Alarm, AlarmConfiguration, ExternalAlarmState};
 use muster_proto::fanout::v1::{StartRolloutRequest, TargetState, Transition};
 use muster_proto::runcommand::v1::Command;
 use muster_store::{Db, StoreError};
@@ -10,6 +11,7 @@ use muster_store::{Db, StoreError};
 use crate::domain::command::Progress;
 use crate::domain::filter::Filters;
 use crate::store::accept::{NewCommand, NewInvocation, accept};
+use crate::store::alarm::watched;
 use crate::store::cancel::{Scope, cancel, strangers};
 use crate::store::news::{self as store_news, News, Told};
 use crate::store::read::{self, Question};
@@ -381,6 +383,55 @@ async fn a_cancel_marks_the_command_and_tells_the_coordinator() {
             .await
             .unwrap();
         assert_eq!(wrong, vec!["mi-c".to_owned()]);
+    }
+}
+
+#[tokio::test]
+async fn an_alarm_stops_a_command_once_and_stays_with_it() {
+    for (db, _folder) in databases("alarms").await {
+        let with_alarm = |mut command: NewCommand| {
+            command.facts.alarm_configuration = Some(AlarmConfiguration {
+                ignore_poll_alarm_failure: None,
+                alarms: vec![Alarm {
+                    name: Some("TooSlow".to_owned()),
+                }],
+            });
+            command
+        };
+        let one = with_alarm(command(1, &["mi-a", "mi-b"]));
+        let other = command(2, &["mi-a"]);
+        let rings = NewCommand {
+            triggered_alarm: Some(ExternalAlarmState::Unknown),
+            ..with_alarm(command(3, &["mi-a"]))
+        };
+        let all = [one, other, rings];
+        assert_eq!(accept(&db, &all, u64::MAX).await.unwrap().0.len(), 2);
+        let [one, _, rings] = all;
+        let over = ("Cancelled".to_owned(), "Cancelled".to_owned(), 0);
+        assert_eq!(status(&db, &rings).await, over);
+        let ids = async || {
+            let watched = watched(&db).await.unwrap();
+            watched.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids().await, [one.id.to_string()]);
+
+        let stop = async || cancel(&db, one.id, Scope::Unsent(ExternalAlarmState::Alarm), "", 5).await;
+        let (entry, told) = stop().await.unwrap().unwrap();
+        assert_eq!(words(&told), ["command Cancelling"]);
+        let Ok(outbox::Message::Cancel(request)) = entry.message() else {
+            panic!("{entry:?}");
+        };
+        assert!(request.only_unsent && request.node_ids.is_empty());
+        assert!(stop().await.unwrap().is_none(), "once is enough");
+        assert!(ids().await.is_empty());
+        // The user may still end what goes on.
+        cancel(&db, one.id, Scope::All, "", 6).await.unwrap().unwrap();
+        for (command, state) in [(&one, "ALARM"), (&rings, "UNKNOWN")] {
+            let row = read::command(&db, command.id).await.unwrap().unwrap();
+            assert_eq!(row.triggered_alarm, state);
+            let shown = crate::api::shown(&row).unwrap().triggered_alarms;
+            assert_eq!((shown.len(), shown[0].name()), (1, "TooSlow"));
+        }
     }
 }
 

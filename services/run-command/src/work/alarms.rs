@@ -1,13 +1,14 @@
 //! Alarms that commands name: how they stand is asked of Prometheus, and a command whose alarm rings sends nothing more
 //! (docs/operate/alarms.md).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt;
 use http::Uri;
 use muster_boot::Parts;
-use muster_model::CommandId;
+use muster_model::{Clock, CommandId};
+use muster_proto::aws::v1::ExternalAlarmState;
 use muster_store::{Db, StoreError};
 
 use crate::config::{AlarmSettings, AlarmSettingsError};
@@ -57,43 +58,49 @@ impl Alarms {
         let clock = parts.clock.clone();
         parts.tasks.spawn("alarms", async move {
             loop {
+                let look = async {
+                    tokio::time::sleep(self.every).await;
+                    stop_sending(&db, &prometheus, &dispatcher, &news, &*clock).await
+                };
                 tokio::select! {
                     () = stopping.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(self.every) => {}
-                }
-                match ringing(&db, &prometheus).await {
-                    Ok(stopped) => {
-                        for (id, state) in stopped {
-                            let now = clock.now().as_microsecond();
-                            match cancel(&db, id, Scope::Unsent(state), "", now).await {
-                                Ok(Some((entry, told))) => {
-                                    dispatcher.tell(vec![entry]);
-                                    news.tell(told.news);
-                                }
-                                Ok(None) => {}
-                                Err(error) => not_stopped(&error),
-                            }
-                        }
-                    }
-                    Err(error) => not_stopped(&error),
+                    looked = look => if let Err(error) = looked {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "commands whose alarm may ring were not stopped yet"
+                        );
+                    },
                 }
             }
         });
     }
 }
 
-fn not_stopped(error: &StoreError) {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        "commands whose alarm may ring were not stopped yet"
-    );
+/// Stops the commands whose alarms say so.
+async fn stop_sending(
+    db: &Db,
+    prometheus: &Uri,
+    dispatcher: &Dispatcher,
+    news: &News,
+    clock: &dyn Clock,
+) -> Result<(), StoreError> {
+    for (id, state) in ringing(db, prometheus).await? {
+        let now = clock.now().as_microsecond();
+        match cancel(db, id, Scope::Unsent(state), "", now).await {
+            Ok(Some((entry, told))) => {
+                dispatcher.tell(vec![entry]);
+                news.tell(told.news);
+            }
+            // It has ended meanwhile, and may be forgotten.
+            Ok(None) | Err(StoreError::Missing) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The commands that must stop, and how their alarms are shown.
-async fn ringing(
-    db: &Db,
-    prometheus: &Uri,
-) -> Result<Vec<(CommandId, muster_proto::aws::v1::ExternalAlarmState)>, StoreError> {
+async fn ringing(db: &Db, prometheus: &Uri) -> Result<Vec<(CommandId, ExternalAlarmState)>, StoreError> {
     let mut commands = Vec::new();
     for (id, facts) in watched(db).await? {
         let id: CommandId = id.parse().map_err(StoreError::corrupt)?;
@@ -102,7 +109,7 @@ async fn ringing(
         }
     }
     let names: BTreeSet<String> = commands.iter().map(|(_, watched)| watched.name.clone()).collect();
-    let alarms: std::collections::BTreeMap<String, Alarm> = futures::stream::iter(names)
+    let alarms: BTreeMap<String, Alarm> = futures::stream::iter(names)
         .map(|name| async move {
             let alarm = stands(prometheus, &name).await;
             (name, alarm)
@@ -139,10 +146,10 @@ async fn stands(prometheus: &Uri, name: &str) -> Alarm {
 }
 
 async fn ask(prometheus: &Uri, name: &str) -> Result<Alarm, WebError> {
-    let query: String = form_urlencoded(name);
+    let name_in_query = percent_encoded(name);
     let base = prometheus.path().trim_end_matches('/');
     let mut parts = prometheus.clone().into_parts();
-    let path = format!("{base}/api/v1/rules?type=alert&rule_name[]={query}");
+    let path = format!("{base}/api/v1/rules?type=alert&rule_name[]={name_in_query}");
     parts.path_and_query = Some(path.parse().map_err(http::Error::from)?);
     let address = Uri::from_parts(parts).map_err(http::Error::from)?;
     let answer = web::ask(&address, http::Request::builder(), String::new(), MOST).await?;
@@ -150,7 +157,7 @@ async fn ask(prometheus: &Uri, name: &str) -> Result<Alarm, WebError> {
 }
 
 /// The text as it may stand in a query.
-fn form_urlencoded(text: &str) -> String {
+fn percent_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b if b.is_ascii_alphanumeric() => char::from(b).to_string(),
