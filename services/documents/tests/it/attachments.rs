@@ -344,18 +344,6 @@ async fn attachments_come_from_and_go_to_an_s3_api() {
     let key = file.url().strip_prefix(&format!("{url}/{BUCKET}/")).unwrap();
     let kept: Vec<_> = bucket(BUCKET).read(key).await.unwrap().try_collect().await.unwrap();
     assert!(kept.concat() == long);
-    // A package whose source is not there fails, and leaves nothing.
-    let mut other = package(
-        &sha256(&long),
-        vec![source(AttachmentsSourceKey::SourceUrl, "s3://source/no", None)],
-    );
-    other.name = Some("Other".to_owned());
-    service.by_nats().create_document(other).await.unwrap();
-    let failed = settled(&service, "Other", "").await;
-    assert_eq!(failed.status(), DocumentStatus::Failed);
-    let why = failed.status_information();
-    assert!(why.contains("there is no no/tool.zip"), "{why}");
-
     let gone = DeleteDocumentRequest {
         name: Some("Tool".to_owned()),
         ..DeleteDocumentRequest::default()
