@@ -306,8 +306,11 @@ async fn attachments_come_from_and_go_to_an_s3_api() {
     let store = Python::start(&script, None);
     let url = store.url("");
     let long = vec![b'x'; 9 * 1024 * 1024];
+    // Moto shows nothing to who does not sign.
+    let credentials = tempfile(b"[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = canary-secret-key\n");
     let settings = Objects {
         url: url.clone(),
+        credentials_file: credentials.path().display().to_string(),
         ..Objects::default()
     };
     let bucket = |name: &str| {
@@ -327,7 +330,7 @@ async fn attachments_come_from_and_go_to_an_s3_api() {
             .await
             .unwrap();
     }
-    let service = Service::with(|settings| settings.objects.url = url.clone()).await;
+    let service = Service::with(|service| service.objects = settings.clone()).await;
     let mut request = package(&sha256(&long), vec![folder()]);
     request.content = request
         .content

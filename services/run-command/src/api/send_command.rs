@@ -413,7 +413,7 @@ fn facts(request: &SendCommandRequest, id: CommandId, requested_at: i64, expires
         notification_config: Some(view::notifications(request.notification_config.as_ref())),
         cloud_watch_output_config: Some(view::log(request.cloud_watch_output_config.as_ref())),
         timeout_seconds: Some(request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT)),
-        alarm_configuration: Some(request.alarm_configuration.clone().unwrap_or_else(view::no_alarms)),
+        alarm_configuration: Some(view::alarms(request.alarm_configuration.as_ref())),
         ..Command::default()
     }
 }

@@ -166,10 +166,11 @@ fn no_log() -> CloudWatchOutputConfig {
     }
 }
 
-/// An alarm configuration that says nothing, as AWS shows it.
-pub(super) fn no_alarms() -> AlarmConfiguration {
+/// An alarm configuration as it was given, with what AWS shows for what was not.
+pub(super) fn alarms(given: Option<&AlarmConfiguration>) -> AlarmConfiguration {
+    let given = given.cloned().unwrap_or_default();
     AlarmConfiguration {
-        ignore_poll_alarm_failure: Some(false),
-        alarms: Vec::new(),
+        ignore_poll_alarm_failure: given.ignore_poll_alarm_failure.or(Some(false)),
+        ..given
     }
 }
