@@ -8,9 +8,11 @@
 mod access;
 mod actions;
 mod activations;
+mod alarms;
 mod aws_cli;
 mod bad_input;
 mod chaos;
+mod limits;
 mod live_output;
 mod log_streams;
 mod notifications;
