@@ -23,8 +23,8 @@ async fn a_node_reaches_its_own_subjects_and_no_others() {
         format!("muster.v1.dn.{OWN}.>"),
         format!("muster.v1.dn.{OWN}.work"),
         format!("muster.v1.tag.{TAG}"),
-        format!("_INBOX_{OWN}.>"),
-        format!("_INBOX_{OWN}.abc.*"),
+        format!("_INBOX.node.{OWN}.>"),
+        format!("_INBOX.node.{OWN}.abc.*"),
     ] {
         assert!(node.may_subscribe(&own).await, "{own}");
     }
@@ -48,8 +48,8 @@ async fn a_node_reaches_its_own_subjects_and_no_others() {
         ">".to_owned(),
         "*".to_owned(),
         "_INBOX.>".to_owned(),
-        "_INBOX_muster-fleet.>".to_owned(),
-        format!("_INBOX_{OTHER}.>"),
+        "_INBOX.svc.muster-fleet.>".to_owned(),
+        format!("_INBOX.node.{OTHER}.>"),
         "*.>".to_owned(),
         "muster.v1.tag.*".to_owned(),
         "muster.v1.tag.>".to_owned(),
@@ -88,8 +88,8 @@ async fn a_node_reaches_its_own_subjects_and_no_others() {
         "muster.v1.output.listener".to_owned(),
         "muster.v1.output-seen.listener".to_owned(),
         "muster.v1.fanout.one.cancel".to_owned(),
-        format!("_INBOX_{OTHER}.a.b"),
-        "_INBOX_muster-fleet.a.b".to_owned(),
+        format!("_INBOX.node.{OTHER}.a.b"),
+        "_INBOX.svc.muster-fleet.a.b".to_owned(),
         "$JS.API.STREAM.LIST".to_owned(),
         "$JS.API.STREAM.MSG.GET.MUSTER_DN".to_owned(),
         "$JS.API.DIRECT.GET.MUSTER_DN".to_owned(),
@@ -193,7 +193,7 @@ async fn the_ticket_sees_nothing_and_may_ask_one_thing() {
     let trust = server.trust();
     let boot = Probe::of(&server, &trust.ticket()).await;
     assert!(boot.may_publish("register").await);
-    assert!(boot.may_subscribe("_INBOX_boot.x.*").await);
+    assert!(boot.may_subscribe("_INBOX.boot.x.*").await);
     for foreign in [
         ">",
         "*",
@@ -202,7 +202,7 @@ async fn the_ticket_sees_nothing_and_may_ask_one_thing() {
         "muster.v1.>",
         "muster.v1.register",
         "_INBOX.>",
-        "_INBOX_mia.>",
+        "_INBOX.ops.mia.>",
         "$SYS.>",
         "$JS.API.>",
         "_R_.>",
@@ -217,7 +217,7 @@ async fn the_ticket_sees_nothing_and_may_ask_one_thing() {
         "muster.v1.dn.mi-0123456789abcdef0.work",
         "$JS.API.INFO",
         "$SYS.REQ.SERVER.PING",
-        "_INBOX_boot.x.y",
+        "_INBOX.boot.x.y",
     ] {
         assert!(!boot.may_publish(foreign).await, "{foreign}");
     }
@@ -241,8 +241,8 @@ async fn a_person_cannot_reach_nodes_or_speak_as_one() {
         "muster.v1.ops.api.RunCommand.SendCommand",
         "muster.v1.fanout.one.cancel",
         "muster.v1.register",
-        "_INBOX_leo.a.b",
-        "_INBOX_muster-gateway.a.b",
+        "_INBOX.ops.leo.a.b",
+        "_INBOX.svc.muster-gateway.a.b",
         "$JS.API.STREAM.LIST",
         "$SYS.REQ.CLAIMS.UPDATE",
     ] {
@@ -256,7 +256,7 @@ async fn a_person_cannot_reach_nodes_or_speak_as_one() {
         "muster.v1.api.>",
         "muster.v1.ops.api.>",
         "_INBOX.>",
-        "_INBOX_leo.>",
+        "_INBOX.ops.leo.>",
         "$SYS.>",
     ] {
         assert!(!person.may_subscribe(foreign).await, "{foreign}");
