@@ -11,6 +11,8 @@ mod activations;
 mod aws_cli;
 mod bad_input;
 mod chaos;
+mod clones;
+mod key_rotation;
 mod live_output;
 mod log_streams;
 mod notifications;

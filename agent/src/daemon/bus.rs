@@ -45,6 +45,11 @@ impl CallError {
         matches!(self, Self::Refused { code, .. } if code.starts_with('4') && code != "408" && code != "429")
     }
 
+    /// Whether the service takes this machine for the copy of one that goes on.
+    pub(crate) fn is_of_a_copy(&self) -> bool {
+        matches!(self, Self::Refused { text, .. } if text.starts_with("Clone:"))
+    }
+
     /// Whether nothing came back at all, not even the word that nobody is there.
     pub(crate) fn is_silence(&self) -> bool {
         matches!(self, Self::Unanswered(error) if error.kind() == RequestErrorKind::TimedOut)

@@ -15,7 +15,7 @@ mod node;
 mod people;
 mod service;
 
-pub use account::{ACCOUNTS, Account, Accounts, SigningKeys, carried_over};
+pub use account::{ACCOUNTS, Account, Accounts, SigningKeys, carried_over, revoked};
 pub(crate) use inbox::inbox_of;
 pub use inbox::{boot_inbox, node_inbox, person_inbox, service_inbox};
 pub use node::{NodeClaims, NodeError, TAG_NAME, scope};

@@ -48,6 +48,7 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.register",
             "muster.v1.rpc.*.hello",
             "muster.v1.rpc.*.auth.renew",
+            "muster.v1.rpc.*.auth.rotate",
             "muster.v1.up.*.hb",
         ],
     },
@@ -93,6 +94,13 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.rpc.*.work.pull",
             "muster.v1.up.*.ack",
         ],
+    },
+    // `muster nats watch`, which has the keys of the accounts besides. It serves nobody.
+    Service {
+        name: "muster-watcher",
+        answers: &[],
+        publishes: &["muster.v1.api.Nodes.SyncRevocations"],
+        hears: &[],
     },
 ];
 

@@ -9,6 +9,7 @@ pub(crate) mod list;
 pub(crate) mod node;
 pub(crate) mod presence;
 pub(crate) mod register;
+pub(crate) mod session;
 pub(crate) mod tag;
 pub(crate) mod target;
 #[cfg(test)]

@@ -74,6 +74,11 @@ impl News {
         self.of_node("deregistered", node_id, None).await;
     }
 
+    /// A node has another key.
+    pub(crate) async fn key_rotated(&self, node_id: &str) {
+        self.of_node("key-rotated", node_id, None).await;
+    }
+
     /// Nodes came back or went away.
     pub(crate) async fn connection(&self, node_ids: &[String], status: PingStatus) {
         for node_id in node_ids {
