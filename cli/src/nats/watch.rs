@@ -4,15 +4,21 @@
 //! whole fleet. This does, and is asked by nobody. It reads the account from the server, has fleet compare it, pushes
 //! what is missing, and reads again: what got lost, or was overwritten by another one that pushes, is found at the next
 //! look. How many there are of it does not matter.
+//!
+//! It also hears who connects, and tells fleet of users that the key for nodes has signed: fleet knows whom it has signed
+//! itself. The bus would take every name, also one that is a wildcard.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use async_nats::Client;
+use async_nats::{Client, Subscriber};
+use futures::StreamExt as _;
+use muster_credential::PublicKey;
 use muster_credential::layout::{self, Account};
-use muster_proto::fleet::v1::SyncRevocationsRequest;
 use muster_proto::fleet::v1::nodes_client::NodesClient;
+use muster_proto::fleet::v1::{NodeConnection, SyncRevocationsRequest};
 use muster_wire::NatsChannel;
+use serde::Deserialize;
 use tonic::Status;
 
 use super::push::{self, PushError};
@@ -25,6 +31,8 @@ pub(crate) const USER: &str = "muster-watcher";
 
 /// How long a key that was revoked may go on, at most, where all is well.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Most connections that are told at once.
+const MOST_SEEN: usize = 50_000;
 /// How often one look pushes: more than once only if somebody else pushes at the same time.
 const ROUNDS: usize = 4;
 
@@ -46,6 +54,29 @@ pub(crate) struct Watcher {
     system: Client,
     nodes: NodesClient<NatsChannel>,
     keys: Keys,
+    /// Who connects, once it listens.
+    connects: Option<Subscriber>,
+    /// Who has connected since fleet was told.
+    seen: Vec<NodeConnection>,
+}
+
+/// What the server says of a connection.
+#[derive(Debug, Deserialize)]
+struct Connected {
+    client: ConnectedClient,
+}
+
+#[derive(Debug, Deserialize)]
+struct ConnectedClient {
+    /// The user's key.
+    #[serde(default)]
+    user: String,
+    /// Who signed its claims.
+    #[serde(default)]
+    issuer_key: String,
+    /// The name in them.
+    #[serde(default)]
+    name_tag: String,
 }
 
 impl Watcher {
@@ -55,6 +86,8 @@ impl Watcher {
             system,
             nodes: NodesClient::new(NatsChannel::new(bus)),
             keys,
+            connects: None,
+            seen: Vec::new(),
         }
     }
 
@@ -82,8 +115,29 @@ impl Watcher {
                     }
                 }
             }
-            tokio::time::sleep(PAUSE).await;
+            self.listen(PAUSE).await;
         }
+    }
+
+    /// Hears who connects, for a while.
+    async fn listen(&mut self, pause: Duration) {
+        let end = tokio::time::Instant::now() + pause;
+        if self.connects.is_none() {
+            let subject = format!("$SYS.ACCOUNT.{}.CONNECT", self.keys.account(Account::Muster).public());
+            self.connects = self.system.subscribe(subject).await.ok();
+        }
+        while let Some(connects) = &mut self.connects {
+            match tokio::time::timeout_at(end, connects.next()).await {
+                Ok(Some(message)) => self
+                    .seen
+                    .extend(connection(&message.payload, self.keys.services.public())),
+                Ok(None) => self.connects = None,
+                Err(_) => break,
+            }
+            // Who is not told of now connects again some time.
+            self.seen.truncate(MOST_SEEN);
+        }
+        tokio::time::sleep_until(end).await;
     }
 
     /// Makes the server refuse what it should. Gives how many keys that changed.
@@ -96,11 +150,13 @@ impl Watcher {
             };
             let request = SyncRevocationsRequest {
                 held: known.body.revocations.into_iter().collect(),
+                connections: self.seen.clone(),
             };
             let answer = self.nodes.sync_revocations(request).await;
             let answer = answer
                 .map_err(|status| WatchError::Fleet(Box::new(status)))?
                 .into_inner();
+            self.seen.clear();
             if answer.missing.is_empty() && answer.over.is_empty() {
                 break;
             }
@@ -114,5 +170,36 @@ impl Watcher {
             push::push(&self.system, &self.keys, Account::Muster, wanted).await?;
         }
         Ok(changed)
+    }
+}
+
+/// Who has connected, if a key for nodes has signed it.
+fn connection(said: &[u8], services: &PublicKey) -> Option<NodeConnection> {
+    let client = serde_json::from_slice::<Connected>(said).ok()?.client;
+    let is_of_nodes =
+        !client.user.is_empty() && !client.issuer_key.is_empty() && client.issuer_key != services.as_str();
+    is_of_nodes.then_some(NodeConnection {
+        name: client.name_tag,
+        public_key: client.user,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_credential::{Key, KeyKind};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn services_are_no_nodes() {
+        let key = || Key::generate(KeyKind::Account).public().clone();
+        let (services, nodes) = (key(), key());
+        let said = |issuer: &str| json!({"client": {"user": "U1", "issuer_key": issuer, "name_tag": "*", "id": 7}});
+        let read = |said: serde_json::Value| connection(said.to_string().as_bytes(), &services);
+        assert_eq!(read(said(services.as_str())), None);
+        assert_eq!(read(json!({"client": {"user": "", "id": 1}})), None);
+        let seen = read(said(nodes.as_str())).unwrap();
+        assert_eq!((seen.name.as_str(), seen.public_key.as_str()), ("*", "U1"));
     }
 }

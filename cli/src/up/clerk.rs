@@ -103,7 +103,9 @@ impl Clerk {
         let state = StateDir::at(&machine.home);
         state.prepare()?;
         let mut identity = state.identity()?;
-        if let Some(node) = &identity.node {
+        if let Some(node) = &identity.node
+            && machine.credentials().exists()
+        {
             return Ok(node.to_string());
         }
         let request = RegisterNodeRequest {

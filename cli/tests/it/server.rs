@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use async_nats::{Client, ConnectError, ConnectOptions};
 use muster_credential::layout::NodeClaims;
-use muster_credential::{Creds, Key, KeyKind};
+use muster_credential::{Claims, Creds, Key, KeyKind, UserClaims};
 use muster_harness::{Folder, until};
 use muster_model::{Clock as _, SystemClock};
 
@@ -74,6 +74,19 @@ impl Server {
     /// Credentials of a node with a key of its own.
     pub(crate) fn node(&self, node: &str) -> Creds {
         self.node_with(node, Key::generate(KeyKind::User))
+    }
+
+    /// Credentials with any name, as the scoped key can sign them, and Muster never does.
+    pub(crate) fn anybody(&self, name: &str) -> Creds {
+        let key = Key::generate(KeyKind::User);
+        let claims = Claims {
+            name: name.to_owned(),
+            subject: key.public().clone(),
+            issued_at: SystemClock.now().as_second(),
+            expires_at: None,
+            body: UserClaims::scoped(self.key("MUSTER").public().clone(), Vec::new()),
+        };
+        Creds::new(claims.sign(&self.key("nodes")).unwrap(), key).unwrap()
     }
 
     /// Credentials of a node with this key.

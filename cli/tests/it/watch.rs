@@ -212,3 +212,25 @@ async fn replicas_and_several_that_watch_agree() {
     .await;
     world.end().await;
 }
+
+/// Whoever has the key that signs nodes can name a user as it likes.
+#[tokio::test]
+async fn users_that_somebody_else_has_signed_are_thrown_out() {
+    let mut world = World::start(1).await;
+    let node = world.admit("node").await;
+    world.watch();
+    let stays = world.server.connect(&node).await.unwrap();
+    let everybody = world.server.anybody("*");
+    // Until it listens nobody notices.
+    until("the user that is every node is thrown out", async || {
+        match world.server.connect(&everybody).await {
+            Ok(_) => Err(world.said()),
+            Err(_) => Ok(()),
+        }
+    })
+    .await;
+    assert_eq!(stays.connection_state(), State::Connected);
+    world.server.connect(&node).await.unwrap();
+    assert_eq!(world.refused().await, [everybody.key().public().to_string()]);
+    world.end().await;
+}

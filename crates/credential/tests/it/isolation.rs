@@ -76,6 +76,10 @@ async fn a_node_reaches_its_own_subjects_and_no_others() {
     for foreign in [
         format!("muster.v1.up.{OTHER}.hb"),
         format!("muster.v1.rpc.{OTHER}.hello"),
+        format!("muster.v1.rpc.{OTHER}.auth.renew"),
+        format!("muster.v1.rpc.{OTHER}.auth.rotate"),
+        format!("muster.v1.up.{OTHER}.ack"),
+        format!("muster.v1.rpc.{OTHER}.reply"),
         format!("muster.v1.dn.{OWN}.work"),
         format!("muster.v1.dn.{OTHER}.work"),
         format!("muster.v1.tag.{TAG}"),
@@ -161,6 +165,43 @@ async fn a_tag_that_is_a_wildcard_would_widen_and_is_why_none_is_ever_signed() {
         "it reaches doorbells only"
     );
     assert!(std::panic::catch_unwind(|| trust.node(OWN, &[">".to_owned()])).is_err());
+}
+
+#[tokio::test]
+async fn a_name_that_is_a_wildcard_would_be_every_node_and_is_why_none_is_ever_signed() {
+    let server = NatsServer::start_secured().await;
+    let trust = server.trust();
+    // By hand, since `NodeClaims` refuses it: whoever has the scoped key can, until the bus is told of it (decision 16).
+    let key = Key::generate(KeyKind::User);
+    let claims = Claims {
+        name: "*".to_owned(),
+        subject: key.public().clone(),
+        issued_at: trust.person("x").claims().issued_at,
+        expires_at: None,
+        body: UserClaims::scoped(trust.accounts().muster.clone(), Vec::new()),
+    };
+    let wide = Creds::new(claims.sign(trust.nodes_key()).unwrap(), key).unwrap();
+    let probe = Probe::of(&server, &wide).await;
+    assert!(probe.may_subscribe(&format!("muster.v1.dn.{OTHER}.work")).await);
+    assert!(probe.may_publish(&format!("muster.v1.up.{OTHER}.hb")).await);
+    // It is nodes, and neither a service nor a person.
+    for foreign in [
+        "muster.v1.api.>",
+        "muster.v1.event.>",
+        "_INBOX.svc.>",
+        "_INBOX.>",
+        "$SYS.>",
+    ] {
+        assert!(!probe.may_subscribe(foreign).await, "{foreign}");
+    }
+    for foreign in [
+        "muster.v1.api.Nodes.ApproveNode",
+        "muster.v1.dn.mi-0123456789abcdef1.work",
+        "$SYS.REQ.CLAIMS.UPDATE",
+    ] {
+        assert!(!probe.may_publish(foreign).await, "{foreign}");
+    }
+    assert!(std::panic::catch_unwind(|| trust.node("*", &[])).is_err());
 }
 
 #[tokio::test]

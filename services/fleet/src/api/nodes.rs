@@ -14,7 +14,7 @@ use muster_proto::fleet::v1::{
 use muster_store::Db;
 use tonic::{Request, Response, Status};
 
-use crate::work::{Metrics, Registrar};
+use crate::work::{Metrics, News, Registrar};
 use crate::{Registration, Settings};
 
 /// Registration and target resolution.
@@ -26,6 +26,7 @@ pub(crate) struct NodesApi {
     pub(super) registration: Registration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Metrics,
+    pub(super) news: News,
     pub(super) issues_credentials: bool,
 }
 
@@ -38,6 +39,7 @@ impl NodesApi {
             registration: settings.registration,
             clock: Arc::clone(&parts.clock),
             metrics,
+            news: News::new(parts),
             issues_credentials: !settings.node_key_file.is_empty(),
         }
     }

@@ -48,6 +48,13 @@ struct CloneData<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+struct AlienData<'a> {
+    public_key: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct DenialData<'a> {
     activation_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,6 +105,12 @@ impl News {
             source,
         };
         self.publish("node", "clone", node_id, data).await;
+    }
+
+    /// Somebody has connected with credentials of the key that signs nodes, and fleet has not signed them.
+    pub(crate) async fn alien(&self, public_key: &str, name: &str) {
+        self.publish("credential", "alien", public_key, AlienData { public_key, name })
+            .await;
     }
 
     /// An activation did not let a machine in. Only here and in the log it is said why.

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use futures::StreamExt as _;
 use muster_credential::{Key, KeyKind};
 use muster_proto::fleet::v1::{
-    DeregisterManagedInstanceRequest, RegisterNodeRequest, SyncRevocationsRequest, SyncRevocationsResult,
+    DeregisterManagedInstanceRequest, NodeConnection, RegisterNodeRequest, SyncRevocationsRequest,
+    SyncRevocationsResult,
 };
 
 use crate::machine::{Machine, Ticket, wanted};
@@ -16,7 +18,10 @@ async fn sync(world: &World, held: HashMap<String, i64>) -> SyncRevocationsResul
     let answer = world
         .by_nats()
         .nodes
-        .sync_revocations(SyncRevocationsRequest { held })
+        .sync_revocations(SyncRevocationsRequest {
+            held,
+            ..SyncRevocationsRequest::default()
+        })
         .await;
     answer.unwrap().into_inner()
 }
@@ -103,5 +108,90 @@ async fn whoever_signs_claims_itself_names_the_key() {
         let refused = nodes.register_node(bad).await.unwrap_err();
         assert!(refused.message().contains("public_key"), "{refused}");
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn whoever_connects_with_credentials_that_fleet_has_not_signed_is_to_be_refused() {
+    let world = World::guarded().await;
+    let ticket = Ticket::of(&world, wanted(1)).await;
+    let machine = Machine::new("a");
+    let node = machine.register(&world, &ticket).await.unwrap().instance_id.unwrap();
+    let mut events = world
+        .nats
+        .subscribe("muster.v1.event.fleet.credential.alien")
+        .await
+        .unwrap();
+    world.nats.flush().await.unwrap();
+    let connected = |name: &str, key: &Key| NodeConnection {
+        name: name.to_owned(),
+        public_key: key.public().to_string(),
+    };
+    let keys: Vec<Key> = (0..3).map(|_| Key::generate(KeyKind::User)).collect();
+    let request = SyncRevocationsRequest {
+        connections: vec![
+            connected(&node, &machine.key),
+            connected("*", &keys[0]),
+            connected(&node, &keys[1]),
+            connected("mi-0123456789abcdef0", &keys[2]),
+            // Again.
+            connected("*", &keys[0]),
+        ],
+        ..SyncRevocationsRequest::default()
+    };
+    let mut nodes = world.by_nats().nodes;
+    let mut wanted: Vec<String> = keys.iter().map(|key| key.public().to_string()).collect();
+    wanted.sort();
+    for _ in 0..2 {
+        let told = nodes.sync_revocations(request.clone()).await.unwrap().into_inner();
+        let mut missing: Vec<String> = told.missing.into_keys().collect();
+        missing.sort();
+        assert_eq!(missing, wanted);
+    }
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let event: serde_json::Value = serde_json::from_slice(&events.next().await.unwrap().payload).unwrap();
+        seen.push(event["data"]["publicKey"].as_str().unwrap().to_owned());
+    }
+    seen.sort();
+    assert_eq!(seen, wanted);
+    // Once their claims have ended the bus may forget them.
+    world.advance(WEEK + 60);
+    let held = wanted
+        .iter()
+        .map(|key| (key.clone(), world.second() - WEEK - 30))
+        .collect();
+    let mut over = sync(&world, held).await.over;
+    over.sort();
+    assert_eq!(over, wanted);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_registered_without_its_key_is_taken_with_the_first_that_it_has() {
+    let world = World::start().await;
+    let node = world.register("a", &[]).await;
+    let (own, other) = (Key::generate(KeyKind::User), Key::generate(KeyKind::User));
+    let mut nodes = world.by_nats().nodes;
+    let mut missing = Vec::new();
+    for key in [&own, &own, &other] {
+        let request = SyncRevocationsRequest {
+            connections: vec![NodeConnection {
+                name: node.clone(),
+                public_key: key.public().to_string(),
+            }],
+            ..SyncRevocationsRequest::default()
+        };
+        missing.push(
+            nodes
+                .sync_revocations(request)
+                .await
+                .unwrap()
+                .into_inner()
+                .missing
+                .len(),
+        );
+    }
+    assert_eq!(missing, [0, 0, 1]);
     world.end().await;
 }
