@@ -13,6 +13,8 @@ mod aws_cli;
 mod bad_input;
 mod chaos;
 mod limits;
+mod clones;
+mod key_rotation;
 mod live_output;
 mod log_streams;
 mod notifications;

@@ -7,6 +7,8 @@ mod init;
 mod processes;
 mod program;
 mod running;
+mod server;
 mod up;
 mod verbs;
+mod watch;
 mod world;
