@@ -11,6 +11,7 @@ mod activations;
 mod aws_cli;
 mod bad_input;
 mod chaos;
+mod fleet;
 mod live_output;
 mod log_streams;
 mod notifications;

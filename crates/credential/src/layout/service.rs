@@ -51,6 +51,7 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.dn.*.config",
             "muster.v1.event.fleet.>",
             "muster.v1.api.DocumentTags.*",
+            "muster.v1.api.Decisions.GetPrincipal",
         ],
         hears: &[
             "muster.v1.register",

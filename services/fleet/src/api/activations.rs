@@ -26,7 +26,8 @@ const DEFAULT_PAGE: i32 = 50;
 
 impl FleetApi {
     pub(super) async fn create(&self, request: CreateActivationRequest) -> Result<CreateActivationResult, Failure> {
-        let draft = Draft::parse(request, &self.roles, self.now())?;
+        let iam_role = self.roles.find(request.iam_role()).await?;
+        let draft = Draft::parse(request, iam_role, self.now())?;
         let (activation_id, code) = (Uuid::new_v4().hyphenated().to_string(), Code::random());
         activation::insert(&self.db, &activation_id, code.hash(), &draft)
             .await
@@ -99,7 +100,7 @@ impl FleetApi {
         &self,
         request: UpdateManagedInstanceRoleRequest,
     ) -> Result<UpdateManagedInstanceRoleResult, Failure> {
-        let role = self.roles.find(request.iam_role())?;
+        let role = self.roles.find(request.iam_role()).await?;
         let id = request.instance_id.unwrap_or_default();
         let unknown = || Refusal::new(Reason::InvalidInstanceId, format!("{id} is no managed node"));
         // The contract also lets ids of other kinds of machines through, which Muster has not.

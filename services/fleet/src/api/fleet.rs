@@ -11,7 +11,8 @@ use muster_proto::fleet::v1::{
     DeregisterManagedInstanceRequest, DeregisterManagedInstanceResult, DescribeActivationsRequest,
     DescribeActivationsResult, DescribeInstanceInformationRequest, DescribeInstanceInformationResult,
     DescribeInstancePropertiesRequest, DescribeInstancePropertiesResult, GetConnectionStatusRequest,
-    GetConnectionStatusResponse, UpdateManagedInstanceRoleRequest, UpdateManagedInstanceRoleResult,
+    GetConnectionStatusResponse, ListNodesRequest, ListNodesResult, ListNodesSummaryRequest, ListNodesSummaryResult,
+    UpdateManagedInstanceRoleRequest, UpdateManagedInstanceRoleResult,
 };
 use muster_store::{Db, Pager};
 use muster_wire::{Failure, Refusal};
@@ -19,19 +20,20 @@ use tonic::{Request, Response, Status};
 
 use crate::Settings;
 use crate::domain::condition::Condition;
+use crate::domain::node_list::Estate;
 use crate::domain::ping;
-use crate::domain::role::Roles;
 use crate::error::from_store;
 use crate::store::list::{self, Question};
 use crate::store::node::NodeRow;
-use crate::work::{News, Pulse};
+use crate::work::{News, Pulse, RoleBook};
 
 /// Nodes as users see them.
 #[derive(Debug)]
 pub(crate) struct FleetApi {
     pub(super) db: Db,
     pub(super) pager: Pager,
-    pub(super) roles: Roles,
+    pub(super) roles: RoleBook,
+    pub(super) estate: Estate,
     pub(super) pulse: Arc<Pulse>,
     pub(super) news: News,
     clock: Arc<dyn Clock>,
@@ -50,7 +52,8 @@ impl FleetApi {
         Self {
             db,
             pager,
-            roles: settings.roles(),
+            roles: RoleBook::new(parts, settings.roles()),
+            estate: settings.estate(),
             pulse,
             news,
             clock: Arc::clone(&parts.clock),
@@ -158,6 +161,17 @@ impl Fleet for FleetApi {
         request: Request<UpdateManagedInstanceRoleRequest>,
     ) -> Result<Response<UpdateManagedInstanceRoleResult>, Status> {
         Ok(Response::new(self.update_role(request.into_inner()).await?))
+    }
+
+    async fn list_nodes(&self, request: Request<ListNodesRequest>) -> Result<Response<ListNodesResult>, Status> {
+        Ok(Response::new(self.nodes(request.into_inner()).await?))
+    }
+
+    async fn list_nodes_summary(
+        &self,
+        request: Request<ListNodesSummaryRequest>,
+    ) -> Result<Response<ListNodesSummaryResult>, Status> {
+        Ok(Response::new(self.summary(request.into_inner()).await?))
     }
 
     async fn get_connection_status(

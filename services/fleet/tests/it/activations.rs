@@ -1,13 +1,20 @@
 //! Activations as users see them: made, listed, deleted; roles of nodes.
 
+use std::time::Duration;
+
+use muster_proto::access::v1::decisions_server::{Decisions, DecisionsServer};
+use muster_proto::access::v1::{GetPrincipalRequest, GetPrincipalResult};
 use muster_proto::fleet::v1::{
     Activation, CreateActivationRequest, CreateActivationResult, DeleteActivationRequest, DescribeActivationsFilter,
     DescribeActivationsFilterKeys as Key, DescribeActivationsRequest, DescribeInstanceInformationRequest,
     UpdateManagedInstanceRoleRequest,
 };
-use muster_wire::Reason;
+use muster_wire::{CallMetrics, Mount, Reason};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tonic::{Request, Response, Status};
 
-use crate::world::{START, refusal, tags};
+use crate::world::{START, World, refusal, tags};
 
 const ROLE: &str = "SSMServiceRole";
 
@@ -266,3 +273,51 @@ by_both_surfaces!(a_node_gets_another_role, |world, clients| {
         assert!(word == reason && message.contains(text), "{message}");
     }
 });
+
+/// Access, as far as fleet asks it.
+struct Access;
+
+#[tonic::async_trait]
+impl Decisions for Access {
+    async fn get_principal(
+        &self,
+        request: Request<GetPrincipalRequest>,
+    ) -> Result<Response<GetPrincipalResult>, Status> {
+        let is_known = request.into_inner().arn() == "arn:aws:iam::000000000000:role/Databases";
+        Ok(Response::new(GetPrincipalResult {
+            known: Some(is_known),
+            ..GetPrincipalResult::default()
+        }))
+    }
+}
+
+#[tokio::test]
+async fn roles_that_access_knows_are_roles() {
+    let world = World::start().await;
+    let mut clients = world.by_nats();
+    let databases = || CreateActivationRequest {
+        iam_role: Some("service-role/Databases".to_owned()),
+        ..wanted()
+    };
+    // Where access does not run there are the roles of the settings.
+    let status = clients.fleet.create_activation(databases()).await.unwrap_err();
+    assert!(refusal(status).1.contains("Nonexistent role"));
+    clients.fleet.create_activation(wanted()).await.unwrap();
+
+    let metrics = CallMetrics::register(&mut Registry::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let access = Mount::new(world.nats.clone(), metrics)
+        .add_on_bus(DecisionsServer::new(Access))
+        .start(listener, axum::Router::new())
+        .await
+        .unwrap();
+    clients.fleet.create_activation(databases()).await.unwrap();
+    let other = CreateActivationRequest {
+        iam_role: Some("Caches".to_owned()),
+        ..wanted()
+    };
+    let status = clients.fleet.create_activation(other).await.unwrap_err();
+    assert!(refusal(status).1.contains("role/Caches"));
+    access.stop(Duration::from_secs(5)).await;
+    world.end().await;
+}
