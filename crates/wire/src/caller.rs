@@ -94,6 +94,8 @@ pub enum CallerKind {
     Node,
     /// A service of Muster itself.
     Service,
+    /// Somebody without credentials, who asks for what needs none: `unauthenticated` in the contract.
+    Anonymous,
     /// Anybody: the surface takes any credentials, because it is for trying things out.
     Development,
 }
@@ -140,6 +142,12 @@ impl Caller {
             secure_transport: false,
             request_id: None,
         }
+    }
+
+    /// Somebody without credentials.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::plain(CallerKind::Anonymous, "arn:muster:gateway:::anonymous")
     }
 
     /// Anybody, where any credentials are taken.

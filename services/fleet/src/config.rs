@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::domain::node_list::Estate;
 use crate::domain::role::{self, Roles};
 
 /// Settings of fleet; `config.default.toml` explains each key.
@@ -16,9 +17,13 @@ pub struct Settings {
     pub flush_seconds: u32,
     /// Whether nodes with `i-` ids can be tagged here.
     pub tag_i_nodes: bool,
-    /// The account that roles belong to: 12 digits.
+    /// First part of ARNs after `arn`.
+    pub partition: String,
+    /// The account that roles and nodes belong to: 12 digits.
     pub account_id: String,
-    /// Names of the roles that nodes may have.
+    /// The region that nodes are in.
+    pub region: String,
+    /// Names of roles that nodes may have beside those that access knows.
     pub roles: Vec<String>,
     /// Who may become a node.
     pub registration: Registration,
@@ -28,6 +33,10 @@ pub struct Settings {
     pub node_key_file: String,
     /// The public key of the account that nodes belong to.
     pub node_account: String,
+    /// Addresses of the bus as nodes reach it, told to machines that register.
+    pub node_servers: Vec<String>,
+    /// A file with the authority of the bus' certificate (PEM), told to machines that register; empty: none.
+    pub node_ca_file: String,
     /// Hours that credentials of nodes live.
     pub credential_hours: u32,
 }
@@ -101,7 +110,15 @@ impl Settings {
 
     /// The roles that nodes may have.
     pub(crate) fn roles(&self) -> Roles {
-        Roles::new(&self.account_id, &self.roles)
+        Roles::new(&self.partition, &self.account_id, &self.roles)
+    }
+
+    /// Where all nodes are.
+    pub(crate) fn estate(&self) -> Estate {
+        Estate {
+            account_id: self.account_id.clone(),
+            region: self.region.clone(),
+        }
     }
 }
 

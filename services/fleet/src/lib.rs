@@ -30,6 +30,7 @@ use crate::api::{FleetApi, NodesApi, RegistrarApi, TagsApi};
 use crate::work::desk::{self, Desk};
 use crate::work::issuer::Issuer;
 use crate::work::renewals::{self, Renewals};
+use crate::work::welcome::Welcome;
 use crate::work::{Admissions, Metrics, News, Pulse, Registrar};
 
 /// The embedded defaults.
@@ -71,7 +72,8 @@ impl Server {
         if let Some(renewals) = &renewals {
             renewals::listen(&parts, Arc::clone(renewals)).await?;
         }
-        let desk = Arc::new(Desk::new(&parts, &settings, admissions, issuer, renewals));
+        let welcome = Welcome::open(&settings)?;
+        let desk = Arc::new(Desk::new(&parts, &settings, welcome, admissions, issuer, renewals));
         desk::listen(&parts, Arc::clone(&desk)).await?;
         if settings.registration == Registration::Open {
             tracing::warn!(
@@ -82,7 +84,7 @@ impl Server {
         let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics);
         let fleet = FleetApi::new(&parts, &settings, db.clone(), pager, pulse, news);
         let tags = TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
-        let nodes = NodesApi::new(db, parts.nats.clone(), registrar, settings.registration);
+        let nodes = NodesApi::new(db, parts.nats.clone(), registrar, &settings);
         let running = parts
             .serve(|mount| {
                 mount

@@ -110,6 +110,10 @@ impl Server {
         let door = Door {
             authentication,
             is_secure: settings.behind_tls_proxy,
+            anonymous: Throttle::new(Limit {
+                per_second: settings.anonymous_requests_per_second,
+                burst: settings.anonymous_request_burst,
+            }),
             throttle: (!is_unlimited).then(|| {
                 Throttle::new(Limit {
                     per_second: settings.requests_per_second,

@@ -7,10 +7,11 @@ use muster_proto::fleet::v1::{
     RegisterNodeResult, ResolveTargetsRequest, ResolveTargetsResult,
 };
 use muster_store::Db;
+use muster_wire::Caller;
 use tonic::{Request, Response, Status};
 
-use crate::Registration;
 use crate::work::Registrar;
+use crate::{Registration, Settings};
 
 /// Registration and target resolution.
 #[derive(Debug)]
@@ -19,15 +20,18 @@ pub(crate) struct NodesApi {
     pub(super) nats: Client,
     pub(super) registrar: Registrar,
     pub(super) registration: Registration,
+    /// Whether the bus tells services from others, so that they may register machines.
+    pub(super) is_bus_guarded: bool,
 }
 
 impl NodesApi {
-    pub(crate) fn new(db: Db, nats: Client, registrar: Registrar, registration: Registration) -> Self {
+    pub(crate) fn new(db: Db, nats: Client, registrar: Registrar, settings: &Settings) -> Self {
         Self {
             db,
             nats,
             registrar,
-            registration,
+            registration: settings.registration,
+            is_bus_guarded: !settings.node_key_file.is_empty(),
         }
     }
 }
@@ -38,7 +42,8 @@ impl Nodes for NodesApi {
         &self,
         request: Request<RegisterNodeRequest>,
     ) -> Result<Response<RegisterNodeResult>, Status> {
-        Ok(Response::new(self.register(request.into_inner()).await?))
+        let kind = Caller::of(&request)?.kind;
+        Ok(Response::new(self.register(request.into_inner(), kind).await?))
     }
 
     async fn list_concerns(

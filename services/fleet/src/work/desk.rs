@@ -21,6 +21,7 @@ use tonic::Status;
 
 use crate::Settings;
 use crate::domain::admission::{Applicant, Verdict};
+use crate::domain::claim;
 use crate::domain::code::Code;
 use crate::domain::facts;
 use crate::domain::identity::Attributes;
@@ -30,6 +31,7 @@ use crate::error::from_store;
 use crate::store::tag;
 use crate::work::issuer::Issuer;
 use crate::work::renewals::Renewals;
+use crate::work::welcome::Welcome;
 use crate::work::{Admissions, answer};
 
 /// Replicas share the questions.
@@ -59,6 +61,8 @@ pub(crate) struct Desk {
     admissions: Admissions,
     clock: Arc<dyn Clock>,
     machine_tags: bool,
+    /// What machines are told of the bus.
+    welcome: Welcome,
     /// None where the bus needs no credentials.
     issuer: Option<Arc<Issuer>>,
     renewals: Option<Arc<Renewals>>,
@@ -71,6 +75,7 @@ impl Desk {
     pub(crate) fn new(
         parts: &Parts,
         settings: &Settings,
+        welcome: Welcome,
         admissions: Admissions,
         issuer: Option<Arc<Issuer>>,
         renewals: Option<Arc<Renewals>>,
@@ -79,6 +84,7 @@ impl Desk {
             admissions,
             clock: Arc::clone(&parts.clock),
             machine_tags: settings.machine_tags,
+            welcome,
             issuer,
             renewals,
             db: parts.database(),
@@ -122,7 +128,8 @@ impl Desk {
                 tokio::time::sleep_until(arrived + DENIED_AFTER).await;
                 return Err(denied().into());
             }
-            Verdict::Clone { node_id } => return Err(cloned(&node_id).into()),
+            Verdict::Clone { node_id } => return Err(cloned(&node_id, &claim::of_key(key.as_str())).into()),
+            Verdict::Doubtful { node_id } => return Err(doubtful(&node_id, &claim::of_key(key.as_str())).into()),
             Verdict::ForeignKey => {
                 let message = "this key belongs to another node: make a new one on this machine";
                 return Err(Refusal::validation(message).into());
@@ -149,6 +156,7 @@ impl Desk {
             existing: Some(existing),
             service_time,
             user_jwt,
+            ..self.welcome.answer()
         })
     }
 
@@ -182,6 +190,7 @@ impl Desk {
                 existing: Some(true),
                 service_time: renewed.service_time,
                 user_jwt: Some(renewed.user_jwt),
+                ..self.welcome.answer()
             }),
             Err(Failure::Refused(refusal))
                 if [
@@ -298,11 +307,21 @@ fn denied() -> Refusal {
     Refusal::new(Reason::InvalidActivation, message)
 }
 
-fn cloned(node_id: &str) -> Refusal {
+fn cloned(node_id: &str, fingerprint: &str) -> Refusal {
     let message = format!(
         "this machine is node {node_id}, which is online with another key: if that is a copy or an older installation, \
-         stop it and try again in a few minutes, or approve this one with `muster nodes approve {node_id}`; if this is \
-         the copy, register it with --new"
+         stop it and try again in a few minutes, or approve this one with \
+         `muster nodes approve {node_id} --fingerprint {fingerprint}` and register again; if this is the copy, register \
+         it with --new"
+    );
+    Refusal::new(Reason::ConflictException, message)
+}
+
+fn doubtful(node_id: &str, fingerprint: &str) -> Refusal {
+    let message = format!(
+        "this machine may be node {node_id}, but what speaks for it others could tell as well: approve it with \
+         `muster nodes approve {node_id} --fingerprint {fingerprint}` and register again, or make it another node with \
+         --new"
     );
     Refusal::new(Reason::ConflictException, message)
 }

@@ -1,6 +1,6 @@
 //! Answers hellos, all that wait in one transaction: a fleet that reconnects says hello all at once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_nats::{Client, Message, Subscriber};
@@ -93,24 +93,24 @@ impl Greeter {
     async fn greet(&self, group: &[Message]) {
         let now = self.clock.now();
         let mut told: HashMap<String, Facts> = HashMap::with_capacity(group.len());
-        let mut machines: HashMap<String, Attributes> = HashMap::new();
+        let mut machines: HashMap<String, Attributes> = HashMap::with_capacity(group.len());
         let read: Vec<Read<'_>> = group
             .iter()
             .map(|message| match read(message) {
                 Ok((node, facts, attributes)) => {
                     told.insert(node.to_string(), facts);
-                    if !attributes.0.is_empty() {
-                        machines.insert(node.to_string(), attributes);
-                    }
+                    machines.insert(node.to_string(), attributes);
                     (message, Ok(node))
                 }
                 Err(refusal) => (message, Err(refusal)),
             })
             .collect();
-        let greeted = match self.recognise(&machines).await {
-            Ok(changed) => greet(&self.db, &told, &changed, now.as_microsecond())
-                .await
-                .map(|greeted| (greeted, changed)),
+        let greeted = match self.recognise(&machines, now).await {
+            Ok(changed) => {
+                let doubted = changed.keys().cloned().collect();
+                let greeted = greet(&self.db, &told, &doubted, now.as_microsecond()).await;
+                greeted.map(|greeted| (greeted, changed))
+            }
             Err(error) => Err(error),
         };
         let (greeted, changed) = match greeted {
@@ -126,8 +126,10 @@ impl Greeter {
         };
         for (message, node) in read {
             let standing = node.and_then(|node| match greeted.standing.get(node.as_str()) {
-                Some(Standing::Managed(_)) if changed.contains(node.as_str()) => Err(another(&node)),
-                Some(Standing::Managed(tags)) => Ok(tags),
+                Some(Standing::Managed(tags)) => match changed.get(node.as_str()) {
+                    Some(fingerprint) => Err(another(&node, fingerprint)),
+                    None => Ok(tags),
+                },
                 Some(Standing::Deregistered) => Err(stranger(&node, "deregistered")),
                 None => Err(stranger(&node, "unknown")),
             });
@@ -142,18 +144,22 @@ impl Greeter {
         self.news.connection(&greeted.back, PingStatus::Online).await;
     }
 
-    /// Compares machines with those that their nodes were; gives the nodes whose machines are others.
-    async fn recognise(&self, machines: &HashMap<String, Attributes>) -> Result<HashSet<String>, StoreError> {
-        if machines.is_empty() {
-            return Ok(HashSet::new());
-        }
+    /// Compares machines with those that their nodes were; gives the nodes whose machines are others, with the
+    /// fingerprints of these.
+    async fn recognise(
+        &self,
+        machines: &HashMap<String, Attributes>,
+        now: Timestamp,
+    ) -> Result<HashMap<String, String>, StoreError> {
         let ids: Vec<&str> = machines.keys().map(String::as_str).collect();
         let known = identity::of_nodes(&self.db, &ids).await?;
-        let (mut learned, mut changed) = (Vec::new(), Vec::new());
+        let (mut learned, mut changed) = (Vec::new(), HashMap::new());
         for (node_id, told) in machines {
             match known.get(node_id).map(|stored| stored.recognise(told)) {
-                Some(Recognition::Learn) => learned.push((node_id.as_str(), told)),
-                Some(Recognition::Changed) => changed.push(node_id.as_str()),
+                Some(Recognition::Learn(known)) => learned.push((node_id.as_str(), known)),
+                Some(Recognition::Changed { fingerprint }) => {
+                    changed.insert(node_id.clone(), fingerprint);
+                }
                 Some(Recognition::Same) | None => {}
             }
         }
@@ -161,7 +167,11 @@ impl Greeter {
             identity::learn(&self.db, &learned).await?;
         }
         if !changed.is_empty() {
-            for node_id in identity::doubt(&self.db, &changed).await? {
+            let claims: Vec<_> = changed
+                .iter()
+                .map(|(node_id, fingerprint)| (node_id.as_str(), fingerprint.as_str()))
+                .collect();
+            for node_id in identity::doubt(&self.db, &claims, now.as_microsecond()).await? {
                 tracing::error!(
                     node_id,
                     "the machine of a node is another one: approve it, or put the node out"
@@ -169,7 +179,7 @@ impl Greeter {
                 self.news.identity_changed(&node_id).await;
             }
         }
-        Ok(changed.into_iter().map(str::to_owned).collect())
+        Ok(changed)
     }
 
     async fn welcome(&self, message: &Message, tags: &BTreeMap<String, String>, now: Timestamp) {
@@ -195,10 +205,10 @@ fn read(message: &Message) -> Result<(NodeId, Facts, Attributes), Refusal> {
     Ok((node, hello.facts.unwrap_or_default().into(), attributes))
 }
 
-pub(crate) fn another(node: &NodeId) -> Refusal {
+pub(crate) fn another(node: &NodeId, fingerprint: &str) -> Refusal {
     let message = format!(
         "IdentityChanged: this machine is not the one that registered as {node}; if its hardware was changed, approve it \
-         with `muster nodes approve {node}`; if it is a copy, register it with --new"
+         with `muster nodes approve {node} --fingerprint {fingerprint}`; if it is a copy, register it with --new"
     );
     Refusal::new(Reason::ConflictException, message)
 }

@@ -109,7 +109,8 @@ impl Renewals {
             let message = format!("the key is not that of {node} any more: register again with --force");
             return Err(Refusal::new(Reason::AccessDeniedException, message).into());
         }
-        self.recognise(node, &Attributes::read(&request.attributes)).await?;
+        self.recognise(node, &Attributes::read(&request.attributes), now)
+            .await?;
         Ok(RenewResult {
             service_time,
             user_jwt: self.issuer.sign(node.as_str(), &public, &tags, now)?,
@@ -117,23 +118,25 @@ impl Renewals {
     }
 
     /// Whether it is still the same machine.
-    async fn recognise(&self, node: &NodeId, told: &Attributes) -> Result<(), Failure> {
+    async fn recognise(&self, node: &NodeId, told: &Attributes, now: Timestamp) -> Result<(), Failure> {
         let known = identity::of_nodes(&self.db, &[node.as_str()])
             .await
             .map_err(from_store)?;
         match known.get(node.as_str()).map(|stored| stored.recognise(told)) {
-            Some(Recognition::Changed) => {
-                for node_id in identity::doubt(&self.db, &[node.as_str()]).await.map_err(from_store)? {
+            Some(Recognition::Changed { fingerprint }) => {
+                let claim = [(node.as_str(), fingerprint.as_str())];
+                let asked = identity::doubt(&self.db, &claim, now.as_microsecond()).await;
+                for node_id in asked.map_err(from_store)? {
                     tracing::error!(
                         node_id,
                         "the machine of a node is another one: approve it, or put the node out"
                     );
                     self.news.identity_changed(&node_id).await;
                 }
-                Err(greeter::another(node).into())
+                Err(greeter::another(node, &fingerprint).into())
             }
-            Some(Recognition::Learn) => {
-                let learned = [(node.as_str(), told)];
+            Some(Recognition::Learn(known)) => {
+                let learned = [(node.as_str(), known)];
                 identity::learn(&self.db, &learned).await.map_err(from_store)
             }
             Some(Recognition::Same) | None => Ok(()),
