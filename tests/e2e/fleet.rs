@@ -1,7 +1,12 @@
 //! Nodes as the real `aws` command line shows them: filters with every error word, roles, tags, the end (fleet 3, 5).
 
+use std::time::Duration;
+
+use muster_harness::until_within;
 use muster_tests::{AgentSpec, Aws, Cluster};
 use serde_json::{Value, json};
+
+use crate::traces::scrape;
 
 fn ids(list: &Value, member: &str, id: &str) -> Vec<String> {
     let all = list[member].as_array().into_iter().flatten();
@@ -72,12 +77,20 @@ async fn nodes_are_shown_narrowed_and_counted() {
         assert!(said.contains(text), "{said}");
     }
 
-    let begins = "Key=PlatformName,Values=,Operator=BeginWith";
-    aws.refused(
-        "ValidationException",
-        &["describe-instance-properties", "--filters-with-operator", begins],
-    )
-    .await;
+    for (filter, word) in [
+        ("Key=Color,Values=red,Operator=Equal", "InvalidFilterKey"),
+        ("Key=ActivationIds,Values=web,Operator=Equal", "InvalidActivationId"),
+        (
+            "Key=PlatformName,Values=Debian,Operator=LessThan",
+            "InvalidInstancePropertyFilterValue",
+        ),
+    ] {
+        aws.refused(
+            word,
+            &["describe-instance-properties", "--filters-with-operator", filter],
+        )
+        .await;
+    }
     let newer = "Key=AgentVersion,Values=0.0.1,Operator=GreaterThan";
     let list = aws
         .ok(&["describe-instance-properties", "--filters-with-operator", newer])
@@ -211,4 +224,47 @@ async fn a_node_changes_its_role_and_its_tags_and_is_put_out() {
         )
         .await;
     assert!(said.contains(&node), "{said}");
+}
+
+#[tokio::test]
+async fn a_node_that_asks_too_much_waits_and_loses_nothing() {
+    let quota = |key: &'static str, value: &str| ("muster-fan-out", key, value.to_owned());
+    let settings = [
+        quota("MUSTER_NODE_QUOTA__MESSAGES_PER_SECOND", "2"),
+        quota("MUSTER_NODE_QUOTA__MESSAGE_BURST", "2"),
+    ];
+    let cluster = Cluster::start_with(&[AgentSpec::default()], &settings).await;
+    let aws = cluster.aws();
+    let node = cluster.nodes().await.remove(0);
+    let mut commands = Vec::new();
+    for number in 0..4 {
+        let script = format!("commands=echo {number}");
+        let words = [
+            "send-command",
+            "--document-name",
+            "AWS-RunShellScript",
+            "--instance-ids",
+            &node,
+        ];
+        let words: Vec<&str> = words.into_iter().chain(["--parameters", &script]).collect();
+        let sent = aws.ok(&words).await;
+        commands.push(sent["Command"]["CommandId"].as_str().unwrap().to_owned());
+    }
+    for (number, command) in commands.iter().enumerate() {
+        let words = ["--command-id", command, "--instance-id", &node];
+        let get: Vec<&str> = ["get-command-invocation"].into_iter().chain(words).collect();
+        let done = until_within(Duration::from_secs(60), "its result comes", async || {
+            let shown = aws.ok(&get).await;
+            (shown["Status"] == json!("Success"))
+                .then_some(shown.clone())
+                .ok_or(shown)
+        })
+        .await;
+        assert_eq!(done["StandardOutputContent"], json!(format!("{number}\n")));
+    }
+    let metrics = scrape(&cluster.address("muster-fan-out")).await.unwrap();
+    let refused = metrics
+        .lines()
+        .find(|line| line.starts_with("muster_node_quota_refused_total"));
+    assert!(refused.is_some_and(|line| !line.ends_with(" 0")), "{metrics}");
 }

@@ -61,6 +61,9 @@ impl Services {
                         settings.node_key_file = wiring.folder.trust().seed("nodes").display().to_string();
                         settings.node_account.clone_from(&wiring.node_account);
                     }
+                    if settings.node_servers.is_empty() {
+                        settings.node_servers.push(wiring.nats.clone());
+                    }
                     muster_fleet::Server::start(settings, parts)
                 },
             ),

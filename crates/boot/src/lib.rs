@@ -7,6 +7,7 @@
 //! [`Running`] is a service that answers; it can only be had by starting one.
 
 mod bus;
+mod node_quota;
 mod parts;
 mod run;
 mod settings;
@@ -14,6 +15,7 @@ mod tasks;
 mod telemetry;
 
 pub use bus::{BusError, CredentialsError, connect, connect_now};
+pub use node_quota::{NodeQuota, NodeQuotaSettings};
 pub use parts::{BootError, Database, Parts, Running, plain_routes};
 pub use run::{Description, run};
 pub use settings::{Common, DatabaseSettings, NatsSettings, ServerSettings, SettingsError, TelemetrySettings, load};

@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::{Common, TaskFailure, Tasks, bus};
+use crate::{Common, NodeQuota, TaskFailure, Tasks, bus};
 
 /// The tables of a service.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,8 @@ pub struct Parts {
     pub registry: Arc<Mutex<Registry>>,
     /// Metrics of calls.
     pub calls: CallMetrics,
+    /// What nodes may still ask.
+    pub node_quota: NodeQuota,
     /// The bound port.
     pub listener: TcpListener,
     /// The service's tasks.
@@ -87,13 +89,16 @@ impl Parts {
         let mut registry = Registry::default();
         let calls = CallMetrics::register(&mut registry);
         let (tasks, failures) = Tasks::new();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let node_quota = NodeQuota::new(&common.node_quota, Arc::clone(&clock), &mut registry);
         Ok(Self {
             replica: replica_name(&common.replica),
             nats,
             db,
-            clock: Arc::new(SystemClock),
+            clock,
             registry: Arc::new(Mutex::new(registry)),
             calls,
+            node_quota,
             listener,
             tasks,
             failures,

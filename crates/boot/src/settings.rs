@@ -7,6 +7,8 @@ use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::NodeQuotaSettings;
+
 const DEFAULTS: &str = include_str!("../config.default.toml");
 
 /// Settings that cannot be used.
@@ -27,6 +29,8 @@ pub struct Common {
     pub server: ServerSettings,
     /// The service's database.
     pub database: DatabaseSettings,
+    /// What each node may ask.
+    pub node_quota: NodeQuotaSettings,
     /// Log and spans.
     pub telemetry: TelemetrySettings,
 }

@@ -77,7 +77,7 @@ const ACCESS: &str = "
 const NODE: &str = "GetDeployablePatchSnapshotForInstance";
 
 const INTERNAL: &str =
-    "RegisterNode RegisterManagedInstance ResolveTargets Add Remove List StartRollout CancelRollout Record
+    "RegisterNode RegisterManagedInstance GetNodeRole ResolveTargets Add Remove List StartRollout CancelRollout Record
     GetSigningKey GetPrincipal CheckBearer RecordDecisions";
 
 /// What nodes may do, and on what.

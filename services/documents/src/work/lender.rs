@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt;
-use muster_boot::{BoxError, Parts};
+use muster_boot::{BoxError, NodeQuota, Parts};
 use muster_proto::Word;
 use muster_proto::agent::v1::{DocumentFile, DocumentRequest, DocumentResult};
 use muster_proto::aws::v1::Reason;
@@ -36,6 +36,7 @@ pub(crate) async fn start(parts: &Parts, settings: &Settings, documents: Arc<Doc
         place: settings.files_place(),
         bucket: settings.attachments_bucket.clone(),
         nats: parts.nats.clone(),
+        quota: parts.node_quota.clone(),
     };
     parts
         .tasks
@@ -49,6 +50,7 @@ struct Lender {
     place: String,
     bucket: String,
     nats: Client,
+    quota: NodeQuota,
 }
 
 impl Lender {
@@ -88,6 +90,7 @@ impl Lender {
     }
 
     async fn lend(&self, question: &Message) -> Result<DocumentResult, Failure> {
+        self.quota.take(question)?;
         subject::node_of(&question.subject).map_err(|error| Refusal::validation(error.to_string()))?;
         let request = DocumentRequest::decode(question.payload.clone())
             .map_err(|error| Refusal::validation(format!("the question cannot be read: {error}")))?;

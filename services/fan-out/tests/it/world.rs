@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use muster_boot::{Common, DatabaseSettings, NatsSettings, Parts, Running, ServerSettings, TelemetrySettings};
+use muster_boot::{
+    Common, DatabaseSettings, NatsSettings, NodeQuotaSettings, Parts, Running, ServerSettings, TelemetrySettings,
+};
 use muster_fan_out::{DATABASE, Server, Settings};
 use muster_harness::{Folder, NatsServer, Postgres, until};
 use muster_model::{Clock, CommandId, NodeId, SignedDuration, SystemClock, Timestamp};
@@ -75,6 +77,7 @@ impl World {
                     Database::Postgres(postgres) => postgres.url(),
                 },
             },
+            node_quota: NodeQuotaSettings::default(),
             telemetry: TelemetrySettings {
                 log: "warn".to_owned(),
                 otlp: String::new(),

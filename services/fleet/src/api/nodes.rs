@@ -3,13 +3,15 @@
 use async_nats::Client;
 use muster_proto::fleet::v1::nodes_server::Nodes;
 use muster_proto::fleet::v1::{
-    ApproveNodeRequest, ApproveNodeResult, ListConcernsRequest, ListConcernsResult, RegisterNodeRequest,
-    RegisterNodeResult, ResolveTargetsRequest, ResolveTargetsResult,
+    ApproveNodeRequest, ApproveNodeResult, GetNodeRoleRequest, GetNodeRoleResult, ListConcernsRequest,
+    ListConcernsResult, RegisterNodeRequest, RegisterNodeResult, ResolveTargetsRequest, ResolveTargetsResult,
 };
 use muster_store::Db;
 use muster_wire::Caller;
 use tonic::{Request, Response, Status};
 
+use crate::error::from_store;
+use crate::store::node;
 use crate::work::Registrar;
 use crate::{Registration, Settings};
 
@@ -55,6 +57,15 @@ impl Nodes for NodesApi {
 
     async fn approve_node(&self, request: Request<ApproveNodeRequest>) -> Result<Response<ApproveNodeResult>, Status> {
         Ok(Response::new(self.approve(request.into_inner()).await?))
+    }
+
+    async fn get_node_role(&self, request: Request<GetNodeRoleRequest>) -> Result<Response<GetNodeRoleResult>, Status> {
+        let role = node::role(&self.db, &request.into_inner().node_id).await;
+        let role = role.map_err(from_store)?;
+        Ok(Response::new(GetNodeRoleResult {
+            is_managed: role.is_some(),
+            iam_role: role.unwrap_or_default(),
+        }))
     }
 
     async fn resolve_targets(

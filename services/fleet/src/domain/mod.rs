@@ -12,7 +12,6 @@ pub(crate) mod identity;
 pub(crate) mod node_list;
 pub(crate) mod ping;
 pub(crate) mod property_filter;
-pub(crate) mod quota;
 pub(crate) mod role;
 pub(crate) mod tag;
 pub(crate) mod target;

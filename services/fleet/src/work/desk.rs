@@ -8,7 +8,7 @@ use async_nats::{Client, HeaderMap, Message};
 use futures::StreamExt;
 use muster_boot::{BoxError, Parts};
 use muster_credential::{KeyKind, Proof, PublicKey, Purpose};
-use muster_model::{Clock, NodeId, Timestamp};
+use muster_model::{Clock, NodeId, Quota, Rate, Timestamp};
 use muster_proto::agent::v1::RenewRequest;
 use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
@@ -25,7 +25,6 @@ use crate::domain::claim;
 use crate::domain::code::Code;
 use crate::domain::facts;
 use crate::domain::identity::Attributes;
-use crate::domain::quota::{Quota, Rate};
 use crate::domain::tag::wanted;
 use crate::error::from_store;
 use crate::store::tag;
@@ -44,6 +43,8 @@ const WINDOW: i64 = 300;
 const KEY_TYPE: &str = "Ed25519Nkey";
 /// After this time whoever is not let in is told so, however long it took to find out.
 const DENIED_AFTER: Duration = Duration::from_millis(300);
+/// Addresses, and activations, whose tries are remembered.
+const REMEMBERED: usize = 10_000;
 /// How often an address may ask: a site may stand behind one.
 const PER_SOURCE: Rate = Rate {
     burst: 200.0,
@@ -88,8 +89,8 @@ impl Desk {
             issuer,
             renewals,
             db: parts.database(),
-            sources: Mutex::new(Quota::new(PER_SOURCE)),
-            activations: Mutex::new(Quota::new(PER_ACTIVATION)),
+            sources: Mutex::new(Quota::new(PER_SOURCE, REMEMBERED)),
+            activations: Mutex::new(Quota::new(PER_ACTIVATION, REMEMBERED)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt;
 use futures::stream::ReadyChunks;
-use muster_boot::{BoxError, Parts};
+use muster_boot::{BoxError, NodeQuota, Parts};
 use muster_model::{Clock, NodeId, Timestamp};
 use muster_proto::agent::v1::{HelloRequest, HelloResult};
 use muster_proto::aws::v1::Reason;
@@ -49,6 +49,7 @@ pub(crate) async fn start(
         nats: parts.nats.clone(),
         clock: Arc::clone(&parts.clock),
         heartbeat_seconds: settings.heartbeat_seconds,
+        quota: parts.node_quota.clone(),
         news,
         metrics,
     };
@@ -62,6 +63,7 @@ struct Greeter {
     nats: Client,
     clock: Arc<dyn Clock>,
     heartbeat_seconds: u32,
+    quota: NodeQuota,
     news: News,
     metrics: Metrics,
 }
@@ -96,7 +98,7 @@ impl Greeter {
         let mut machines: HashMap<String, Attributes> = HashMap::with_capacity(group.len());
         let read: Vec<Read<'_>> = group
             .iter()
-            .map(|message| match read(message) {
+            .map(|message| match self.quota.take(message).and_then(|()| read(message)) {
                 Ok((node, facts, attributes)) => {
                     told.insert(node.to_string(), facts);
                     machines.insert(node.to_string(), attributes);

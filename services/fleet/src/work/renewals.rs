@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_nats::{Client, Message};
 use futures::StreamExt;
-use muster_boot::{BoxError, Parts};
+use muster_boot::{BoxError, NodeQuota, Parts};
 use muster_credential::{Proof, PublicKey, Purpose};
 use muster_model::{Clock, NodeId, Timestamp};
 use muster_proto::agent::v1::{RenewRequest, RenewResult};
@@ -52,6 +52,7 @@ pub(crate) struct Renewals {
     nats: Client,
     issuer: Arc<Issuer>,
     news: News,
+    quota: NodeQuota,
     clock: Arc<dyn Clock>,
 }
 
@@ -62,6 +63,7 @@ impl Renewals {
             nats: parts.nats.clone(),
             issuer,
             news,
+            quota: parts.node_quota.clone(),
             clock: Arc::clone(&parts.clock),
         }
     }
@@ -74,6 +76,7 @@ impl Renewals {
     }
 
     async fn answer(&self, question: &Message) -> Result<RenewResult, Failure> {
+        self.quota.take(question)?;
         // Whoever it claims to be from inside, it is from whom the subject says.
         let node = subject::node_of(&question.subject).map_err(|error| Refusal::validation(error.to_string()))?;
         let request = RenewRequest::decode(question.payload.clone())

@@ -7,7 +7,7 @@ use muster_proto::access::v1::{GetPrincipalRequest, GetPrincipalResult};
 use muster_proto::fleet::v1::{
     Activation, CreateActivationRequest, CreateActivationResult, DeleteActivationRequest, DescribeActivationsFilter,
     DescribeActivationsFilterKeys as Key, DescribeActivationsRequest, DescribeInstanceInformationRequest,
-    UpdateManagedInstanceRoleRequest,
+    GetNodeRoleRequest, UpdateManagedInstanceRoleRequest,
 };
 use muster_wire::{CallMetrics, Mount, Reason};
 use prometheus_client::registry::Registry;
@@ -260,6 +260,13 @@ by_both_surfaces!(a_node_gets_another_role, |world, clients| {
         .unwrap()
         .into_inner();
     assert_eq!(list.instance_information_list[0].iam_role(), ROLE);
+    let role = |node: &str| GetNodeRoleRequest {
+        node_id: node.to_owned(),
+    };
+    let asked = clients.nodes.get_node_role(role(&node)).await.unwrap().into_inner();
+    assert_eq!((asked.is_managed, asked.iam_role.as_str()), (true, ROLE));
+    let asked = clients.nodes.get_node_role(role("mi-0123456789abcdef0")).await.unwrap();
+    assert!(!asked.into_inner().is_managed);
     for (request, reason, text) in [
         (
             update("mi-0123456789abcdef0", ROLE),

@@ -27,7 +27,7 @@ impl Registrar for Desk {
         &self,
         request: Request<RegisterManagedInstanceRequest>,
     ) -> Result<Response<RegisterManagedInstanceResult>, Status> {
-        self.0.lock().unwrap().push(Caller::of(&request)?.clone());
+        self.0.lock().expect("no panic").push(Caller::of(&request)?.clone());
         match request.into_inner().activation_code() {
             CODE => Ok(Response::new(RegisterManagedInstanceResult {
                 instance_id: Some("mi-0123456789abcdef0".to_owned()),
@@ -44,12 +44,14 @@ impl Desk {
         let desk = Arc::new(Self::default());
         let metrics = CallMetrics::register(&mut Registry::default());
         let mount = Mount::new(world.nats.client().await, metrics).add(RegistrarServer::from_arc(Arc::clone(&desk)));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        (desk, mount.start(listener, axum::Router::new()).await.unwrap())
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mounted = mount.start(listener, axum::Router::new()).await;
+        (desk, mounted.expect("the bus takes the service"))
     }
 
     fn last(&self) -> Caller {
-        self.0.lock().unwrap().last().unwrap().clone()
+        let callers = self.0.lock().expect("no panic");
+        callers.last().expect("a call").clone()
     }
 }
 

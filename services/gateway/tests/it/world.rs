@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use muster_boot::{Parts, Running, Tasks};
+use muster_boot::{NodeQuota, Parts, Running, Tasks};
 use muster_gateway::{AuthenticationMode, KeyCache, Server, Settings};
 use muster_harness::NatsServer;
 use muster_model::ManualClock;
@@ -121,7 +121,10 @@ pub(crate) async fn parts(nats: &NatsServer, clock: &ManualClock) -> Parts {
     let mut registry = Registry::default();
     let calls = CallMetrics::register(&mut registry);
     let (tasks, failures) = Tasks::new();
+    let (common, _) = muster_boot::load::<Settings>(muster_gateway::DEFAULTS, None).expect("the defaults");
+    let node_quota = NodeQuota::new(&common.node_quota, Arc::new(clock.clone()), &mut registry);
     Parts {
+        node_quota,
         replica: "test".to_owned(),
         nats: nats.client().await,
         db: None,
