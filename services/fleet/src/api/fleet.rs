@@ -14,7 +14,7 @@ use muster_proto::fleet::v1::{
     GetConnectionStatusResponse, UpdateManagedInstanceRoleRequest, UpdateManagedInstanceRoleResult,
 };
 use muster_store::{Db, Pager};
-use muster_wire::{Failure, Refusal};
+use muster_wire::{Caller, Failure, Refusal};
 use tonic::{Request, Response, Status};
 
 use crate::Settings;
@@ -50,7 +50,7 @@ impl FleetApi {
         Self {
             db,
             pager,
-            roles: settings.roles(),
+            roles: settings.roles(&parts.account),
             pulse,
             news,
             clock: Arc::clone(&parts.clock),
@@ -66,16 +66,17 @@ impl FleetApi {
         ping::cutoff(now, self.connection_lost_seconds)
     }
 
-    /// A page of the nodes that meet the conditions, by id. The token goes with this operation and these conditions.
+    /// A page of the nodes that meet the conditions, by id. The token goes with this list, which says who asks by which
+    /// operation, and with these conditions.
     pub(super) async fn page(
         &self,
-        operation: &str,
+        list: &str,
         conditions: Vec<Condition>,
         token: Option<&str>,
         size: i32,
         now: Timestamp,
     ) -> Result<Page, Failure> {
-        let list = format!("{operation} {conditions:?}");
+        let list = format!("{list} {conditions:?}");
         let after = match token.filter(|token| !token.is_empty()) {
             None => String::new(),
             Some(token) => self.pager.position(&list, token, now).map_err(|_| {
@@ -115,14 +116,20 @@ impl Fleet for FleetApi {
         &self,
         request: Request<DescribeInstanceInformationRequest>,
     ) -> Result<Response<DescribeInstanceInformationResult>, Status> {
-        Ok(Response::new(self.describe_information(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.describe_information(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn describe_instance_properties(
         &self,
         request: Request<DescribeInstancePropertiesRequest>,
     ) -> Result<Response<DescribeInstancePropertiesResult>, Status> {
-        Ok(Response::new(self.describe_properties(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.describe_properties(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn deregister_managed_instance(
@@ -143,7 +150,10 @@ impl Fleet for FleetApi {
         &self,
         request: Request<DescribeActivationsRequest>,
     ) -> Result<Response<DescribeActivationsResult>, Status> {
-        Ok(Response::new(self.list_activations(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.list_activations(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn delete_activation(
