@@ -62,6 +62,11 @@ pub fn word(value: &EnumValueDescriptor) -> Option<&'static str> {
     TABLES.words.get(value.full_name()).map(String::as_str)
 }
 
+/// What ARNs of the kind of resource that an enum value names begin with behind the account; none for other enums.
+pub fn resource(value: &EnumValueDescriptor) -> Option<&'static str> {
+    TABLES.resources.get(value.full_name()).map(String::as_str)
+}
+
 /// All words of an enum, in the order of the values' numbers.
 pub fn words(of: &EnumDescriptor) -> &'static [String] {
     TABLES.enums.get(of.full_name()).map_or(&[], |each| &each.words)
@@ -114,6 +119,7 @@ struct Tables {
     messages: HashMap<String, MessageFacts>,
     fields: HashMap<String, FieldFacts>,
     words: HashMap<String, String>,
+    resources: HashMap<String, String>,
     enums: HashMap<String, Words>,
     errors: HashMap<Reason, ErrorFacts>,
     targets: HashMap<String, Target>,
@@ -211,6 +217,9 @@ impl Tables {
                     self.errors.insert(reason, error);
                 }
                 self.words.insert(value.full_name().to_owned(), facts.text.clone());
+                if !facts.resource.is_empty() {
+                    self.resources.insert(value.full_name().to_owned(), facts.resource);
+                }
                 known.numbers.insert(facts.text.clone(), value.number());
                 known.words.push(facts.text);
             }

@@ -3,6 +3,7 @@
 //! Everything here is a value: it is parsed once at the edge and trusted afterwards.
 //! This crate does no IO, starts no task and knows no wire format.
 
+mod account;
 mod clock;
 mod id;
 mod outcome;
@@ -10,6 +11,7 @@ mod quota;
 mod rate;
 mod target;
 
+pub use account::{Account, AccountError};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use id::{CommandId, IdError, NodeId, RolloutId};
 pub use jiff::{SignedDuration, Timestamp};

@@ -1,8 +1,8 @@
 //! The section `[service]` of the settings.
 
+use muster_model::Account;
 use serde::Deserialize;
 
-use crate::domain::node_list::Estate;
 use crate::domain::role::{self, Roles};
 
 /// Settings of fleet; `config.default.toml` explains each key.
@@ -17,12 +17,6 @@ pub struct Settings {
     pub flush_seconds: u32,
     /// Whether nodes with `i-` ids can be tagged here.
     pub tag_i_nodes: bool,
-    /// First part of ARNs after `arn`.
-    pub partition: String,
-    /// The account that roles and nodes belong to: 12 digits.
-    pub account_id: String,
-    /// The region that nodes are in.
-    pub region: String,
     /// Names of roles that nodes may have beside those that access knows.
     pub roles: Vec<String>,
     /// Who may become a node.
@@ -68,9 +62,6 @@ pub enum SettingsError {
         /// What it must exceed.
         least: u64,
     },
-    /// An account that is none.
-    #[error("account_id {0:?} is no account id: 12 digits are")]
-    Account(String),
     /// Credentials that live too short or too long.
     #[error("credential_hours must be 1 to 168, not {0}")]
     Credential(u32),
@@ -95,10 +86,6 @@ impl Settings {
                 least,
             });
         }
-        let account = &self.account_id;
-        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(SettingsError::Account(account.clone()));
-        }
         if !(1..=168).contains(&self.credential_hours) {
             return Err(SettingsError::Credential(self.credential_hours));
         }
@@ -109,16 +96,8 @@ impl Settings {
     }
 
     /// The roles that nodes may have.
-    pub(crate) fn roles(&self) -> Roles {
-        Roles::new(&self.partition, &self.account_id, &self.roles)
-    }
-
-    /// Where all nodes are.
-    pub(crate) fn estate(&self) -> Estate {
-        Estate {
-            account_id: self.account_id.clone(),
-            region: self.region.clone(),
-        }
+    pub(crate) fn roles(&self, account: &Account) -> Roles {
+        Roles::new(account, &self.roles)
     }
 }
 
@@ -155,13 +134,8 @@ mod tests {
         assert_eq!(zero.validate(), Err(SettingsError::Zero));
     }
     #[test]
-    fn accounts_and_roles_that_cannot_be_are_refused() {
+    fn roles_that_cannot_be_are_refused() {
         let (_, good): (_, Settings) = muster_boot::load(crate::DEFAULTS, None).unwrap();
-        let account = Settings {
-            account_id: "12345".to_owned(),
-            ..good.clone()
-        };
-        assert_eq!(account.validate(), Err(SettingsError::Account("12345".to_owned())));
         let role = Settings {
             roles: vec!["Good".to_owned(), "arn:bad".to_owned()],
             ..good

@@ -16,7 +16,7 @@ mod work;
 
 use std::sync::Arc;
 
-use muster_boot::{BoxError, Database, Parts, Running};
+use muster_boot::{BoxError, Database, Deciding, Parts, Running};
 use muster_proto::fleet::v1::fleet_server::FleetServer;
 use muster_proto::fleet::v1::nodes_server::NodesServer;
 use muster_proto::fleet::v1::registrar_server::RegistrarServer;
@@ -26,7 +26,7 @@ use muster_store::sqlx::migrate::Migrator;
 
 pub use config::{Registration, Settings, SettingsError};
 
-use crate::api::{FleetApi, NodesApi, RegistrarApi, TagsApi};
+use crate::api::{FleetApi, NodesApi, RegistrarApi, TagsApi, TagsOf};
 use crate::work::desk::{self, Desk};
 use crate::work::issuer::Issuer;
 use crate::work::renewals::{self, Renewals};
@@ -84,9 +84,13 @@ impl Server {
         let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics);
         let fleet = FleetApi::new(&parts, &settings, db.clone(), pager, pulse, news);
         let tags = TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
+        let deciding = Deciding {
+            tags: Some(Arc::new(TagsOf::new(db.clone(), parts.nats.clone()))),
+            authority: None,
+        };
         let nodes = NodesApi::new(db, parts.nats.clone(), registrar, &settings);
         let running = parts
-            .serve(|mount| {
+            .serve_deciding(deciding, |mount| {
                 mount
                     .add(FleetServer::new(fleet))
                     .add(TagsServer::new(tags))

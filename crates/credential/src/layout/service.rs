@@ -10,6 +10,15 @@ use super::{inbox, inboxes};
 /// Where run-command publishes notifications for sinks on NATS; `OPS` hears them.
 pub const NOTIFICATIONS: &str = "notify.>";
 
+/// What every service asks `Access` before it answers a call: what its caller has, and to write down what was decided.
+const DECISIONS: [&str; 3] = [
+    "muster.v1.api.Decisions.GetPrincipal",
+    "muster.v1.api.Decisions.CheckBearer",
+    "muster.v1.api.Decisions.RecordDecisions",
+];
+/// Where it hears that what it knows of a caller has changed.
+const PRINCIPAL_CHANGED: &str = "muster.v1.event.access.principal.changed";
+
 /// How often a service may answer on one reply subject. A question may match several subscriptions of a connection,
 /// and each match counts (fleet 8): three services of one process hear `$SRV.PING`.
 const ANSWERS: i64 = 8;
@@ -36,7 +45,7 @@ pub const SERVICES: &[Service] = &[
         answers: &[],
         // It knows no operation by name.
         publishes: &["muster.v1.api.>"],
-        hears: &["muster.v1.event.access.principal.changed"],
+        hears: &[PRINCIPAL_CHANGED],
     },
     Service {
         name: "muster-access",
@@ -51,7 +60,6 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.dn.*.config",
             "muster.v1.event.fleet.>",
             "muster.v1.api.DocumentTags.*",
-            "muster.v1.api.Decisions.GetPrincipal",
         ],
         hears: &[
             "muster.v1.register",
@@ -63,7 +71,7 @@ pub const SERVICES: &[Service] = &[
     Service {
         name: "muster-documents",
         answers: &["Documents", "DocumentTags", "DocumentValidation"],
-        publishes: &["muster.v1.event.documents.>"],
+        publishes: &["muster.v1.event.documents.>", "muster.v1.api.Nodes.GetNodeRole"],
         hears: &["muster.v1.rpc.*.doc.get"],
     },
     Service {
@@ -76,6 +84,7 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.output-seen.*",
             NOTIFICATIONS,
             "muster.v1.api.Documents.*",
+            "muster.v1.api.DocumentTags.List",
             "muster.v1.api.Nodes.ResolveTargets",
             "muster.v1.api.FanOut.*",
         ],
@@ -117,11 +126,18 @@ impl Service {
     pub fn publish(&self) -> Vec<String> {
         // Its own inbox too: what comes back from there has passed the broker.
         let own = [inboxes(self.name)];
+        let decisions = DECISIONS.iter().filter(|_| self.decides());
         self.publishes
             .iter()
+            .chain(decisions)
             .map(|subject| (*subject).to_owned())
             .chain(own)
             .collect()
+    }
+
+    /// Whether it decides on callers by what `Access` knows of them.
+    fn decides(&self) -> bool {
+        !self.answers.is_empty()
     }
 
     /// Everything that it may hear.
@@ -139,6 +155,9 @@ impl Service {
         }
         if !self.answers.is_empty() {
             subjects.push("$SRV.*".to_owned());
+        }
+        if self.decides() {
+            subjects.push(PRINCIPAL_CHANGED.to_owned());
         }
         subjects.push(inboxes(self.name));
         subjects

@@ -10,7 +10,7 @@ use muster_proto::fleet::v1::{
     UpdateManagedInstanceRoleResult,
 };
 use muster_store::StoreError;
-use muster_wire::{Failure, Refusal};
+use muster_wire::{Failure, Principal, Refusal};
 use uuid::Uuid;
 
 use super::FleetApi;
@@ -47,10 +47,11 @@ impl FleetApi {
     pub(super) async fn list_activations(
         &self,
         request: DescribeActivationsRequest,
+        asker: &Principal,
     ) -> Result<DescribeActivationsResult, Failure> {
         let filter = Filter::parse(&request.filters)?;
         let now = self.now();
-        let list = format!("DescribeActivations {filter:?}");
+        let list = format!("{asker} DescribeActivations {filter:?}");
         let after = match request.next_token() {
             "" => Place::FIRST,
             token => {

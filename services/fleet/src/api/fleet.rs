@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use muster_boot::Parts;
-use muster_model::{Clock, Timestamp};
+use muster_model::{Account, Clock, Timestamp};
 use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::fleet_server::Fleet;
 use muster_proto::fleet::v1::{
@@ -15,12 +15,11 @@ use muster_proto::fleet::v1::{
     UpdateManagedInstanceRoleRequest, UpdateManagedInstanceRoleResult,
 };
 use muster_store::{Db, Pager};
-use muster_wire::{Failure, Refusal};
+use muster_wire::{Caller, Failure, Refusal};
 use tonic::{Request, Response, Status};
 
 use crate::Settings;
 use crate::domain::condition::Condition;
-use crate::domain::node_list::Estate;
 use crate::domain::ping;
 use crate::error::from_store;
 use crate::store::list::{self, Question};
@@ -33,7 +32,7 @@ pub(crate) struct FleetApi {
     pub(super) db: Db,
     pub(super) pager: Pager,
     pub(super) roles: RoleBook,
-    pub(super) estate: Estate,
+    pub(super) account: Account,
     pub(super) pulse: Arc<Pulse>,
     pub(super) news: News,
     clock: Arc<dyn Clock>,
@@ -52,8 +51,8 @@ impl FleetApi {
         Self {
             db,
             pager,
-            roles: RoleBook::new(parts, settings.roles()),
-            estate: settings.estate(),
+            roles: RoleBook::new(parts, settings.roles(&parts.account)),
+            account: parts.account.clone(),
             pulse,
             news,
             clock: Arc::clone(&parts.clock),
@@ -69,16 +68,17 @@ impl FleetApi {
         ping::cutoff(now, self.connection_lost_seconds)
     }
 
-    /// A page of the nodes that meet the conditions, by id. The token goes with this operation and these conditions.
+    /// A page of the nodes that meet the conditions, by id. The token goes with this list, which says who asks by which
+    /// operation, and with these conditions.
     pub(super) async fn page(
         &self,
-        operation: &str,
+        list: &str,
         conditions: Vec<Condition>,
         token: Option<&str>,
         size: i32,
         now: Timestamp,
     ) -> Result<Page, Failure> {
-        let list = format!("{operation} {conditions:?}");
+        let list = format!("{list} {conditions:?}");
         let after = match token.filter(|token| !token.is_empty()) {
             None => String::new(),
             Some(token) => self.pager.position(&list, token, now).map_err(|_| {
@@ -118,14 +118,20 @@ impl Fleet for FleetApi {
         &self,
         request: Request<DescribeInstanceInformationRequest>,
     ) -> Result<Response<DescribeInstanceInformationResult>, Status> {
-        Ok(Response::new(self.describe_information(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.describe_information(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn describe_instance_properties(
         &self,
         request: Request<DescribeInstancePropertiesRequest>,
     ) -> Result<Response<DescribeInstancePropertiesResult>, Status> {
-        Ok(Response::new(self.describe_properties(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.describe_properties(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn deregister_managed_instance(
@@ -146,7 +152,10 @@ impl Fleet for FleetApi {
         &self,
         request: Request<DescribeActivationsRequest>,
     ) -> Result<Response<DescribeActivationsResult>, Status> {
-        Ok(Response::new(self.list_activations(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.list_activations(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn delete_activation(

@@ -22,7 +22,7 @@ type Place = (usize, String, String);
 impl FleetApi {
     pub(super) async fn nodes(&self, request: ListNodesRequest) -> Result<ListNodesResult, Failure> {
         no_sync(request.sync_name())?;
-        let conditions = conditions(&request.filters, &self.estate)?;
+        let conditions = conditions(&request.filters, &self.account)?;
         let now = self.now();
         let size = request.max_results.unwrap_or(DEFAULT_PAGE);
         let token = request.next_token.as_deref();
@@ -30,14 +30,14 @@ impl FleetApi {
         let cutoff = self.cutoff(now);
         let nodes = page.nodes.into_iter();
         Ok(ListNodesResult {
-            nodes: nodes.map(|node| view::node(node, cutoff, &self.estate)).collect(),
+            nodes: nodes.map(|node| view::node(node, cutoff, &self.account)).collect(),
             next_token: page.next_token,
         })
     }
 
     pub(super) async fn summary(&self, request: ListNodesSummaryRequest) -> Result<ListNodesSummaryResult, Failure> {
         no_sync(request.sync_name())?;
-        let conditions = conditions(&request.filters, &self.estate)?;
+        let conditions = conditions(&request.filters, &self.account)?;
         let groupings = groupings(&request.aggregators)?;
         let now = self.now();
         let question = format!("ListNodesSummary {groupings:?} {conditions:?}");
@@ -80,7 +80,7 @@ impl FleetApi {
         for (number, Grouping(attributes)) in groupings.iter().enumerate() {
             let field = |at: usize| {
                 let name = attributes.get(at);
-                name.map_or_else(|| Field::Same(String::new()), |name| attribute(*name, &self.estate))
+                name.map_or_else(|| Field::Same(String::new()), |name| attribute(*name, &self.account))
             };
             let by = [&field(0), &field(1)];
             let counted = list::counts(&self.db, conditions, by, cutoff)

@@ -14,9 +14,11 @@ mod register_node;
 mod registrar;
 mod resolve_targets;
 mod tags;
+mod tags_of;
 mod view;
 
 pub(crate) use fleet::FleetApi;
 pub(crate) use nodes::NodesApi;
 pub(crate) use registrar::RegistrarApi;
 pub(crate) use tags::TagsApi;
+pub(crate) use tags_of::TagsOf;

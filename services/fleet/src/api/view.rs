@@ -1,6 +1,6 @@
 //! Nodes in the shapes of the contract. Members that are not known are absent.
 
-use muster_model::Timestamp;
+use muster_model::{Account, Timestamp};
 use muster_proto::Word;
 use muster_proto::aws::v1::PlatformType;
 use muster_proto::fleet::v1::{
@@ -8,7 +8,7 @@ use muster_proto::fleet::v1::{
     ResourceType, SourceType,
 };
 
-use crate::domain::node_list::{AGENT, Estate};
+use crate::domain::node_list::AGENT;
 use crate::domain::ping;
 use crate::store::node::NodeRow;
 
@@ -71,7 +71,7 @@ pub(super) fn properties(node: NodeRow, cutoff: i64) -> InstanceProperty {
 }
 
 /// What `ListNodes` shows of a node.
-pub(super) fn node(node: NodeRow, cutoff: i64, estate: &Estate) -> Node {
+pub(super) fn node(node: NodeRow, cutoff: i64, account: &Account) -> Node {
     let (resource_type, source_type) = kind(&node.node_id);
     let instance = InstanceInfo {
         agent_type: Some(AGENT.to_owned()),
@@ -93,10 +93,10 @@ pub(super) fn node(node: NodeRow, cutoff: i64, estate: &Estate) -> Node {
     Node {
         capture_time: time(node.last_ping),
         owner: Some(NodeOwnerInfo {
-            account_id: Some(estate.account_id.clone()),
+            account_id: Some(account.id().to_owned()),
             ..NodeOwnerInfo::default()
         }),
-        region: Some(estate.region.clone()),
+        region: Some(account.region().to_owned()),
         node_type: Some(NodeType {
             instance: Some(instance),
         }),

@@ -1,6 +1,6 @@
 //! What `ListNodes` and `ListNodesSummary` ask for (fleet 3).
 
-use muster_model::NodeId;
+use muster_model::{Account, NodeId};
 use muster_proto::Word;
 use muster_proto::aws::v1::{PlatformType, Reason};
 use muster_proto::fleet::v1::{
@@ -15,13 +15,6 @@ use super::condition::{Condition, Field, Operator};
 pub(crate) const AGENT: &str = "muster-agent";
 /// An attribute within an attribute, and no more: a group has three members.
 const DEEPEST: usize = 2;
-
-/// Where all nodes are, and whose they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Estate {
-    pub(crate) account_id: String,
-    pub(crate) region: String,
-}
 
 /// One or two attributes by which nodes are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +38,11 @@ pub(crate) fn no_sync(name: &str) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// `InvalidFilter` if a value is none of those that the key has.
-pub(crate) fn conditions(filters: &[NodeFilter], estate: &Estate) -> Result<Vec<Condition>, Refusal> {
-    filters.iter().map(|filter| condition(filter, estate)).collect()
+pub(crate) fn conditions(filters: &[NodeFilter], account: &Account) -> Result<Vec<Condition>, Refusal> {
+    filters.iter().map(|filter| condition(filter, account)).collect()
 }
 
-fn condition(filter: &NodeFilter, estate: &Estate) -> Result<Condition, Refusal> {
+fn condition(filter: &NodeFilter, account: &Account) -> Result<Condition, Refusal> {
     let key = filter.key();
     let operator = match filter.r#type() {
         NodeFilterOperatorType::Unset | NodeFilterOperatorType::Equal => Operator::Equal,
@@ -67,7 +60,7 @@ fn condition(filter: &NodeFilter, estate: &Estate) -> Result<Condition, Refusal>
         ];
     }
     Ok(Condition {
-        field: field(key, estate)?,
+        field: field(key, account)?,
         operator,
         values,
     })
@@ -104,7 +97,7 @@ fn check(key: Key, values: &[String]) -> Result<(), Refusal> {
     }
 }
 
-fn field(key: Key, estate: &Estate) -> Result<Field, Refusal> {
+fn field(key: Key, account: &Account) -> Result<Field, Refusal> {
     Ok(match key {
         Key::AgentType => Field::Same(AGENT.to_owned()),
         Key::AgentVersion => Field::AgentVersion,
@@ -118,8 +111,8 @@ fn field(key: Key, estate: &Estate) -> Result<Field, Refusal> {
         Key::PlatformVersion => Field::PlatformVersion,
         Key::ResourceType => Field::ResourceType,
         Key::SourceType => Field::SourceType,
-        Key::Region => Field::Same(estate.region.clone()),
-        Key::AccountId => Field::Same(estate.account_id.clone()),
+        Key::Region => Field::Same(account.region().to_owned()),
+        Key::AccountId => Field::Same(account.id().to_owned()),
         Key::AvailabilityZone => Field::AvailabilityZone,
         // What no node has.
         Key::OrganizationalUnitId | Key::OrganizationalUnitPath | Key::SourceLocation | Key::AvailabilityZoneId => {
@@ -161,13 +154,13 @@ fn collect(aggregator: &NodeAggregator, mut path: Vec<Attribute>, found: &mut Ve
 }
 
 /// What an attribute is of a node.
-pub(crate) fn attribute(name: Attribute, estate: &Estate) -> Field {
+pub(crate) fn attribute(name: Attribute, account: &Account) -> Field {
     match name {
         Attribute::AgentVersion => Field::AgentVersion,
         Attribute::PlatformName => Field::PlatformName,
         Attribute::PlatformType => Field::PlatformType,
         Attribute::PlatformVersion => Field::PlatformVersion,
-        Attribute::Region => Field::Same(estate.region.clone()),
+        Attribute::Region => Field::Same(account.region().to_owned()),
         Attribute::ResourceType => Field::ResourceType,
         Attribute::SourceType => Field::SourceType,
         Attribute::AvailabilityZone => Field::AvailabilityZone,
@@ -188,20 +181,13 @@ fn bad_aggregator(message: String) -> Refusal {
 mod tests {
     use super::*;
 
-    fn estate() -> Estate {
-        Estate {
-            account_id: "000000000000".to_owned(),
-            region: "us-east-1".to_owned(),
-        }
-    }
-
     fn read(key: Key, operator: NodeFilterOperatorType, values: &[&str]) -> Result<Condition, Refusal> {
         let filter = NodeFilter {
             key: Some(key.into()),
             r#type: Some(operator.into()),
             values: values.iter().map(|value| (*value).to_owned()).collect(),
         };
-        conditions(&[filter], &estate()).map(|mut read| read.remove(0))
+        conditions(&[filter], &Account::default()).map(|mut read| read.remove(0))
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use muster_model::Account;
 use muster_wire::Refusal;
 
 /// Longest name of a role, in characters; the contract's limit.
@@ -10,17 +11,15 @@ const LONGEST: usize = 64;
 /// The roles of the settings, in an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Roles {
-    partition: String,
-    account_id: String,
+    account: Account,
     names: BTreeSet<String>,
 }
 
 impl Roles {
     /// Roles of an account.
-    pub(crate) fn new(partition: &str, account_id: &str, names: &[String]) -> Self {
+    pub(crate) fn new(account: &Account, names: &[String]) -> Self {
         Self {
-            partition: partition.to_owned(),
-            account_id: account_id.to_owned(),
+            account: account.clone(),
             names: names.iter().cloned().collect(),
         }
     }
@@ -47,7 +46,11 @@ impl Roles {
 
     /// The ARN of a role of this name.
     pub(crate) fn arn(&self, name: &str) -> String {
-        format!("arn:{}:iam::{}:role/{name}", self.partition, self.account_id)
+        format!(
+            "arn:{}:iam::{}:role/{name}",
+            self.account.partition(),
+            self.account.id()
+        )
     }
 
     /// The refusal of a role that is none.
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     fn roles() -> Roles {
-        Roles::new("aws", "000000000000", &["SSMServiceRole".to_owned()])
+        Roles::new(&Account::default(), &["SSMServiceRole".to_owned()])
     }
 
     #[test]

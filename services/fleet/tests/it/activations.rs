@@ -1,7 +1,9 @@
 //! Activations as users see them: made, listed, deleted; roles of nodes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use muster_harness::Anybody;
 use muster_proto::access::v1::decisions_server::{Decisions, DecisionsServer};
 use muster_proto::access::v1::{GetPrincipalRequest, GetPrincipalResult};
 use muster_proto::fleet::v1::{
@@ -313,7 +315,7 @@ async fn roles_that_access_knows_are_roles() {
 
     let metrics = CallMetrics::register(&mut Registry::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let access = Mount::new(world.nats.clone(), metrics)
+    let access = Mount::new(world.nats.clone(), metrics, Arc::new(Anybody::default()))
         .add_on_bus(DecisionsServer::new(Access))
         .start(listener, axum::Router::new())
         .await

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
+use muster_harness::Anybody;
 use muster_proto::fleet::v1::registrar_server::{Registrar, RegistrarServer};
 use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
 use muster_wire::{CallMetrics, Caller, CallerKind, Mount, Mounted, Reason, Refusal};
@@ -43,7 +44,8 @@ impl Desk {
     async fn open(world: &World) -> (Arc<Self>, Mounted) {
         let desk = Arc::new(Self::default());
         let metrics = CallMetrics::register(&mut Registry::default());
-        let mount = Mount::new(world.nats.client().await, metrics).add(RegistrarServer::from_arc(Arc::clone(&desk)));
+        let mount = Mount::new(world.nats.client().await, metrics, Arc::new(Anybody::default()));
+        let mount = mount.add(RegistrarServer::from_arc(Arc::clone(&desk)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let mounted = mount.start(listener, axum::Router::new()).await;
         (desk, mounted.expect("the bus takes the service"))

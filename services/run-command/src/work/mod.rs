@@ -10,6 +10,7 @@ mod news;
 mod notifier;
 mod offer;
 pub(crate) mod sweeper;
+mod tags_of;
 mod webhook;
 
 pub(crate) use acceptor::Acceptor;
@@ -19,3 +20,4 @@ pub(crate) use log_streams::LogStreams;
 pub(crate) use news::News;
 pub(crate) use notifier::Notifier;
 pub(crate) use offer::Offer;
+pub(crate) use tags_of::TagsOf;
