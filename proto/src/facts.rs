@@ -41,10 +41,14 @@ pub fn operation(method: &MethodDescriptor) -> &'static OperationFacts {
         .unwrap_or(&TABLES.no_operation)
 }
 
-/// Whether people may call an operation on NATS: all of services that the gateway shows, and of internal ones those that
-/// say so.
+/// Whether people may call an operation on NATS: all of services that the gateway shows, but for those that are for
+/// whoever has no credentials yet, and of internal ones those that say so.
 pub fn is_for_people(method: &MethodDescriptor) -> bool {
-    !service(method.parent_service()).target_prefix.is_empty() || operation(method).people
+    let (facts, is_shown) = (
+        operation(method),
+        !service(method.parent_service()).target_prefix.is_empty(),
+    );
+    facts.people || (is_shown && !facts.unauthenticated)
 }
 
 /// Facts of a message.

@@ -110,7 +110,7 @@ mod tests {
         let mut quota = Quota::new(RATE, MOST);
         assert!(quota.take_many("a", 10.0, at(0)));
         assert!(!quota.take("a", at(7_999)));
-        assert!(quota.take("a", at(8_000)));
+        assert!(quota.take("a", at(8_001)));
     }
 
     #[test]
