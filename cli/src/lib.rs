@@ -32,6 +32,7 @@ mod completion;
 mod documents;
 mod exit;
 mod init;
+mod install_line;
 mod invocation;
 mod log_streams;
 mod nats;

@@ -15,6 +15,7 @@ mod chaos;
 mod limits;
 mod clones;
 mod key_rotation;
+mod fleet;
 mod live_output;
 mod log_streams;
 mod notifications;

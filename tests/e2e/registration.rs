@@ -143,8 +143,8 @@ pub(crate) async fn online(aws: &Aws, node: &str) -> Value {
 
 #[tokio::test]
 async fn a_machine_becomes_a_node_is_put_out_and_comes_back() {
-    let guarded = ("muster-fleet", "MUSTER_SERVICE__REGISTRATION", "activation".to_owned());
-    let cluster = Cluster::start_with(&[], &[guarded]).await;
+    let tagging = ("muster-fleet", "MUSTER_SERVICE__MACHINE_TAGS", "true".to_owned());
+    let cluster = Cluster::start_with(&[], &[tagging]).await;
     let aws = cluster.aws();
     let ticket = activation(
         &aws,
@@ -305,5 +305,107 @@ async fn a_machine_becomes_a_node_is_put_out_and_comes_back() {
         for name in muster_tests::SERVICES {
             assert!(!cluster.log(name).contains(code), "the log of {name} holds a code");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_machine_registers_over_https_and_finds_the_bus_by_what_it_is_told() {
+    let cluster = Cluster::start(&[]).await;
+    let aws = cluster.aws();
+    let ticket = activation(&aws, &["--default-instance-name", "web"]).await;
+    let mut machine = Machine::new(&cluster, "machine");
+    let gateway = cluster.gateway();
+    let register = async |code: &str| {
+        let words = [
+            "register",
+            "--url",
+            &gateway,
+            "--activation-id",
+            &ticket.id,
+            "--activation-code",
+            "-",
+        ];
+        machine.agent(&words, code).await
+    };
+    let refused = register("0000000000WRONG00000").await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("does not let this machine in"),
+        "{said}"
+    );
+    let node = node_of(&stdout(&register(&ticket.code).await));
+    machine.start();
+    let shown = online(&aws, &node).await;
+    assert_eq!(
+        (&shown["Name"], &shown["ActivationId"]),
+        (&json!("web"), &json!(ticket.id))
+    );
+
+    // Away for longer than its credentials live, it gets new ones at the gateway for its key.
+    machine.kill();
+    let state = StateDir::at(&machine.state);
+    let key = state.credentials().unwrap().unwrap().key().clone();
+    let trust = cluster.nats.trust();
+    let ended = NodeClaims {
+        node: &node,
+        tags: Vec::new(),
+        now: 1_000,
+        life: 60,
+    };
+    let ended = ended.creds(key, &trust.accounts().muster, trust.nodes_key()).unwrap();
+    state.set_credentials(&ended).unwrap();
+    machine.start();
+    until("it is connected with new credentials", async || {
+        let log = std::fs::read_to_string(&machine.log).unwrap();
+        let is_back = log.contains("\"message\":\"connected\"");
+        is_back.then_some(()).ok_or(log)
+    })
+    .await;
+    assert!(state.credentials().unwrap().unwrap().claims().issued_at > 1_000);
+    machine.holds_no(&ticket.code);
+    for name in muster_tests::SERVICES {
+        assert!(
+            !cluster.log(name).contains(&ticket.code),
+            "the log of {name} holds a code"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_not_sent_in_clear_to_another_machine() {
+    let folder = muster_harness::Folder::new("in-clear");
+    let machine = Machine {
+        state: folder.join("machine"),
+        log: folder.join("machine.log"),
+        agent: None,
+    };
+    for place in [
+        ["--server", "nats://192.0.2.1:4222"],
+        ["--url", "http://192.0.2.1:8686"],
+    ] {
+        let words = [
+            "register",
+            place[0],
+            place[1],
+            "--activation-id",
+            "a",
+            "--activation-code",
+            "-",
+            "--wait",
+            "1",
+        ];
+        let refused = machine.agent(&words, "TopSecretTopSecret00").await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            said.contains("is not encrypted") && said.contains("--insecure"),
+            "{said}"
+        );
+        let words: Vec<&str> = words.into_iter().chain(["--insecure"]).collect();
+        let refused = machine.agent(&words, "TopSecretTopSecret00").await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && said.contains("nobody has answered"),
+            "{said}"
+        );
     }
 }

@@ -324,6 +324,7 @@ impl Cluster {
                 "MUSTER_SERVICE__NODE_ACCOUNT",
                 self.nats.trust().accounts().muster.as_str(),
             );
+            command.env("MUSTER_SERVICE__NODE_SERVERS", format!("[{:?}]", self.nats.url()));
         }
         for (service, variable, value) in &self.settings {
             if *service == name {

@@ -19,7 +19,7 @@ use super::bus::{self, CallError};
 use super::errand::Errand;
 use super::reconnect::REFUSED;
 use crate::machine;
-use crate::registration::Returned;
+use crate::registration::{Door, Returned};
 
 /// A fleet whose tags change connects anew within this.
 const SLOT: Duration = Duration::from_secs(60);
@@ -187,14 +187,17 @@ impl Agent {
         let (Ok(Some(creds)), Ok(Some(identity))) = (self.state.credentials(), self.state.known_identity()) else {
             return;
         };
-        if identity.ticket.is_empty() {
-            return;
-        }
+        let door = match Door::of(&identity, &self.settings) {
+            Ok(Some(door)) => door,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(error, "there is no way to ask for new credentials");
+                return;
+            }
+        };
         self.renewal.recovery_due = now + REFUSED.mul_f64(0.8);
         let returned = Returned {
-            server: self.settings.server.clone(),
-            bus: self.settings.nats.clone(),
-            ticket: identity.ticket,
+            door,
             node: self.node.clone(),
             creds,
             attributes: machine::attributes(&self.settings.host_root),

@@ -16,7 +16,7 @@ mod work;
 
 use std::sync::Arc;
 
-use muster_boot::{BoxError, Database, Parts, Running};
+use muster_boot::{BoxError, Database, Deciding, Parts, Running};
 use muster_proto::runcommand::v1::run_command_output_server::RunCommandOutputServer;
 use muster_proto::runcommand::v1::run_command_rollouts_server::RunCommandRolloutsServer;
 use muster_proto::runcommand::v1::run_command_server::RunCommandServer;
@@ -90,8 +90,12 @@ impl Server {
             stopping: parts.tasks.stopping(),
         };
         let rollouts = api::Rollouts::new(db, news, notifier);
+        let deciding = Deciding {
+            tags: Some(Arc::new(work::TagsOf::new(parts.nats.clone()))),
+            authority: None,
+        };
         let running = parts
-            .serve(|mount| {
+            .serve_deciding(deciding, |mount| {
                 let followers = Followers {
                     stopping: mount.stopping(),
                     ..followers

@@ -8,6 +8,15 @@ use super::inbox::{ACROSS, NODES, below, node_inbox, service_inbox};
 /// Where run-command publishes notifications for sinks on NATS; `OPS` hears them.
 pub const NOTIFICATIONS: &str = "notify.>";
 
+/// What every service asks `Access` before it answers a call: what its caller has, and to write down what was decided.
+const DECISIONS: [&str; 3] = [
+    "muster.v1.api.Decisions.GetPrincipal",
+    "muster.v1.api.Decisions.CheckBearer",
+    "muster.v1.api.Decisions.RecordDecisions",
+];
+/// Where it hears that what it knows of a caller has changed.
+const PRINCIPAL_CHANGED: &str = "muster.v1.event.access.principal.changed";
+
 /// A service: the user that its process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Service {
@@ -28,7 +37,7 @@ pub const SERVICES: &[Service] = &[
         answers: &[],
         // It knows no operation by name.
         publishes: &["muster.v1.api.>"],
-        hears: &["muster.v1.event.access.principal.changed"],
+        hears: &[PRINCIPAL_CHANGED],
     },
     Service {
         name: "muster-access",
@@ -55,7 +64,7 @@ pub const SERVICES: &[Service] = &[
     Service {
         name: "muster-documents",
         answers: &["Documents", "DocumentTags", "DocumentValidation"],
-        publishes: &["muster.v1.event.documents.>"],
+        publishes: &["muster.v1.event.documents.>", "muster.v1.api.Nodes.GetNodeRole"],
         hears: &["muster.v1.rpc.*.doc.get"],
     },
     Service {
@@ -68,6 +77,7 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.output-seen.*",
             NOTIFICATIONS,
             "muster.v1.api.Documents.*",
+            "muster.v1.api.DocumentTags.List",
             "muster.v1.api.Nodes.ResolveTargets",
             "muster.v1.api.FanOut.*",
         ],
@@ -120,7 +130,7 @@ impl Service {
         let is_asked_across =
             !self.answers.is_empty() || asked.iter().any(|subject| CROSSING.contains(&subject.as_str()));
         let askers = SERVICES.iter().filter(|other| {
-            let mut published = other.publishes.iter();
+            let mut published = other.asks();
             published.any(|published| asked.iter().any(|asked| meet(published, asked)))
         });
         let nodes = is_asked_by_nodes.then(|| NODES.to_owned());
@@ -142,7 +152,7 @@ impl Service {
     /// Everything that it may publish.
     #[must_use]
     pub fn publish(&self) -> Vec<String> {
-        let mut subjects: Vec<String> = self.publishes.iter().map(|subject| (*subject).to_owned()).collect();
+        let mut subjects: Vec<String> = self.asks().map(str::to_owned).collect();
         subjects.extend(self.answers_into());
         // Its own inbox too: what comes back from there has passed the broker.
         let own = below(&service_inbox(self.name));
@@ -150,6 +160,17 @@ impl Service {
             subjects.push(own);
         }
         subjects
+    }
+
+    /// What it publishes besides answers.
+    fn asks(&self) -> impl Iterator<Item = &'static str> {
+        let decisions = DECISIONS.into_iter().filter(|_| self.decides());
+        self.publishes.iter().copied().chain(decisions)
+    }
+
+    /// Whether it decides on callers by what `Access` knows of them.
+    fn decides(&self) -> bool {
+        !self.answers.is_empty()
     }
 
     /// Everything that it may hear.
@@ -167,6 +188,9 @@ impl Service {
         }
         if !self.answers.is_empty() {
             subjects.push("$SRV.*".to_owned());
+        }
+        if self.decides() {
+            subjects.push(PRINCIPAL_CHANGED.to_owned());
         }
         subjects.push(below(&service_inbox(self.name)));
         subjects

@@ -1,5 +1,7 @@
 //! Files that belong to a document.
 
+use std::time::Duration;
+
 use futures::TryStreamExt as _;
 use muster_harness::{Python, until};
 use muster_objects::{Encoding, Objects};
@@ -15,6 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::nodes;
 use crate::service::{Service, describe, get, new, on_each_surface, reason, refusal, saying, update};
 
 fn source(key: AttachmentsSourceKey, value: &str, name: Option<&str>) -> AttachmentsSource {
@@ -109,6 +112,7 @@ async fn the_files_of_a_package_are_fetched_checked_and_kept() {
 #[tokio::test]
 async fn a_file_that_is_not_the_stated_one_fails_the_version_and_is_not_kept() {
     let service = Service::start().await;
+    let fleet = nodes::fleet(&service).await;
     service.put("source", "tool/tool.zip", b"fool");
     service.put("source", "tool/arm.zip", b"arm");
     service
@@ -140,12 +144,14 @@ async fn a_file_that_is_not_the_stated_one_fails_the_version_and_is_not_kept() {
         .unwrap();
     let refused = format!("{:?}", answer.headers);
     assert!(refused.contains("Tool is Failed"), "{refused}");
+    fleet.stop(Duration::from_secs(5)).await;
     service.stop().await;
 }
 
 #[tokio::test]
 async fn a_node_gets_the_files_of_a_version_by_its_name() {
     let service = Service::start().await;
+    let fleet = nodes::fleet(&service).await;
     service.put("source", "x/run.sh", b"echo");
     let request = CreateDocumentRequest {
         version_name: Some("blue".to_owned()),
@@ -170,6 +176,7 @@ async fn a_node_gets_the_files_of_a_version_by_its_name() {
     let key = &service.objects(BUCKET)[0];
     assert_eq!(file.url, format!("s3://{BUCKET}/{key}"));
     assert!(ask("red").await.headers.is_some(), "there is no such version");
+    fleet.stop(Duration::from_secs(5)).await;
     service.stop().await;
 }
 

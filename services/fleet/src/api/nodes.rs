@@ -7,13 +7,16 @@ use muster_boot::Parts;
 use muster_model::Clock;
 use muster_proto::fleet::v1::nodes_server::Nodes;
 use muster_proto::fleet::v1::{
-    ApproveNodeRequest, ApproveNodeResult, ListConcernsRequest, ListConcernsResult, RegisterNodeRequest,
-    RegisterNodeResult, ResolveTargetsRequest, ResolveTargetsResult, RotateKeyRequest, RotateKeyResult,
-    SyncRevocationsRequest, SyncRevocationsResult,
+    ApproveNodeRequest, ApproveNodeResult, GetNodeRoleRequest, GetNodeRoleResult, ListConcernsRequest,
+    ListConcernsResult, RegisterNodeRequest, RegisterNodeResult, ResolveTargetsRequest, ResolveTargetsResult,
+    RotateKeyRequest, RotateKeyResult, SyncRevocationsRequest, SyncRevocationsResult,
 };
 use muster_store::Db;
+use muster_wire::Caller;
 use tonic::{Request, Response, Status};
 
+use crate::error::from_store;
+use crate::store::node;
 use crate::work::{Metrics, News, Registrar};
 use crate::{Registration, Settings};
 
@@ -27,6 +30,8 @@ pub(crate) struct NodesApi {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Metrics,
     pub(super) news: News,
+    /// Whether fleet signs credentials of nodes: then the bus tells services from others, so that they may register
+    /// machines.
     pub(super) issues_credentials: bool,
 }
 
@@ -51,7 +56,8 @@ impl Nodes for NodesApi {
         &self,
         request: Request<RegisterNodeRequest>,
     ) -> Result<Response<RegisterNodeResult>, Status> {
-        Ok(Response::new(self.register(request.into_inner()).await?))
+        let kind = Caller::of(&request)?.kind;
+        Ok(Response::new(self.register(request.into_inner(), kind).await?))
     }
 
     async fn list_concerns(
@@ -74,6 +80,15 @@ impl Nodes for NodesApi {
         request: Request<SyncRevocationsRequest>,
     ) -> Result<Response<SyncRevocationsResult>, Status> {
         Ok(Response::new(self.revocations(request.into_inner()).await?))
+    }
+
+    async fn get_node_role(&self, request: Request<GetNodeRoleRequest>) -> Result<Response<GetNodeRoleResult>, Status> {
+        let role = node::role(&self.db, &request.into_inner().node_id).await;
+        let role = role.map_err(from_store)?;
+        Ok(Response::new(GetNodeRoleResult {
+            is_managed: role.is_some(),
+            iam_role: role.unwrap_or_default(),
+        }))
     }
 
     async fn resolve_targets(

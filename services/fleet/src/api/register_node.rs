@@ -1,9 +1,10 @@
-//! `Nodes.RegisterNode` (agent.md B8): trusts every machine, and answers only where registration is open.
+//! `Nodes.RegisterNode` (agent.md B8): trusts whoever asks, and answers only where registration is open, or to services
+//! that the bus knows as such.
 
 use muster_credential::{KeyKind, PublicKey};
 use muster_proto::aws::v1::{AddTagsToResourceRequest, Reason, ResourceTypeForTagging, Tag};
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
-use muster_wire::{Failure, Refusal, limits};
+use muster_wire::{CallerKind, Failure, Refusal, limits};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 
@@ -16,8 +17,13 @@ use crate::store::register::Registration;
 const LONGEST_IDENTITY: usize = 512;
 
 impl NodesApi {
-    pub(super) async fn register(&self, request: RegisterNodeRequest) -> Result<RegisterNodeResult, Failure> {
-        if self.registration != Mode::Open {
+    pub(super) async fn register(
+        &self,
+        request: RegisterNodeRequest,
+        caller: CallerKind,
+    ) -> Result<RegisterNodeResult, Failure> {
+        let is_service = self.issues_credentials && caller == CallerKind::Service;
+        if self.registration != Mode::Open && !is_service {
             let message = "a machine needs an activation to become a node: run `muster-agent register` on it";
             return Err(Refusal::new(Reason::AccessDeniedException, message).into());
         }

@@ -3,6 +3,7 @@
 pub(crate) mod activation;
 pub(crate) mod admit;
 pub(crate) mod alien;
+pub(crate) mod claim;
 pub(crate) mod hello;
 pub(crate) mod identity;
 pub(crate) mod key;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt;
 use futures::stream::ReadyChunks;
-use muster_boot::{BoxError, Parts};
+use muster_boot::{BoxError, NodeQuota, Parts};
 use muster_model::{Clock, NodeId, Timestamp};
 use muster_proto::agent::v1::{ConfigChanged, HelloRequest, HelloResult};
 use muster_proto::aws::v1::Reason;
@@ -53,6 +53,7 @@ pub(crate) async fn start(
         heartbeat_seconds: settings.heartbeat_seconds,
         key_days: (!settings.node_key_file.is_empty()).then_some(settings.key_days),
         quarantine_clones: settings.quarantine_clones,
+        quota: parts.node_quota.clone(),
         news,
         metrics,
     };
@@ -69,6 +70,7 @@ struct Greeter {
     /// How long a node keeps a key; none where the bus needs none.
     key_days: Option<u32>,
     quarantine_clones: bool,
+    quota: NodeQuota,
     news: News,
     metrics: Metrics,
 }
@@ -79,8 +81,8 @@ type Read<'a> = (&'a Message, Result<(NodeId, String), Refusal>);
 /// What a group of hellos came to.
 struct Outcome {
     greeted: Greeted,
-    /// Whose machines are others.
-    changed: HashSet<String>,
+    /// Whose machines are others, with the fingerprints of these.
+    changed: HashMap<String, String>,
     /// Who needs another key.
     old: HashSet<String>,
     /// What it means that a session of a node speaks.
@@ -111,22 +113,20 @@ impl Greeter {
     async fn greet(&self, group: &[Message]) {
         let now = self.clock.now();
         let mut told: HashMap<String, Facts> = HashMap::with_capacity(group.len());
-        let mut machines: HashMap<String, Attributes> = HashMap::new();
+        let mut machines: HashMap<String, Attributes> = HashMap::with_capacity(group.len());
         let read: Vec<Read<'_>> = group
             .iter()
-            .map(|message| match read(message) {
+            .map(|message| match self.quota.take(message).and_then(|()| read(message)) {
                 Ok(hello) => {
                     let node = hello.node;
                     told.insert(node.to_string(), hello.facts);
-                    if !hello.attributes.0.is_empty() {
-                        machines.insert(node.to_string(), hello.attributes);
-                    }
+                    machines.insert(node.to_string(), hello.attributes);
                     (message, Ok((node, hello.session)))
                 }
                 Err(refusal) => (message, Err(refusal)),
             })
             .collect();
-        let outcome = match self.recognise(&machines).await {
+        let outcome = match self.recognise(&machines, now).await {
             Ok(changed) => self.write(&told, sessions(&read), changed, now).await,
             Err(error) => Err(error),
         };
@@ -169,8 +169,11 @@ impl Greeter {
         session: &str,
     ) -> Result<&'a BTreeMap<String, String>, Refusal> {
         let heard = outcome.heard.get(&(node.to_string(), session.to_owned()));
-        match outcome.greeted.standing.get(node.as_str()) {
-            Some(Standing::Managed(_)) if outcome.changed.contains(node.as_str()) => Err(another(node)),
+        let standing = outcome.greeted.standing.get(node.as_str());
+        if let (Some(Standing::Managed(_)), Some(fingerprint)) = (standing, outcome.changed.get(node.as_str())) {
+            return Err(another(node, fingerprint));
+        }
+        match standing {
             Some(Standing::Managed(_)) if self.quarantine_clones && heard == Some(&Heard::Quarantined) => {
                 Err(copy(node))
             }
@@ -209,11 +212,12 @@ impl Greeter {
         &self,
         told: &HashMap<String, Facts>,
         sessions: Vec<HashMap<String, String>>,
-        changed: HashSet<String>,
+        changed: HashMap<String, String>,
         now: Timestamp,
     ) -> Result<Outcome, StoreError> {
         let at = now.as_microsecond();
-        let greeted = greet(&self.db, told, &changed, at).await?;
+        let doubted = changed.keys().cloned().collect();
+        let greeted = greet(&self.db, told, &doubted, at).await?;
         let old = match self.key_days {
             Some(days) => {
                 let nodes: Vec<&str> = told.keys().map(String::as_str).collect();
@@ -238,18 +242,22 @@ impl Greeter {
         })
     }
 
-    /// Compares machines with those that their nodes were; gives the nodes whose machines are others.
-    async fn recognise(&self, machines: &HashMap<String, Attributes>) -> Result<HashSet<String>, StoreError> {
-        if machines.is_empty() {
-            return Ok(HashSet::new());
-        }
+    /// Compares machines with those that their nodes were; gives the nodes whose machines are others, with the
+    /// fingerprints of these.
+    async fn recognise(
+        &self,
+        machines: &HashMap<String, Attributes>,
+        now: Timestamp,
+    ) -> Result<HashMap<String, String>, StoreError> {
         let ids: Vec<&str> = machines.keys().map(String::as_str).collect();
         let known = identity::of_nodes(&self.db, &ids).await?;
-        let (mut learned, mut changed) = (Vec::new(), Vec::new());
+        let (mut learned, mut changed) = (Vec::new(), HashMap::new());
         for (node_id, told) in machines {
             match known.get(node_id).map(|stored| stored.recognise(told)) {
-                Some(Recognition::Learn) => learned.push((node_id.as_str(), told)),
-                Some(Recognition::Changed) => changed.push(node_id.as_str()),
+                Some(Recognition::Learn(known)) => learned.push((node_id.as_str(), known)),
+                Some(Recognition::Changed { fingerprint }) => {
+                    changed.insert(node_id.clone(), fingerprint);
+                }
                 Some(Recognition::Same) | None => {}
             }
         }
@@ -257,7 +265,11 @@ impl Greeter {
             identity::learn(&self.db, &learned).await?;
         }
         if !changed.is_empty() {
-            for node_id in identity::doubt(&self.db, &changed).await? {
+            let claims: Vec<_> = changed
+                .iter()
+                .map(|(node_id, fingerprint)| (node_id.as_str(), fingerprint.as_str()))
+                .collect();
+            for node_id in identity::doubt(&self.db, &claims, now.as_microsecond()).await? {
                 tracing::error!(
                     node_id,
                     "the machine of a node is another one: approve it, or put the node out"
@@ -265,7 +277,7 @@ impl Greeter {
                 self.news.identity_changed(&node_id).await;
             }
         }
-        Ok(changed.into_iter().map(str::to_owned).collect())
+        Ok(changed)
     }
 
     async fn welcome(&self, message: &Message, tags: &BTreeMap<String, String>, rotate_key: bool, now: Timestamp) {
@@ -331,10 +343,10 @@ fn copy(node: &NodeId) -> Refusal {
     Refusal::new(Reason::ConflictException, message)
 }
 
-pub(crate) fn another(node: &NodeId) -> Refusal {
+pub(crate) fn another(node: &NodeId, fingerprint: &str) -> Refusal {
     let message = format!(
         "IdentityChanged: this machine is not the one that registered as {node}; if its hardware was changed, approve it \
-         with `muster nodes approve {node}`; if it is a copy, register it with --new"
+         with `muster nodes approve {node} --fingerprint {fingerprint}`; if it is a copy, register it with --new"
     );
     Refusal::new(Reason::ConflictException, message)
 }

@@ -41,8 +41,9 @@ struct NodeData<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CloneData<'a> {
+struct ClaimData<'a> {
     instance_id: &'a str,
+    fingerprint: &'a str,
     source: &'a str,
 }
 
@@ -98,13 +99,15 @@ impl News {
         self.of_node("identity-changed", node_id, None).await;
     }
 
-    /// A machine wants to be a node that is online with another key: one of the two is a copy.
-    pub(crate) async fn cloned(&self, node_id: &str, source: &str) {
-        let data = CloneData {
+    /// A machine wants to be a node: `clone`, one that is online with another key, so that one of the two is a copy;
+    /// `doubtful`, a silent one, and others could tell what speaks for it.
+    pub(crate) async fn claimed(&self, what: &str, node_id: &str, fingerprint: &str, source: &str) {
+        let data = ClaimData {
             instance_id: node_id,
+            fingerprint,
             source,
         };
-        self.publish("node", "clone", node_id, data).await;
+        self.publish("node", what, node_id, data).await;
     }
 
     /// Somebody has connected with credentials of the key that signs nodes, and fleet has not signed them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_nats::{Client, Message};
 use futures::{StreamExt, stream};
-use muster_boot::{BoxError, Parts};
+use muster_boot::{BoxError, NodeQuota, Parts};
 use muster_credential::{Proof, PublicKey, Purpose};
 use muster_model::{Clock, NodeId, Timestamp};
 use muster_proto::agent::v1::{RenewRequest, RenewResult};
@@ -57,6 +57,7 @@ pub(crate) struct Renewals {
     pub(super) nats: Client,
     pub(super) issuer: Arc<Issuer>,
     news: News,
+    pub(super) quota: NodeQuota,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -67,6 +68,7 @@ impl Renewals {
             nats: parts.nats.clone(),
             issuer,
             news,
+            quota: parts.node_quota.clone(),
             clock: Arc::clone(&parts.clock),
         }
     }
@@ -82,6 +84,7 @@ impl Renewals {
     }
 
     async fn answer(&self, question: &Message) -> Result<RenewResult, Failure> {
+        self.quota.take(question)?;
         // Whoever it claims to be from inside, it is from whom the subject says.
         let node = subject::node_of(&question.subject).map_err(|error| Refusal::validation(error.to_string()))?;
         let request = RenewRequest::decode(question.payload.clone())
@@ -110,7 +113,8 @@ impl Renewals {
             return Err(stranger(node).into());
         };
         self.check_key(node, &public, now).await?;
-        self.recognise(node, &Attributes::read(&request.attributes)).await?;
+        self.recognise(node, &Attributes::read(&request.attributes), now)
+            .await?;
         if request.confirms_key {
             let confirmed = key::confirm(&self.db, node.as_str(), public.as_str(), now.as_microsecond()).await;
             if confirmed.map_err(from_store)? {
@@ -137,23 +141,25 @@ impl Renewals {
     }
 
     /// Whether it is still the same machine.
-    pub(super) async fn recognise(&self, node: &NodeId, told: &Attributes) -> Result<(), Failure> {
+    pub(super) async fn recognise(&self, node: &NodeId, told: &Attributes, now: Timestamp) -> Result<(), Failure> {
         let known = identity::of_nodes(&self.db, &[node.as_str()])
             .await
             .map_err(from_store)?;
         match known.get(node.as_str()).map(|stored| stored.recognise(told)) {
-            Some(Recognition::Changed) => {
-                for node_id in identity::doubt(&self.db, &[node.as_str()]).await.map_err(from_store)? {
+            Some(Recognition::Changed { fingerprint }) => {
+                let claim = [(node.as_str(), fingerprint.as_str())];
+                let asked = identity::doubt(&self.db, &claim, now.as_microsecond()).await;
+                for node_id in asked.map_err(from_store)? {
                     tracing::error!(
                         node_id,
                         "the machine of a node is another one: approve it, or put the node out"
                     );
                     self.news.identity_changed(&node_id).await;
                 }
-                Err(greeter::another(node).into())
+                Err(greeter::another(node, &fingerprint).into())
             }
-            Some(Recognition::Learn) => {
-                let learned = [(node.as_str(), told)];
+            Some(Recognition::Learn(known)) => {
+                let learned = [(node.as_str(), known)];
                 identity::learn(&self.db, &learned).await.map_err(from_store)
             }
             Some(Recognition::Same) | None => Ok(()),

@@ -26,6 +26,7 @@ impl Renewals {
     }
 
     async fn answer_rotation(&self, question: &Message) -> Result<RotateResult, Failure> {
+        self.quota.take(question)?;
         let node = subject::node_of(&question.subject).map_err(|error| Refusal::validation(error.to_string()))?;
         let request = RotateRequest::decode(question.payload.clone())
             .map_err(|error| Refusal::validation(format!("the offer cannot be read: {error}")))?;
@@ -35,7 +36,7 @@ impl Renewals {
             return Err(stranger(&node).into());
         };
         self.check_key(&node, &old, now).await?;
-        self.recognise(&node, &Attributes::read(&request.attributes)).await?;
+        self.recognise(&node, &Attributes::read(&request.attributes), now).await?;
         let at = now.as_microsecond();
         let kept = key::offer(&self.db, node.as_str(), new.as_str(), at, at.saturating_add(OFFER)).await;
         if !kept.map_err(from_store)? {

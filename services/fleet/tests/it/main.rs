@@ -6,11 +6,13 @@
 mod world;
 mod activations;
 mod admissions;
+mod at_the_gateway;
 mod bursts;
 mod hellos;
 mod lists;
 mod machine;
 mod news;
+mod node_list;
 mod registration;
 mod renewals;
 mod revocations;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use muster_proto::runcommand::v1::{ListCommandInvocationsRequest, ListCommandInvocationsResult};
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use crate::api::list_commands::{fingerprint, truncate};
 use crate::api::{Api, view};
@@ -16,13 +16,14 @@ impl Api {
     pub(super) async fn list_invocations(
         &self,
         request: ListCommandInvocationsRequest,
+        asker: &Principal,
     ) -> Result<ListCommandInvocationsResult, Failure> {
         let selects = ListCommandInvocationsRequest {
             next_token: None,
             max_results: None,
             ..request.clone()
         };
-        let selects = format!("ListCommandInvocations {}", fingerprint(&selects));
+        let selects = format!("{asker} ListCommandInvocations {}", fingerprint(&selects));
         let mut question = self
             .question(request.command_id, request.instance_id, request.max_results)
             .await?;

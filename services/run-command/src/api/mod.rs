@@ -6,6 +6,7 @@ mod list_command_invocations;
 mod list_commands;
 mod log_streams;
 mod output;
+mod reach;
 mod record;
 mod send_command;
 mod view;
@@ -13,7 +14,7 @@ mod view;
 use std::sync::Arc;
 
 use async_nats::Client;
-use muster_boot::Parts;
+use muster_boot::{Parts, Rights};
 use muster_model::{Clock, Timestamp};
 use muster_proto::runcommand::v1::run_command_server::RunCommand;
 use muster_proto::runcommand::v1::{
@@ -22,6 +23,7 @@ use muster_proto::runcommand::v1::{
     SendCommandRequest, SendCommandResult,
 };
 use muster_store::{Db, Pager};
+use muster_wire::Caller;
 use tonic::{Request, Response, Status};
 
 use crate::Settings;
@@ -100,26 +102,31 @@ impl Api {
 #[tonic::async_trait]
 impl RunCommand for Api {
     async fn send_command(&self, request: Request<SendCommandRequest>) -> Result<Response<SendCommandResult>, Status> {
+        let rights = Rights::of(&request)?;
         let token = request.metadata().get(ClientToken::HEADER).map(|value| {
             let text = value.to_str().unwrap_or_default();
             ClientToken::read(text)
         });
         let token = token.transpose().map_err(Status::from)?;
-        Ok(Response::new(self.send(request.into_inner(), token).await?))
+        Ok(Response::new(self.send(request.into_inner(), token, &rights).await?))
     }
 
     async fn list_commands(
         &self,
         request: Request<ListCommandsRequest>,
     ) -> Result<Response<ListCommandsResult>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(self.list(request.into_inner(), &asker).await?))
     }
 
     async fn list_command_invocations(
         &self,
         request: Request<ListCommandInvocationsRequest>,
     ) -> Result<Response<ListCommandInvocationsResult>, Status> {
-        Ok(Response::new(self.list_invocations(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.list_invocations(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn get_command_invocation(

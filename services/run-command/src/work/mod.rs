@@ -12,6 +12,7 @@ mod notifier;
 mod offer;
 pub(crate) mod sweeper;
 mod web;
+mod tags_of;
 mod webhook;
 
 pub(crate) use acceptor::Acceptor;
@@ -22,3 +23,4 @@ pub(crate) use log_streams::LogStreams;
 pub(crate) use news::News;
 pub(crate) use notifier::Notifier;
 pub(crate) use offer::Offer;
+pub(crate) use tags_of::TagsOf;
