@@ -14,6 +14,7 @@ mod chaos;
 mod fleet;
 mod live_output;
 mod log_streams;
+mod node_roles;
 mod notifications;
 mod rate_control;
 mod registration;
