@@ -18,6 +18,7 @@ mod key_rotation;
 mod fleet;
 mod live_output;
 mod log_streams;
+mod node_roles;
 mod notifications;
 mod rate_control;
 mod registration;

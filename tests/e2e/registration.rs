@@ -102,8 +102,8 @@ fn holds_no(folder: &Path, secret: &str) {
 
 /// Id and code of an activation.
 pub(crate) struct Ticket {
-    id: String,
-    code: String,
+    pub(crate) id: String,
+    pub(crate) code: String,
 }
 
 pub(crate) async fn activation(aws: &Aws, more: &[&str]) -> Ticket {
