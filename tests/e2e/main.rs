@@ -14,6 +14,7 @@ mod chaos;
 mod live_output;
 mod log_streams;
 mod notifications;
+mod parameters;
 mod rate_control;
 mod registration;
 mod run_command;
