@@ -7,6 +7,7 @@ use muster_proto::parameterstore::v1::ParameterTier;
 use serde::Deserialize;
 
 use crate::domain::scope::Scope;
+use crate::secret::{AwsKmsSettings, ProviderKind, VaultTransitSettings};
 
 /// Settings of the parameter store; `config.default.toml` explains each key.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +25,12 @@ pub struct Settings {
     pub max_standard: u32,
     /// Most parameters of tier Advanced; 0: no limit.
     pub max_advanced: u32,
+    /// Who holds the keys that wrap new data keys.
+    pub provider: ProviderKind,
+    /// Keys in AWS KMS.
+    pub aws_kms: AwsKmsSettings,
+    /// Keys in Vault.
+    pub vault_transit: VaultTransitSettings,
     /// Where the keys are that encrypt data keys.
     pub key_file: PathBuf,
     /// Data keys that are wrapped anew each second; 0: none.

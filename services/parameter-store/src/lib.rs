@@ -25,10 +25,10 @@ use muster_store::Pager;
 use muster_store::sqlx::migrate::Migrator;
 
 pub use config::{Settings, SettingsError};
-pub use secret::KeyFileError;
+pub use secret::{AwsKmsSettings, KeyFileError, ProviderKind, VaultTransitSettings};
 
 use crate::api::{ParametersApi, TagsApi};
-use crate::secret::{KeyFile, Keys};
+use crate::secret::Keys;
 use crate::store::put::Ground;
 use crate::work::{Publisher, Writer};
 
@@ -59,8 +59,7 @@ impl Server {
         store::prepare(&db).await?;
         let scope = settings.scope();
         let needed = store::key::in_use(&db).await?;
-        let file = KeyFile::load(&settings.key_file, scope.clone(), &needed)?;
-        let keys = Arc::new(Keys::new(Arc::new(file), Vec::new()));
+        let keys = Arc::new(Keys::set_up(&settings, &needed)?);
         let ground = Ground {
             scope: scope.clone(),
             default_tier: settings.tier()?,

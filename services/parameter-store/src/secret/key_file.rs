@@ -191,8 +191,8 @@ impl Provider for KeyFile {
         Ok(DataKey::from_bytes(&bytes).ok_or(OpenError)?)
     }
 
-    fn is_current(&self, key: &KeyName) -> bool {
-        self.current(&key.id).is_some_and(|line| line.version == key.version)
+    async fn is_current(&self, key: &KeyName) -> Result<bool, KeyError> {
+        Ok(self.current(&key.id).is_some_and(|line| line.version == key.version))
     }
 }
 

@@ -2,10 +2,37 @@
 
 use std::sync::Arc;
 
+use muster_boot::BoxError;
+use serde::Deserialize;
+
+use crate::Settings;
 use crate::domain::value::Value;
+use crate::secret::aws_kms::AwsKms;
 use crate::secret::binding::Binding;
 use crate::secret::data_key::{DataKey, Sealed};
+use crate::secret::key_file::{self, KeyFile};
 use crate::secret::provider::{KeyError, KeyName, Provider, Wrapped, Wrapping};
+use crate::secret::vault_transit::VaultTransit;
+
+/// Which provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderKind {
+    /// The key file.
+    File,
+    /// AWS KMS.
+    AwsKms,
+    /// Vault's transit engine.
+    VaultTransit,
+}
+
+/// The tables need keys of a provider that is not set up.
+#[derive(Debug, thiserror::Error)]
+#[error("{count} SecureStrings need the key {key}, and that provider is not set up: set it up again")]
+struct NotSetUp {
+    key: KeyName,
+    count: i64,
+}
 
 /// All providers that the settings name.
 #[derive(Debug, Clone)]
@@ -33,11 +60,45 @@ impl Prepared {
 }
 
 impl Keys {
-    /// Keys of these providers; the first wraps.
-    pub(crate) fn new(first: Arc<dyn Provider>, others: Vec<Arc<dyn Provider>>) -> Self {
-        let mut providers = vec![first];
-        providers.extend(others);
-        Self { providers }
+    /// The providers of the settings. `needed` are the keys that the tables name, with the count of versions that need
+    /// them.
+    pub(crate) fn set_up(settings: &Settings, needed: &[(KeyName, i64)]) -> Result<Self, BoxError> {
+        let mut providers: Vec<(ProviderKind, Arc<dyn Provider>)> = Vec::new();
+        let needs_file = needed.iter().any(|(key, _)| key.provider == key_file::NAME);
+        if settings.provider == ProviderKind::File || needs_file {
+            let file = KeyFile::load(&settings.key_file, settings.scope(), needed)?;
+            providers.push((ProviderKind::File, Arc::new(file)));
+        }
+        if !settings.aws_kms.url.is_empty() {
+            providers.push((ProviderKind::AwsKms, Arc::new(AwsKms::new(&settings.aws_kms)?)));
+        }
+        if !settings.vault_transit.url.is_empty() {
+            let vault = VaultTransit::new(&settings.vault_transit, settings.scope())?;
+            providers.push((ProviderKind::VaultTransit, Arc::new(vault)));
+        }
+        providers.sort_by_key(|(kind, _)| *kind != settings.provider);
+        if providers.first().is_none_or(|(kind, _)| *kind != settings.provider) {
+            return Err("the provider of keys is not set up: its url is empty".into());
+        }
+        let keys = Self {
+            providers: providers.into_iter().map(|(_, provider)| provider).collect(),
+        };
+        match needed.iter().find(|(key, _)| keys.provider(key).is_err()) {
+            Some((key, count)) => Err(NotSetUp {
+                key: key.clone(),
+                count: *count,
+            }
+            .into()),
+            None => Ok(keys),
+        }
+    }
+
+    /// The keys of a file alone.
+    #[cfg(test)]
+    pub(crate) fn of_file(file: KeyFile) -> Self {
+        Self {
+            providers: vec![Arc::new(file)],
+        }
     }
 
     /// A new data key, to be wrapped with the key that a caller names.
@@ -69,8 +130,11 @@ impl Keys {
     }
 
     /// Whether new data keys would be wrapped with this key version too.
-    pub(crate) fn is_current(&self, key: &KeyName) -> bool {
-        self.providers[0].name() == key.provider && self.providers[0].is_current(key)
+    pub(crate) async fn is_current(&self, key: &KeyName) -> Result<bool, KeyError> {
+        match self.providers[0].name() == key.provider {
+            true => self.providers[0].is_current(key).await,
+            false => Ok(false),
+        }
     }
 
     fn provider(&self, key: &KeyName) -> Result<&dyn Provider, KeyError> {

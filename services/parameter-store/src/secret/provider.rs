@@ -45,7 +45,6 @@ pub(crate) enum KeyError {
 #[derive(Debug, Clone)]
 pub(crate) enum Wrapping {
     /// The provider is elsewhere and was asked already; it bound the key to the parameter's ARN.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the providers that are elsewhere make it"))]
     Done(Wrapped),
     /// The key is here, and binds to the version too.
     Here {
@@ -82,5 +81,5 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
     async fn unwrap(&self, wrapped: &Wrapped, binding: &Binding<'_>) -> Result<DataKey, KeyError>;
 
     /// Whether a key version is the one that new data keys of its key are wrapped with.
-    fn is_current(&self, key: &KeyName) -> bool;
+    async fn is_current(&self, key: &KeyName) -> Result<bool, KeyError>;
 }

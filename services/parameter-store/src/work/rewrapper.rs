@@ -47,7 +47,10 @@ pub(crate) fn start(parts: &Parts, db: Db, scope: Scope, keys: Arc<Keys>, per_se
 /// Wraps some data keys anew; whether there may be more.
 pub(crate) async fn step(db: &Db, scope: &Scope, keys: &Keys, at_once: i64) -> Result<bool, BoxError> {
     let in_use = key::in_use(db).await?;
-    for (old, count) in in_use.iter().filter(|(key, _)| !keys.is_current(key)) {
+    for (old, count) in &in_use {
+        if keys.is_current(old).await? {
+            continue;
+        }
         if some(db, scope, keys, old, at_once).await? {
             tracing::info!(key = %old, left = (count - at_once).max(0), "data keys were wrapped anew");
             return Ok(true);

@@ -6,6 +6,7 @@ mod concurrency;
 mod events;
 mod labels;
 mod pages;
+mod providers;
 mod puts;
 mod reads;
 mod secrets;

@@ -62,8 +62,13 @@ impl Service {
 
     /// Stops it and starts another one on the same tables.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same with other settings than the default ones.
+    pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Settings)) -> Self {
         Box::pin(self.running.stop(Duration::from_secs(5))).await;
-        let running = Box::pin(run(&self.server, &self.folder, |_| {})).await.unwrap();
+        let running = Box::pin(run(&self.server, &self.folder, change)).await.unwrap();
         Self { running, ..self }
     }
 

@@ -102,7 +102,8 @@ async fn the_first_version_of_a_key_wraps_and_all_unwrap() {
     let wrapped = wrap(&old, "alias/aws/ssm").await.unwrap();
     let both = load(&format!("{NEW}{OTHER}{OLD}"), &[]).unwrap();
     assert_eq!(both.unwrap(&wrapped, &binding).await.unwrap().bytes(), data_key.bytes());
-    assert!(!both.is_current(&wrapped.key) && old.is_current(&wrapped.key));
+    assert!(!both.is_current(&wrapped.key).await.unwrap());
+    assert!(old.is_current(&wrapped.key).await.unwrap());
     let again = wrap(&both, "aws/ssm").await.unwrap();
     assert_eq!(again.key, name("aws/ssm", "2"));
     assert!(old.unwrap(&again, &binding).await.is_err());

@@ -59,7 +59,7 @@ fn keys(lines: &str) -> Arc<Keys> {
     std::fs::write(&path, lines).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let file = KeyFile::load(&path, scope(), &[]).unwrap();
-    Arc::new(Keys::new(Arc::new(file), Vec::new()))
+    Arc::new(Keys::of_file(file))
 }
 
 const OLD: &str = "aws/ssm 1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
