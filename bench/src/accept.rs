@@ -94,7 +94,7 @@ async fn load(gateway: &str, node: &str, connections: usize) -> Result<(usize, V
     Ok((all.len(), all))
 }
 
-fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
+pub(crate) fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
     times.sort_unstable();
     times.get(times.len() * percent / 100).copied().unwrap_or_default()
 }
