@@ -180,6 +180,41 @@ fn judge(key: &str, mut deeds: Vec<Deed>, kept: &BTreeMap<i64, String>) {
     }
 }
 
+#[test]
+fn the_judge_overlooks_nothing() {
+    let start = Instant::now();
+    let at = |second: u64| start + Duration::from_secs(second);
+    let deed = |begun: u64, ended: u64, writes, version: i64| Deed {
+        begun: at(begun),
+        ended: at(ended),
+        writes,
+        version,
+        value: format!("v{version}"),
+    };
+    let kept: BTreeMap<i64, String> = (1..4).map(|version| (version, format!("v{version}"))).collect();
+    let is_good = |deeds: &[Deed]| std::panic::catch_unwind(|| judge("k", deeds.to_vec(), &kept)).is_ok();
+    // Two puts at once, and reads that saw one of them or the other meanwhile.
+    let good = [
+        deed(0, 5, true, 2),
+        deed(0, 4, true, 1),
+        deed(1, 2, false, 1),
+        deed(3, 4, false, 2),
+    ];
+    assert!(is_good(&good));
+    // A read of what was overwritten; a read that goes back; a put that was given an older number, or one twice.
+    assert!(!is_good(&[deed(0, 1, true, 2), deed(2, 3, false, 1)]));
+    assert!(!is_good(&[
+        deed(0, 9, true, 2),
+        deed(1, 2, false, 2),
+        deed(3, 4, false, 1)
+    ]));
+    assert!(!is_good(&[deed(0, 1, true, 2), deed(2, 3, true, 1)]));
+    assert!(!is_good(&[deed(0, 9, true, 2), deed(1, 8, true, 2)]));
+    let mut other = deed(0, 1, false, 3);
+    other.value = "v2".to_owned();
+    assert!(!is_good(&[other]));
+}
+
 #[tokio::test]
 async fn eight_clients_see_one_order_while_the_service_is_killed() {
     const KEYS: usize = 3;

@@ -15,8 +15,8 @@ const IN_USE: &str = "
 const WRAPPED: &str = "
     select v.parameter_id, p.path, v.version, v.type as kind, v.key_id, v.wrapped_key from parameter_version as v
     join parameter as p on p.id = v.parameter_id
-    where v.key_provider = $1 and v.key_name = $2 and v.key_version = $3
-    order by v.parameter_id, v.version limit $4";
+    where v.key_provider = $1 and v.key_name = $2 and v.key_version = $3 and (v.parameter_id, v.version) > ($4, $5)
+    order by v.parameter_id, v.version limit $6";
 // The old wrapped key is named too: what somebody else wrapped meanwhile stays.
 const REWRAP: &str = "
     update parameter_version
@@ -53,7 +53,14 @@ pub(crate) struct WrappedRow {
     wrapped_key: String,
 }
 
+/// Where a version is among all, by the id of its parameter.
+pub(crate) type Place = (String, i64);
+
 impl WrappedRow {
+    pub(crate) fn place(&self) -> Place {
+        (self.parameter_id.clone(), self.version)
+    }
+
     pub(crate) fn parameter_type(&self) -> Result<ParameterType, StoreError> {
         parameter_type(&self.kind)
     }
@@ -67,11 +74,16 @@ impl WrappedRow {
     }
 }
 
-/// Versions whose data keys are wrapped with a key.
-pub(crate) async fn wrapped_with(db: &Db, key: &KeyName, limit: i64) -> Result<Vec<WrappedRow>, StoreError> {
+/// Versions whose data keys are wrapped with a key, after this one.
+pub(crate) async fn wrapped_with(
+    db: &Db,
+    key: &KeyName,
+    after: &Place,
+    limit: i64,
+) -> Result<Vec<WrappedRow>, StoreError> {
     let KeyName { provider, id, version } = key;
     Ok(read!(db, pool => {
-        sqlx::query_as(WRAPPED).bind(provider).bind(id).bind(version).bind(limit).fetch_all(pool).await
+        sqlx::query_as(WRAPPED).bind(provider).bind(id).bind(version).bind(&after.0).bind(after.1).bind(limit).fetch_all(pool).await
     })?)
 }
 

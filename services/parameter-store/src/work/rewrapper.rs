@@ -11,7 +11,7 @@ use muster_store::Db;
 
 use crate::domain::scope::Scope;
 use crate::secret::{Binding, KeyError, KeyName, Keys};
-use crate::store::key;
+use crate::store::key::{self, WrappedRow};
 
 /// How often somebody looks for keys that are not current any more.
 const EVERY: Duration = Duration::from_secs(60);
@@ -28,41 +28,53 @@ pub(crate) fn start(parts: &Parts, db: Db, scope: Scope, keys: Arc<Keys>, per_se
     let pause = Duration::from_secs(1) * u32::try_from(at_once).unwrap_or(1) / per_second;
     parts.tasks.spawn("rewrapper", async move {
         loop {
-            let wait = match step(&db, &scope, &keys, at_once).await {
-                Ok(true) => pause,
-                Ok(false) => EVERY,
-                Err(error) => {
-                    tracing::warn!(error = &*error, "data keys wait for being wrapped anew");
-                    EVERY
-                }
-            };
+            let work = round(&db, &scope, &keys, at_once, || tokio::time::sleep(pause));
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
-                () = tokio::time::sleep(wait) => {}
+                outcome = work => if let Err(error) = outcome {
+                    tracing::warn!(error = &*error, "data keys wait for being wrapped anew");
+                }
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = tokio::time::sleep(EVERY) => {}
             }
         }
     });
 }
 
-/// Wraps some data keys anew; whether there may be more.
-pub(crate) async fn step(db: &Db, scope: &Scope, keys: &Keys, at_once: i64) -> Result<bool, BoxError> {
-    let in_use = key::in_use(db).await?;
-    for (old, count) in &in_use {
-        if keys.is_current(old).await? {
+/// Wraps all data keys anew whose key has a newer version, `at_once` in a transaction, with a pause after each; says how
+/// many there were.
+pub(crate) async fn round<P: Future<Output = ()>>(
+    db: &Db,
+    scope: &Scope,
+    keys: &Keys,
+    at_once: i64,
+    pause: impl Fn() -> P,
+) -> Result<usize, BoxError> {
+    let mut total = 0;
+    for (old, _) in key::in_use(db).await? {
+        if keys.is_current(&old).await? {
             continue;
         }
-        if some(db, scope, keys, old, at_once).await? {
-            tracing::info!(key = %old, left = (count - at_once).max(0), "data keys were wrapped anew");
-            return Ok(true);
+        let (mut after, mut count) = ((String::new(), 0), 0);
+        loop {
+            let rows = key::wrapped_with(db, &old, &after, at_once).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.place();
+            count += some(db, scope, keys, &old, rows).await?;
+            pause().await;
         }
+        tracing::info!(key = %old, count, "data keys were wrapped anew");
+        total += count;
     }
-    Ok(false)
+    Ok(total)
 }
 
-/// The same for one key; false if nothing of it can be wrapped anew.
-async fn some(db: &Db, scope: &Scope, keys: &Keys, old: &KeyName, at_once: i64) -> Result<bool, BoxError> {
-    let mut anew = Vec::new();
-    for row in key::wrapped_with(db, old, at_once).await? {
+/// The same for some data keys. One that cannot be read stays as it is; whoever reads its value is told.
+async fn some(db: &Db, scope: &Scope, keys: &Keys, old: &KeyName, rows: Vec<WrappedRow>) -> Result<usize, BoxError> {
+    let mut anew = Vec::with_capacity(rows.len());
+    for row in rows {
         let binding = Binding {
             scope,
             path: &row.path,
@@ -72,7 +84,6 @@ async fn some(db: &Db, scope: &Scope, keys: &Keys, old: &KeyName, at_once: i64) 
         match keys.rewrap(&row.wrapped(old)?, &row.key_id, &binding).await {
             Ok(wrapped) => anew.push((row, wrapped)),
             Err(error @ KeyError::Unavailable(_)) => return Err(error.into()),
-            // One that cannot be read stays as it is; whoever reads it is told.
             Err(error) => tracing::warn!(
                 parameter = row.path,
                 version = row.version,
@@ -81,9 +92,8 @@ async fn some(db: &Db, scope: &Scope, keys: &Keys, old: &KeyName, at_once: i64) 
             ),
         }
     }
-    if anew.is_empty() {
-        return Ok(false);
+    if !anew.is_empty() {
+        key::rewrap(db, &anew).await?;
     }
-    key::rewrap(db, &anew).await?;
-    Ok(true)
+    Ok(anew.len())
 }

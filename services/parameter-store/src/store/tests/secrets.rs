@@ -1,12 +1,14 @@
 //! Encrypted values: in the tables nothing is in clear, nothing can be moved, and keys can be changed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::domain::asked::Asked;
 use crate::secret::{Binding, KeyError, Sealed};
 use crate::store::key;
 use crate::store::read::{self, Found};
 use crate::store::row::Stored;
-use crate::work::rewrapper::step;
+use crate::work::rewrapper::round;
 
 async fn sealed(db: &Db, text: &str) -> (String, i64, Sealed) {
     let asked = Asked::parse(text, &scope()).unwrap();
@@ -72,16 +74,19 @@ async fn a_new_version_of_a_key_takes_over_while_others_write() {
         }
         let before = sealed(&db, "/p/0:1").await.2;
         let scope = scope();
-        let mut rounds = 0;
-        // Somebody who has not heard of the new version writes in the middle.
-        while step(&db, &scope, &both, 4).await.unwrap() {
-            rounds += 1;
-            if rounds == 3 {
-                secure(&db, &old, "/p/late", "late").await;
-                secure(&db, &both, "/p/new", "new").await;
+        // In the first pause somebody writes who has not heard of the new version, and somebody who has.
+        let paused = AtomicBool::new(false);
+        let count = round(&db, &scope, &both, 4, || {
+            let (db, old, both, first) = (&db, &old, &both, !paused.swap(true, Ordering::Relaxed));
+            async move {
+                if first {
+                    secure(db, old, "/p/late", "late").await;
+                    secure(db, both, "/p/new", "new").await;
+                }
             }
-        }
-        assert_eq!(rounds, 7, "26 in steps of 4");
+        });
+        let count = count.await.unwrap() + round(&db, &scope, &both, 4, || std::future::ready(())).await.unwrap();
+        assert_eq!(count, 26);
         let in_use = key::in_use(&db).await.unwrap();
         let versions: Vec<_> = in_use
             .iter()
@@ -105,12 +110,45 @@ async fn a_new_version_of_a_key_takes_over_while_others_write() {
 }
 
 #[tokio::test]
+async fn a_round_that_was_broken_off_is_taken_up_by_the_next() {
+    for (db, ..) in databases().await {
+        let (old, both) = (keys(OLD), keys(BOTH));
+        for number in 0..10 {
+            secure(&db, &old, "/x", &number.to_string()).await;
+        }
+        let scope = scope();
+        for left in [7, 4, 1] {
+            // It dies in the pause after its first transaction.
+            let dying = round(&db, &scope, &both, 3, || std::future::pending::<()>());
+            let died = tokio::time::timeout(std::time::Duration::from_millis(500), dying).await;
+            assert!(died.is_err());
+            let in_use = key::in_use(&db).await.unwrap();
+            let counts: Vec<_> = in_use
+                .iter()
+                .map(|(key, count)| (key.version.as_str(), *count))
+                .collect();
+            assert_eq!(counts, [("1", left), ("2", 10 - left)]);
+            for number in 0..10 {
+                let value = open(&db, &both, &format!("/x:{}", number + 1)).await.unwrap();
+                assert_eq!(value, number.to_string());
+            }
+        }
+        assert_eq!(
+            round(&db, &scope, &both, 3, || std::future::ready(())).await.unwrap(),
+            1
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_rewrap_that_was_overtaken_changes_nothing() {
     for (db, ..) in databases().await {
         let (old, both) = (keys(OLD), keys(BOTH));
         secure(&db, &old, "/x", "one").await;
         let in_use = key::in_use(&db).await.unwrap();
-        let rows = key::wrapped_with(&db, &in_use[0].0, 10).await.unwrap();
+        let rows = key::wrapped_with(&db, &in_use[0].0, &(String::new(), 0), 10)
+            .await
+            .unwrap();
         let binding = Binding {
             scope: &scope(),
             path: "/x",
