@@ -47,7 +47,8 @@ CMD ["nats-server", "--config", "/etc/nats-server.conf"]
 
 # Any of the services; the command says which.
 FROM ${DEBIAN} AS service
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/muster muster
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/muster muster; \
+    install --directory --owner muster --group muster /var/lib/muster-objects
 COPY --from=binaries \
     /binaries/muster-gateway /binaries/muster-fleet /binaries/muster-documents /binaries/muster-parameter-store /binaries/muster-run-command \
     /binaries/muster-fan-out /binaries/muster-access /usr/local/bin/

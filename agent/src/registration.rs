@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use async_nats::{Auth, Client, ConnectOptions, HeaderMap, ServerAddr};
-use muster_credential::{Creds, Key, Proof, Purpose};
+use muster_credential::{Creds, Key, Proof, Purpose, layout};
 use muster_model::NodeId;
 use muster_proto::aws::v1::Tag;
 use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
@@ -21,7 +21,7 @@ use crate::state::{Identity, StateDir};
 use crate::update::RESTART;
 use crate::{facts, machine};
 
-/// The name of whoever has no credential yet; answers come to an inbox of this name.
+/// The name of whoever has no credential yet.
 const BOOT: &str = "boot";
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -357,7 +357,7 @@ async fn connect(
     };
     bus.trusting(options)
         .name(format!("muster-agent {BOOT}"))
-        .custom_inbox_prefix(format!("_INBOX_{BOOT}"))
+        .custom_inbox_prefix(layout::boot_inbox())
         .connection_timeout(Duration::from_secs(5))
         .request_timeout(Some(ANSWER))
         .connect(servers)

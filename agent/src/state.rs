@@ -3,7 +3,7 @@
 //! ```text
 //! node.json           who this machine is
 //! node.seed           the node's key, see `keys`
-//! node.creds          the node's claims for the bus with its key, where the bus asks for them
+//! node.creds          the node's claims for the bus with its key, where the bus asks for them; see `trial`
 //! lock                held by the agent that runs on this directory; holds its process id
 //! settings.toml       the last configuration that was good; runners read it
 //! status.json         what the running agent says about itself
@@ -33,6 +33,7 @@ use crate::facts;
 use crate::journal::{Journal, RunId};
 use crate::report::Report;
 use crate::settings::Settings;
+use crate::trial::FORMER;
 
 const CREDENTIALS: &str = "node.creds";
 
@@ -248,7 +249,7 @@ impl StateDir {
     /// # Errors
     /// What the file system says.
     pub fn remove_identity(&self) -> io::Result<()> {
-        for name in [CREDENTIALS, "node.json"] {
+        for name in [CREDENTIALS, FORMER, "node.json"] {
             match fs::remove_file(self.root.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

@@ -4,6 +4,7 @@
 //! `cargo xtask bench` builds and runs this; the figures go to stdout as the tables of `docs/benchmarks.md`.
 
 mod accept;
+mod connects;
 mod echo;
 mod fan_out;
 mod floor;
@@ -44,6 +45,8 @@ enum Name {
     Live,
     /// Much output: 1 MiB on each of 50 real agents, 1 GiB on one.
     Output,
+    /// Nodes that connect to the bus.
+    Connects,
     /// Memory and processor time at rest, time to start.
     Footprint,
     /// From the death of a service to work that goes on.
@@ -75,6 +78,9 @@ async fn main() -> Result<()> {
     }
     if wanted(Name::Parameters) {
         parameters::run(&mut report).await?;
+    }
+    if wanted(Name::Connects) {
+        connects::run(&mut report).await?;
     }
     if wanted(Name::Recovery) {
         services::recovery(&mut report, arguments.rounds).await?;

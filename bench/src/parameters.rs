@@ -21,8 +21,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::task::JoinSet;
 
-use crate::accept::percentile;
-use crate::report::{Report, median, ms};
+use crate::report::{Report, median, ms, percentile};
 use crate::world::World;
 
 const TIME: Duration = Duration::from_secs(3);

@@ -7,7 +7,7 @@ use muster_proto::aws::v1::{
 };
 use muster_proto::fleet::v1::{
     ApproveNodeRequest, DescribeInstanceInformationRequest, DescribeInstanceInformationResult, InstanceInformation,
-    InstanceInformationStringFilter, ListConcernsRequest,
+    InstanceInformationStringFilter, ListConcernsRequest, RotateKeyRequest,
 };
 use muster_wire::{Reason, Refusal};
 use serde_json::Value;
@@ -61,6 +61,12 @@ enum Verb {
         #[arg(value_name = "ID")]
         node: Option<String>,
     },
+    /// Have a node take another key; it does so as soon as it is there.
+    RotateKey {
+        /// The node's id.
+        #[arg(value_name = "ID")]
+        node: String,
+    },
     /// Set tags of a node.
     Tag {
         /// The node's id.
@@ -87,6 +93,7 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
         Verb::Show { node, json } => show(node, json, &server.connect().await?).await,
         Verb::Approve { node: Some(node) } => approve(node, &server.connect().await?).await,
         Verb::Approve { node: None } => concerns(&server.connect().await?).await,
+        Verb::RotateKey { node } => rotate_key(node, &server.connect().await?).await,
         Verb::Tag { node, tags } => tag(node, tags, &server.connect().await?).await,
         Verb::Untag { node, keys } => untag(node, keys, &server.connect().await?).await,
     }
@@ -253,6 +260,12 @@ async fn untag(node: String, keys: Vec<String>, server: &Server) -> Result<Exit,
 async fn approve(node_id: String, server: &Server) -> Result<Exit, Complaint> {
     let answer = server.nodes().approve_node(ApproveNodeRequest { node_id }).await;
     answer.map_err(|status| Complaint::answered("Nodes.ApproveNode", status))?;
+    Ok(Exit::Success)
+}
+
+async fn rotate_key(node_id: String, server: &Server) -> Result<Exit, Complaint> {
+    let answer = server.nodes().rotate_key(RotateKeyRequest { node_id }).await;
+    answer.map_err(|status| Complaint::answered("Nodes.RotateKey", status))?;
     Ok(Exit::Success)
 }
 

@@ -8,9 +8,13 @@
 mod access;
 mod actions;
 mod activations;
+mod alarms;
 mod aws_cli;
 mod bad_input;
 mod chaos;
+mod limits;
+mod clones;
+mod key_rotation;
 mod live_output;
 mod log_streams;
 mod notifications;

@@ -13,9 +13,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 /// A machine with an agent's state directory.
-struct Machine {
-    state: PathBuf,
-    log: PathBuf,
+pub(crate) struct Machine {
+    pub(crate) state: PathBuf,
+    pub(crate) log: PathBuf,
     agent: Option<Child>,
 }
 
@@ -29,7 +29,7 @@ impl Drop for Machine {
 }
 
 impl Machine {
-    fn new(cluster: &Cluster, name: &str) -> Self {
+    pub(crate) fn new(cluster: &Cluster, name: &str) -> Self {
         Self {
             state: cluster.folder().join(name),
             log: cluster.folder().join(format!("{name}.log")),
@@ -38,7 +38,7 @@ impl Machine {
     }
 
     /// Runs a verb of the agent with this on its standard input.
-    async fn agent(&self, words: &[&str], input: &str) -> Output {
+    pub(crate) async fn agent(&self, words: &[&str], input: &str) -> Output {
         let mut child = Command::new(binary("muster-agent"))
             .args(words)
             .arg("--state-dir")
@@ -53,7 +53,7 @@ impl Machine {
     }
 
     /// `register` with an activation; more words may follow.
-    async fn register(&self, cluster: &Cluster, ticket: &Ticket, more: &[&str]) -> Output {
+    pub(crate) async fn register(&self, cluster: &Cluster, ticket: &Ticket, more: &[&str]) -> Output {
         let (server, boot) = (cluster.nats.url(), cluster.ticket());
         let mut words = vec!["register", "--server", &server, "--activation-id", &ticket.id];
         words.extend(["--activation-code", "-", "--ticket", &boot]);
@@ -62,7 +62,7 @@ impl Machine {
     }
 
     /// Starts the agent without telling it where the server is: it was registered there.
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let log = std::fs::File::create(&self.log).unwrap();
         let child = std::process::Command::new(binary("muster-agent"))
             .args(["run", "--state-dir"])
@@ -76,7 +76,7 @@ impl Machine {
     }
 
     /// `kill -9`.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut agent = self.agent.take().unwrap();
         agent.kill().unwrap();
         agent.wait().unwrap();
@@ -101,12 +101,12 @@ fn holds_no(folder: &Path, secret: &str) {
 }
 
 /// Id and code of an activation.
-struct Ticket {
+pub(crate) struct Ticket {
     id: String,
     code: String,
 }
 
-async fn activation(aws: &Aws, more: &[&str]) -> Ticket {
+pub(crate) async fn activation(aws: &Aws, more: &[&str]) -> Ticket {
     let mut words = vec!["create-activation", "--iam-role", "SSMServiceRole"];
     words.extend(more);
     let made = aws.ok(&words).await;
@@ -117,18 +117,18 @@ async fn activation(aws: &Aws, more: &[&str]) -> Ticket {
     }
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The id in "this machine is node mi-… now".
-fn node_of(said: &str) -> String {
+pub(crate) fn node_of(said: &str) -> String {
     let word = said.split_whitespace().find(|word| word.starts_with("mi-"));
     word.unwrap_or_else(|| panic!("no node in {said:?}")).to_owned()
 }
 
-async fn online(aws: &Aws, node: &str) -> Value {
+pub(crate) async fn online(aws: &Aws, node: &str) -> Value {
     until("the node is online", async || {
         let filter = format!("Key=InstanceIds,Values={node}");
         let list = aws.ok(&["describe-instance-information", "--filters", &filter]).await;

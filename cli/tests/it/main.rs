@@ -8,6 +8,8 @@ mod parameters;
 mod processes;
 mod program;
 mod running;
+mod server;
 mod up;
 mod verbs;
+mod watch;
 mod world;

@@ -5,6 +5,7 @@
 //! - [`until`]: waits for a condition and, when it does not come, says what was seen last. Tests never just sleep.
 //! - [`Folder`]: a temporary folder that stays, and is named, when the test fails.
 //! - [`Postgres`]: a database of the test's own, where a PostgreSQL server is at hand.
+//! - [`Python`]: a server of somebody else's, in Python.
 //! - `World` (feature `world`): every service in this process, with simulated agents; each part can be killed.
 //!
 //! Everything here panics with a sentence that says what to do: a test has nobody to give an error to.
@@ -13,6 +14,7 @@
 mod folder;
 mod nats_server;
 mod postgres;
+mod python;
 mod trust;
 mod until;
 #[cfg(feature = "world")]
@@ -21,6 +23,7 @@ mod world;
 pub use folder::Folder;
 pub use nats_server::NatsServer;
 pub use postgres::Postgres;
+pub use python::Python;
 pub use trust::Trust;
 pub use until::{until, until_within};
 #[cfg(feature = "world")]

@@ -27,6 +27,8 @@ pub struct Settings {
     pub attachments_bucket: String,
     /// Longest attachment, in bytes.
     pub max_attachment_bytes: u64,
+    /// Most bytes of all attachments together.
+    pub max_total_attachment_bytes: u64,
     /// How long fetching the attachments of a version may take, in seconds.
     pub fetch_seconds: u32,
     /// Whether attachments may come from loopback, link-local and metadata addresses.

@@ -30,6 +30,10 @@ pub struct Settings {
     pub node_account: String,
     /// Hours that credentials of nodes live.
     pub credential_hours: u32,
+    /// Whether a copy of a machine is refused until an operator has looked.
+    pub quarantine_clones: bool,
+    /// Days that a node keeps a key; 0: for ever.
+    pub key_days: u32,
 }
 
 /// Who may become a node.

@@ -79,10 +79,10 @@ impl Server {
                  to ask for an activation"
             );
         }
-        let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics);
+        let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics.clone());
         let fleet = FleetApi::new(&parts, &settings, db.clone(), pager, pulse, news);
         let tags = TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
-        let nodes = NodesApi::new(db, parts.nats.clone(), registrar, settings.registration);
+        let nodes = NodesApi::new(&parts, &settings, db, registrar, metrics);
         let running = parts
             .serve(|mount| {
                 mount

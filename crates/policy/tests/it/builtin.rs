@@ -65,7 +65,7 @@ const PARAMETERS: &str = "
     PutParameter DeleteParameter DeleteParameters LabelParameterVersion UnlabelParameterVersion";
 
 const ACCESS: &str = "
-    CreateActivation DeleteActivation ApproveNode DeregisterManagedInstance UpdateManagedInstanceRole
+    CreateActivation DeleteActivation ApproveNode RotateKey DeregisterManagedInstance UpdateManagedInstanceRole
     AddTagsToResource RemoveTagsFromResource ModifyDocumentPermission UpdateDocumentMetadata
     UpdateServiceSetting ResetServiceSetting
     CreateUser DeleteUser ListUsers CreateGroup DeleteGroup ListGroups GetGroup AddUserToGroup RemoveUserFromGroup
@@ -76,7 +76,7 @@ const ACCESS: &str = "
 const NODE: &str = "GetDeployablePatchSnapshotForInstance";
 
 const INTERNAL: &str =
-    "RegisterNode RegisterManagedInstance ResolveTargets Add Remove List StartRollout CancelRollout Record
+    "RegisterNode RegisterManagedInstance ResolveTargets SyncRevocations Add Remove List StartRollout CancelRollout Record
     GetSigningKey GetPrincipal CheckBearer RecordDecisions";
 
 /// What nodes may do, and on what.

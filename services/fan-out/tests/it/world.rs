@@ -118,6 +118,7 @@ impl World {
     /// Cancels, as an owner does: again until it was heard.
     pub(crate) async fn cancel(&self, id: &str, nodes: &[&Node]) {
         let request = CancelRolloutRequest {
+            only_unsent: false,
             rollout_id: id.to_owned(),
             node_ids: nodes.iter().map(|node| node.id().to_string()).collect(),
         };

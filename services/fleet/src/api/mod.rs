@@ -12,6 +12,8 @@ mod nodes;
 mod register_node;
 mod registrar;
 mod resolve_targets;
+mod revocations;
+mod rotate_key;
 mod tags;
 mod view;
 

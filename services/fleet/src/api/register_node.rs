@@ -1,5 +1,6 @@
 //! `Nodes.RegisterNode` (agent.md B8): trusts every machine, and answers only where registration is open.
 
+use muster_credential::{KeyKind, PublicKey};
 use muster_proto::aws::v1::{AddTagsToResourceRequest, Reason, ResourceTypeForTagging, Tag};
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
 use muster_wire::{Failure, Refusal, limits};
@@ -28,6 +29,7 @@ impl NodesApi {
             let message = format!("a machine needs an identity of 1 to {LONGEST_IDENTITY} printable characters");
             return Err(Refusal::validation(message).into());
         }
+        let public_key = signed_for(&request.public_key)?;
         let tags = request.tags.into_iter().map(|(key, value)| Tag {
             key: Some(key),
             value: Some(value),
@@ -40,6 +42,7 @@ impl NodesApi {
                 name: facts::name(&request.name),
                 tags: tag::wanted(within_limits(tags.collect())?)?,
                 facts: request.facts.unwrap_or_default().into(),
+                public_key,
             })
             .await?;
         Ok(RegisterNodeResult {
@@ -47,6 +50,16 @@ impl NodesApi {
             existing: registered.existing,
         })
     }
+}
+
+/// The key for which the caller signs claims.
+fn signed_for(text: &str) -> Result<Option<String>, Refusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let key = text.parse::<PublicKey>().and_then(|key| key.of_kind(KeyKind::User));
+    let key = key.map_err(|error| Refusal::validation(format!("public_key cannot be used: {error}")))?;
+    Ok(Some(key.to_string()))
 }
 
 /// Tags of a registration keep the same limits as tags that are added later; those stand in the contract.

@@ -9,7 +9,7 @@ use crate::domain::admission::{Applicant, Candidate, Terms, Verdict, decide};
 use crate::domain::identity::Kind;
 use crate::store::hello::{FACTS_COLUMNS, UPDATE_FACTS, facts_row};
 use crate::store::register::{
-    INSERT_NODES, INSERT_PRESENCE, INSERT_TAGS, MACHINE_COLUMNS, NODE_COLUMNS, TAG_COLUMNS, TAKE,
+    INSERT_NODES, INSERT_PRESENCE, INSERT_TAGS, KEY_COLUMNS, MACHINE_COLUMNS, NODE_COLUMNS, TAG_COLUMNS, TAKE,
 };
 
 /// What became of an applicant.
@@ -87,12 +87,7 @@ const RETIRE_KEYS: &str = "
 const INSERT_KEYS: &str = "
     insert into node_key (public_key, node_id, created_at)
     select r.public_key, r.node_id, r.at from {rows} as r where true
-    on conflict (public_key) do update set retired_at = null";
-const KEY_COLUMNS: [Column; 3] = [
-    Column::Text("node_id"),
-    Column::Text("public_key"),
-    Column::BigInt("at"),
-];
+    on conflict (public_key) do update set retired_at = null, offered_until = null";
 const CONCERN: &str = "
     update node set concern = 'Clone' from {rows} as r where node.node_id = r.node_id";
 

@@ -97,7 +97,11 @@ pub(crate) async fn approve(db: &Db, node_id: &str) -> Result<(), StoreError> {
         let found = sqlx::query(sql).bind(node_id).execute(&mut *tx).await?;
         match found.rows_affected() {
             0 => Err(StoreError::Missing),
-            _ => Ok(()),
+            _ => {
+                // Whoever speaks next is the node.
+                sqlx::query("delete from node_session where node_id = $1").bind(node_id).execute(&mut *tx).await?;
+                Ok(())
+            }
         }
     })
 }

@@ -46,6 +46,7 @@ pub(crate) async fn deregister(db: &Db, node_id: &str, now: i64) -> Result<(), S
         }
         sqlx::query("delete from node_tag where node_id = $1").bind(node_id).execute(&mut *tx).await?;
         sqlx::query("delete from presence where node_id = $1").bind(node_id).execute(&mut *tx).await?;
+        sqlx::query("delete from node_session where node_id = $1").bind(node_id).execute(&mut *tx).await?;
         sqlx::query("delete from machine_attribute where node_id = $1").bind(node_id).execute(&mut *tx).await?;
         sqlx::query("update node_key set retired_at = $2 where node_id = $1 and retired_at is null")
             .bind(node_id)

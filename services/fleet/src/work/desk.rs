@@ -171,6 +171,7 @@ impl Desk {
             proof_time: request.proof_time(),
             proof: request.proof().to_vec(),
             attributes: request.attributes.clone(),
+            confirms_key: false,
         };
         let renewed = match request.instance_id().parse::<NodeId>() {
             Ok(node) => renewals.renew(&node, &renewal).await,

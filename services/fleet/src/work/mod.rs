@@ -10,6 +10,7 @@ mod news;
 pub(crate) mod pulse;
 mod registrar;
 pub(crate) mod renewals;
+mod rotations;
 
 pub(crate) use admissions::Admissions;
 pub(crate) use metrics::Metrics;

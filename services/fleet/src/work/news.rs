@@ -48,6 +48,13 @@ struct CloneData<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+struct AlienData<'a> {
+    public_key: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct DenialData<'a> {
     activation_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +81,11 @@ impl News {
         self.of_node("deregistered", node_id, None).await;
     }
 
+    /// A node has another key.
+    pub(crate) async fn key_rotated(&self, node_id: &str) {
+        self.of_node("key-rotated", node_id, None).await;
+    }
+
     /// Nodes came back or went away.
     pub(crate) async fn connection(&self, node_ids: &[String], status: PingStatus) {
         for node_id in node_ids {
@@ -93,6 +105,12 @@ impl News {
             source,
         };
         self.publish("node", "clone", node_id, data).await;
+    }
+
+    /// Somebody has connected with credentials of the key that signs nodes, and fleet has not signed them.
+    pub(crate) async fn alien(&self, public_key: &str, name: &str) {
+        self.publish("credential", "alien", public_key, AlienData { public_key, name })
+            .await;
     }
 
     /// An activation did not let a machine in. Only here and in the log it is said why.

@@ -413,6 +413,7 @@ async fn a_node_on_another_machine_waits_for_an_operator() {
         let hello = HelloRequest {
             facts: Some(facts("a")),
             attributes: attributes(parts),
+            ..HelloRequest::default()
         };
         world.hello_bytes(&node, hello.encode_to_vec())
     };

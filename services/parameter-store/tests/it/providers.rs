@@ -1,17 +1,15 @@
 //! Providers of keys that are elsewhere: moto's KMS, and a stand-in for Vault's transit engine that keeps what it wraps.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Path as UrlPath, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get as on_get, post};
 use axum::{Json, Router};
-use muster_harness::until;
+use muster_harness::{Python, until};
 use muster_parameter_store::{ProviderKind, Settings};
 use muster_proto::aws::v1::Reason;
 use muster_wire::Failure;
@@ -34,36 +32,17 @@ async fn value(service: &Service, name: &str) -> String {
 }
 
 /// moto's KMS, with the keys that a test makes.
-struct Kms {
-    child: Child,
-    url: String,
-}
+struct Kms(Python);
 
 impl Kms {
     fn start() -> Self {
-        let python = std::env::var_os("MUSTER_TEST_PYTHON").unwrap_or_else(|| "python3".into());
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/key_service.py");
-        let mut child = Command::new(&python)
-            .arg(script)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", python.display()));
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let port: u16 = line.trim().parse().unwrap_or_else(|_| {
-            panic!("moto has not started: MUSTER_TEST_PYTHON must have what xtask/judges/requirements.txt lists")
-        });
-        let url = format!("http://127.0.0.1:{port}/");
-        Self { child, url }
+        Self(Python::start(&script, None))
     }
 
     async fn call(&self, operation: &str, body: Value) -> Value {
         let answer = reqwest::Client::new()
-            .post(&self.url)
+            .post(self.0.url("/"))
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("TrentService.{operation}"))
             .header(
@@ -75,13 +54,6 @@ impl Kms {
             .await
             .unwrap();
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default()
-    }
-}
-
-impl Drop for Kms {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -98,7 +70,7 @@ async fn keys_in_kms_wrap_and_unwrap() {
         .await;
     let with = |settings: &mut Settings| {
         settings.provider = ProviderKind::AwsKms;
-        settings.aws_kms.url.clone_from(&kms.url);
+        settings.aws_kms.url = kms.0.url("/");
         settings.aws_kms.credentials_file.clone_from(&credentials);
     };
     let service = Service::with(with).await;
@@ -121,7 +93,7 @@ async fn keys_in_kms_wrap_and_unwrap() {
     assert!(tables.contains(&key), "the key and not only its alias is kept");
     // It forgets all keys.
     let reset = reqwest::Client::new()
-        .post(format!("{}moto-api/reset", kms.url))
+        .post(kms.0.url("/moto-api/reset"))
         .send()
         .await
         .unwrap();

@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status};
 
 use crate::Settings;
 use crate::domain::client_token::ClientToken;
-use crate::work::{Acceptor, Dispatcher, News};
+use crate::work::{Acceptor, Alarms, Dispatcher, News};
 
 pub(crate) use log_streams::Reading;
 pub(crate) use output::Output;
@@ -43,6 +43,7 @@ pub(crate) struct Api {
     acceptor: Acceptor,
     dispatcher: Dispatcher,
     news: News,
+    alarms: Alarms,
     /// ARNs of the configured sinks.
     sinks: Vec<String>,
     max_targets: u32,
@@ -53,17 +54,25 @@ pub(crate) struct Api {
     known: send_command::KnownDocuments,
 }
 
+/// What goes on beside the calls, as far as they need it.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    pub(crate) acceptor: Acceptor,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) news: News,
+    pub(crate) alarms: Alarms,
+}
+
 impl Api {
-    pub(crate) fn new(
-        settings: &Settings,
-        parts: &Parts,
-        db: Db,
-        pager: Pager,
-        acceptor: Acceptor,
-        dispatcher: Dispatcher,
-        news: News,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, parts: &Parts, db: Db, pager: Pager, beside: Beside) -> Self {
+        let Beside {
+            acceptor,
+            dispatcher,
+            news,
+            alarms,
+        } = beside;
         Self {
+            alarms,
             db,
             nats: parts.nats.clone(),
             clock: Arc::clone(&parts.clock),

@@ -17,6 +17,7 @@ use muster_proto::runcommand::v1::{Command, CommandStatus, SendCommandRequest, S
 use muster_wire::{Failure, NatsChannel, Refusal, trace};
 
 use crate::api::{Api, view};
+use crate::domain::alarm::Watched;
 use crate::domain::client_token::ClientToken;
 use crate::domain::command::Progress;
 use crate::domain::invocation::micros;
@@ -104,6 +105,10 @@ impl Api {
         let id = token.as_ref().map_or_else(CommandId::random, ClientToken::command);
         let targets = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         let facts = facts(&request, id, now.as_microsecond(), expires.as_microsecond());
+        let triggered_alarm = match Watched::of(&facts) {
+            Some(watched) => self.alarms.look(&watched).await.and_then(|alarm| watched.stops(&alarm)),
+            None => None,
+        };
         let rollout = (!nodes.is_empty()).then(|| StartRolloutRequest {
             rollout_id: id.to_string(),
             owner: OWNER.to_owned(),
@@ -134,6 +139,8 @@ impl Api {
                     instance_name: node.name,
                 })
                 .collect(),
+            steps: steps(&document),
+            triggered_alarm,
             rollout,
             traceparent: trace::current().unwrap_or_default(),
         };
@@ -406,9 +413,17 @@ fn facts(request: &SendCommandRequest, id: CommandId, requested_at: i64, expires
         notification_config: Some(view::notifications(request.notification_config.as_ref())),
         cloud_watch_output_config: Some(view::log(request.cloud_watch_output_config.as_ref())),
         timeout_seconds: Some(request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT)),
-        alarm_configuration: Some(request.alarm_configuration.clone().unwrap_or_else(view::no_alarms)),
+        alarm_configuration: Some(view::alarms(request.alarm_configuration.as_ref())),
         ..Command::default()
     }
+}
+
+/// Name and action of each step.
+fn steps(document: &Document) -> Vec<(String, String)> {
+    let steps = document.steps().iter();
+    steps
+        .map(|step| (step.name().to_owned(), step.action().name().to_owned()))
+        .collect()
 }
 
 fn given_or(given: &Option<String>, default: &impl std::fmt::Display) -> String {

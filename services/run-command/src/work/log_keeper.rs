@@ -106,16 +106,19 @@ impl Keeper {
         let id: CommandId = request.run_id.parse().map_err(|_| none())?;
         let node = node.to_string();
         let sent = read::sent_to(&self.db, id, &node).await.map_err(from_store)?;
-        let (facts, expires_at) = sent.ok_or_else(none)?;
-        let facts = decode(&facts).map_err(from_store)?;
+        let sent = sent.ok_or_else(none)?;
+        let facts = decode(&sent.facts).map_err(from_store)?;
         if !log_stream::is_wanted(&facts) {
             return Err(none());
         }
         let now = self.clock.now();
-        if log_stream::is_closed(expires_at, now) {
+        if log_stream::is_closed(sent.expires_at, now) {
             return Err(refuse(
                 "this command has expired more than 25 hours ago: its log streams are closed",
             ));
+        }
+        if !sent.has_step(&request.step).map_err(from_store)? {
+            return Err(refuse("the command's document has no step of this name"));
         }
         let event = Event {
             group: &log_stream::group(&facts),
