@@ -11,6 +11,7 @@ mod floor;
 mod footprint;
 mod live;
 mod output;
+mod parameters;
 mod report;
 mod services;
 mod world;
@@ -38,6 +39,8 @@ enum Name {
     Echo,
     /// Accepting commands over AWS JSON.
     Accept,
+    /// Parameters on each surface.
+    Parameters,
     /// Output while it is written.
     Live,
     /// Much output: 1 MiB on each of 50 real agents, 1 GiB on one.
@@ -72,6 +75,9 @@ async fn main() -> Result<()> {
     }
     if wanted(Name::Accept) {
         accept::run(&mut report).await?;
+    }
+    if wanted(Name::Parameters) {
+        parameters::run(&mut report).await?;
     }
     if wanted(Name::Connects) {
         connects::run(&mut report).await?;

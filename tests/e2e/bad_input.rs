@@ -177,7 +177,12 @@ async fn unknown_and_unserved_operations_are_told_apart() {
     assert_eq!((status, word(&answer).as_str()), (400, "UnknownOperationException"));
     let (status, answer) = http(&cluster, "AmazonEC2.SendCommand", "{}").await;
     assert_eq!((status, word(&answer).as_str()), (400, "UnknownOperationException"));
-    for planned in ["GetParameter", "StartSession", "CreateOpsItem", "CreateAssociation"] {
+    for planned in [
+        "DescribeMaintenanceWindows",
+        "StartSession",
+        "CreateOpsItem",
+        "CreateAssociation",
+    ] {
         let (status, answer) = http(&cluster, &format!("AmazonSSM.{planned}"), "{}").await;
         assert_eq!(
             (status, word(&answer).as_str()),

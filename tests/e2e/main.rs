@@ -20,6 +20,7 @@ mod live_output;
 mod log_streams;
 mod node_roles;
 mod notifications;
+mod parameters;
 mod rate_control;
 mod registration;
 mod run_command;

@@ -312,6 +312,9 @@ impl Cluster {
         if program == "muster-documents" {
             command.env("MUSTER_SERVICE__OBJECTS__URL", self.objects_url());
         }
+        if program == "muster-parameter-store" {
+            command.env("MUSTER_SERVICE__KEY_FILE", self.folder.join("parameter-store.key"));
+        }
         if program == "muster-access" {
             command.env("MUSTER_SERVICE__KEY_FILE", self.folder.join("access.key"));
         }

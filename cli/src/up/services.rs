@@ -80,6 +80,17 @@ impl Services {
                     muster_documents::Server::start(settings, parts)
                 },
             ),
+            start(
+                "muster-parameter-store",
+                muster_parameter_store::DEFAULTS,
+                Some(muster_parameter_store::DATABASE),
+                wiring,
+                |mut settings: muster_parameter_store::Settings, parts| {
+                    // A key file without a folder is in the data directory.
+                    settings.key_file = wiring.folder.root().join(&settings.key_file);
+                    muster_parameter_store::Server::start(settings, parts)
+                },
+            ),
             service!("muster-fan-out", muster_fan_out, Some(muster_fan_out::DATABASE)),
             start(
                 "muster-run-command",

@@ -4,6 +4,7 @@
 
 mod access;
 mod init;
+mod parameters;
 mod processes;
 mod program;
 mod running;

@@ -52,6 +52,7 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.dn.*.config",
             "muster.v1.event.fleet.>",
             "muster.v1.api.DocumentTags.*",
+            "muster.v1.api.ParameterTags.*",
         ],
         hears: &[
             "muster.v1.register",
@@ -66,6 +67,12 @@ pub const SERVICES: &[Service] = &[
         answers: &["Documents", "DocumentTags", "DocumentValidation"],
         publishes: &["muster.v1.event.documents.>", "muster.v1.api.Nodes.GetNodeRole"],
         hears: &["muster.v1.rpc.*.doc.get"],
+    },
+    Service {
+        name: "muster-parameter-store",
+        answers: &["ParameterStore", "ParameterTags"],
+        publishes: &["muster.v1.event.parameter-store.>"],
+        hears: &[],
     },
     Service {
         name: "muster-run-command",

@@ -144,11 +144,6 @@ by_both_surfaces!(refusals_have_the_words_of_the_spec, |world, clients| {
             "oi-1",
         ),
         (
-            add(ResourceTypeForTagging::Parameter, "p", &[]),
-            Reason::UnsupportedOperationException,
-            "Parameter",
-        ),
-        (
             add(ResourceTypeForTagging::MaintenanceWindow, "mw-1", &[]),
             Reason::UnsupportedOperationException,
             "MaintenanceWindow",
