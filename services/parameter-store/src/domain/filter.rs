@@ -10,6 +10,7 @@ use crate::error::ParameterError;
 
 /// What a filter looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the words are those of the contract")]
 pub(crate) enum Key {
     /// Values begin with a slash.
     Name,
