@@ -8,6 +8,8 @@
 mod access;
 mod actions;
 mod activations;
+mod authorization;
+mod authorization_matrix;
 mod aws_cli;
 mod bad_input;
 mod chaos;
