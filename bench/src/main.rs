@@ -10,6 +10,7 @@ mod floor;
 mod footprint;
 mod live;
 mod output;
+mod policy;
 mod report;
 mod services;
 mod world;
@@ -37,6 +38,8 @@ enum Name {
     Echo,
     /// Accepting commands over AWS JSON.
     Accept,
+    /// What signature, policy and audit log cost a request.
+    Policy,
     /// Output while it is written.
     Live,
     /// Much output: 1 MiB on each of 50 real agents, 1 GiB on one.
@@ -69,6 +72,9 @@ async fn main() -> Result<()> {
     }
     if wanted(Name::Accept) {
         accept::run(&mut report).await?;
+    }
+    if wanted(Name::Policy) {
+        policy::run(&mut report).await?;
     }
     if wanted(Name::Recovery) {
         services::recovery(&mut report, arguments.rounds).await?;
