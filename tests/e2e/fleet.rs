@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use muster_harness::until_within;
-use muster_tests::{AgentSpec, Aws, Cluster};
+use muster_tests::{AgentSpec, Api, Aws, Cluster};
 use serde_json::{Value, json};
 
 use crate::traces::scrape;
@@ -230,37 +229,22 @@ async fn a_node_changes_its_role_and_its_tags_and_is_put_out() {
 async fn a_node_that_asks_too_much_waits_and_loses_nothing() {
     let quota = |key: &'static str, value: &str| ("muster-fan-out", key, value.to_owned());
     let settings = [
-        quota("MUSTER_NODE_QUOTA__MESSAGES_PER_SECOND", "2"),
-        quota("MUSTER_NODE_QUOTA__MESSAGE_BURST", "2"),
+        quota("MUSTER_NODE_QUOTA__MESSAGES_PER_SECOND", "1"),
+        quota("MUSTER_NODE_QUOTA__MESSAGE_BURST", "1"),
     ];
     let cluster = Cluster::start_with(&[AgentSpec::default()], &settings).await;
-    let aws = cluster.aws();
     let node = cluster.nodes().await.remove(0);
+    let mut api = cluster.api().await;
     let mut commands = Vec::new();
+    // All at once: each has at least one thing to tell.
     for number in 0..4 {
-        let script = format!("commands=echo {number}");
-        let words = [
-            "send-command",
-            "--document-name",
-            "AWS-RunShellScript",
-            "--instance-ids",
-            &node,
-        ];
-        let words: Vec<&str> = words.into_iter().chain(["--parameters", &script]).collect();
-        let sent = aws.ok(&words).await;
-        commands.push(sent["Command"]["CommandId"].as_str().unwrap().to_owned());
+        let script = format!("echo {number}");
+        commands.push(api.start(Api::script(&[&node], &[&script])).await);
     }
     for (number, command) in commands.iter().enumerate() {
-        let words = ["--command-id", command, "--instance-id", &node];
-        let get: Vec<&str> = ["get-command-invocation"].into_iter().chain(words).collect();
-        let done = until_within(Duration::from_secs(60), "its result comes", async || {
-            let shown = aws.ok(&get).await;
-            (shown["Status"] == json!("Success"))
-                .then_some(shown.clone())
-                .ok_or(shown)
-        })
-        .await;
-        assert_eq!(done["StandardOutputContent"], json!(format!("{number}\n")));
+        api.ended_within(command, Duration::from_secs(60)).await;
+        let shown = api.invocation(command, &node).await.unwrap();
+        assert_eq!(shown.standard_output_content(), format!("{number}\n"));
     }
     let metrics = scrape(&cluster.address("muster-fan-out")).await.unwrap();
     let refused = metrics
