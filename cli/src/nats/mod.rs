@@ -64,7 +64,10 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             let bus = ground.connect(watch::USER).await?;
             match watch::Watcher::new(ground.system, bus, ground.keys).keep().await {}
         }
-        Verb::RotateScope { folder, now } => rotate::run(Ground::of(&folder, server).await?, now).await,
+        Verb::RotateScope { folder, now } => {
+            let ground = Ground::of(&folder, server).await?;
+            Box::pin(rotate::run(ground, now)).await
+        }
     }
 }
 

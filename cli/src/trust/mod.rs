@@ -7,6 +7,7 @@
 //! keys/                 seeds: operator, SYS, MUSTER, BOOT, OPS, services and nodes (the scoped key)
 //! creds/<user>.creds    one for each service, for the first operator, and `system` for whoever changes accounts
 //! creds/boot.ticket     with what a machine may ask to be registered; no secret
+//! nodes.account         the account that nodes belong to, for fleet; no secret
 //! tls/                  ca.pem, ca.key, server.pem, server.key
 //! nats.conf             the server's configuration; made once, yours afterwards
 //! nats/                 accounts that were pushed, and JetStream
