@@ -104,7 +104,7 @@ impl World {
         let request = DeregisterManagedInstanceRequest {
             instance_id: Some(node.name().to_owned()),
         };
-        // Two replicas on one SQLite file wait for each other: an answer may come too late, and the question again.
+        // A push loses the answers that are on their way between accounts.
         until("the node is put out", async || {
             match fleet.deregister_managed_instance(request.clone()).await {
                 Err(status) if !status.message().contains("is no managed node") => Err(status),
