@@ -25,7 +25,7 @@ RUN set -eu; \
 COPY . .
 RUN set -eu; \
     if [ "$BINARIES" = host ]; then mv .muster/containers /binaries; exit 0; fi; \
-    programs="muster-gateway muster-fleet muster-documents muster-run-command muster-fan-out muster-access muster-agent"; \
+    programs="muster-gateway muster-fleet muster-documents muster-parameter-store muster-run-command muster-fan-out muster-access muster-agent"; \
     CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release --locked $(printf -- '--bin %s ' $programs); \
     for program in $programs; do mv "target/release/$program" /binaries/; done; \
     rm -rf target
@@ -47,9 +47,10 @@ CMD ["nats-server", "--config", "/etc/nats-server.conf"]
 
 # Any of the services; the command says which.
 FROM ${DEBIAN} AS service
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/muster muster
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/muster muster; \
+    install --directory --owner muster --group muster /var/lib/muster-objects
 COPY --from=binaries \
-    /binaries/muster-gateway /binaries/muster-fleet /binaries/muster-documents /binaries/muster-run-command \
+    /binaries/muster-gateway /binaries/muster-fleet /binaries/muster-documents /binaries/muster-parameter-store /binaries/muster-run-command \
     /binaries/muster-fan-out /binaries/muster-access /usr/local/bin/
 ENV MUSTER_SERVER__LISTEN=0.0.0.0:8080
 USER muster

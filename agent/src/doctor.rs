@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_nats::{ConnectErrorKind, HeaderMap, ServerAddr};
+use muster_credential::layout;
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::{HelloRequest, HelloResult};
 use muster_wire::subject;
@@ -322,7 +323,7 @@ async fn connect(
     let options = credentials
         .options()
         .name(format!("muster-agent doctor {name}"))
-        .custom_inbox_prefix(format!("_INBOX_{name}"))
+        .custom_inbox_prefix(layout::node_inbox(name))
         .connection_timeout(ANSWER)
         .request_timeout(Some(ANSWER));
     let error = match options.connect(servers).await {

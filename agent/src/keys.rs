@@ -52,6 +52,14 @@ impl Keys {
         Ok(key)
     }
 
+    /// The key that is offered to the service and not accepted yet, if there is one.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or holds no seed.
+    pub fn offered(&self) -> io::Result<Option<Key>> {
+        self.read(NEXT)
+    }
+
     /// The key that was offered is the node's from now on.
     ///
     /// # Errors

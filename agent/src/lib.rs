@@ -16,7 +16,7 @@
 //! | `doctor`, `report` | what is wrong with an agent, and what it says about itself |
 //! | `policy` | what the owner of the machine forbids |
 //! | `inventory`, `package`, `docker` | what actions work on: inventory items, packages, docker's command line |
-//! | `registration`, `keys`, `machine` | becoming a node, the node's key, what stays the same on the machine |
+//! | `registration`, `keys`, `trial`, `machine` | becoming a node, the node's key, another key, what stays the same on the machine |
 //! | `update` | replacing the agent's own program |
 //! | `state`, `settings`, `facts` | the directory on disk, the configuration, what is known about the machine |
 //! | `objects` | where complete outputs go and downloads may come from |
@@ -43,6 +43,7 @@ pub mod report;
 pub mod runner;
 pub mod settings;
 pub mod state;
+pub mod trial;
 mod update;
 
 pub use muster_objects as objects;

@@ -1,18 +1,24 @@
 //! Registration by activation (agent.md B8, fleet 9): a machine becomes a node with the id and the code of an activation.
+//! It asks on the bus, or over HTTPS at the gateway.
+
+mod gateway;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::{Auth, Client, ConnectOptions, HeaderMap, ServerAddr};
-use muster_credential::{Creds, Key, Proof, Purpose};
+use muster_credential::{Creds, Key, Proof, Purpose, layout};
 use muster_model::NodeId;
 use muster_proto::aws::v1::Tag;
 use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
 use muster_wire::subject;
 use tokio::time::Instant;
+
+pub use gateway::{GatewayUrl, UrlError};
 
 use crate::daemon::{CallError, ServerError, backoff, call, servers};
 use crate::keys::Keys;
@@ -20,8 +26,9 @@ use crate::settings::{Bus, Settings};
 use crate::state::{Identity, StateDir};
 use crate::update::RESTART;
 use crate::{facts, machine};
+use gateway::{Gateway, is_loopback};
 
-/// The name of whoever has no credential yet; answers come to an inbox of this name.
+/// The name of whoever has no credential yet.
 const BOOT: &str = "boot";
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -57,8 +64,12 @@ pub struct Wanted {
     pub activation_id: String,
     /// Its code.
     pub code: Code,
+    /// The gateway to ask; none: the bus is asked.
+    pub url: Option<GatewayUrl>,
     /// Claims with which a machine without credential may connect; none where the bus is open.
     pub ticket: Option<String>,
+    /// Whether the bus may be used without encryption although it is not on this machine.
+    pub is_insecure: bool,
     /// As another node than the one that it is.
     pub as_new: bool,
     /// Even if it is registered already.
@@ -87,9 +98,20 @@ pub enum Error {
     /// Nobody said where to connect to.
     #[error("there is no server to connect to: give --server, or set `server` in the configuration")]
     NoServer,
+    /// Whoever was asked did not say where the bus is.
+    #[error(
+        "the gateway does not say where the bus is: set `node_servers` in fleet's settings, or give --server as well"
+    )]
+    NoServerTold,
     /// The server list is malformed.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// Whoever is on the way could read everything, and speak for the service.
+    #[error(
+        "{0} is not encrypted, and whoever is on the way could give this machine commands: use tls:// or give --ca with \
+         the authority of the bus, or --insecure if the network is private in itself"
+    )]
+    InClear(String),
     /// The state directory cannot be used.
     #[error("the state directory cannot be used")]
     State(#[from] io::Error),
@@ -122,10 +144,7 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
     {
         return Ok(Outcome::Already(node.clone()));
     }
-    if settings.server.is_empty() {
-        return Err(Error::NoServer);
-    }
-    let servers = servers(&settings.server)?;
+    let door = door(settings, wanted)?;
     let keys = Keys::at(state.root());
     let former = keys.current()?;
     let key = keys.next()?;
@@ -136,8 +155,9 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
         key: &key,
         former: former.as_ref(),
     };
-    let answer = applicant.persist(servers).await?;
+    let answer = applicant.persist(&door).await?;
     let node: NodeId = answer.instance_id().parse().map_err(|_| Error::Strange)?;
+    let (server, ca) = bus_of(state, settings, wanted, &answer)?;
     keys.accept()?;
     if let Some(token) = answer.user_jwt.clone() {
         let creds = Creds::new(token, key.clone()).map_err(|_| Error::Strange)?;
@@ -145,9 +165,11 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
     }
     state.set_identity(&Identity {
         node: Some(node.clone()),
-        server: settings.server.clone(),
-        ca: settings.nats.ca.clone(),
+        server,
+        ca,
         ticket: wanted.ticket.clone().unwrap_or_default(),
+        url: wanted.url.as_ref().map(GatewayUrl::to_string).unwrap_or_default(),
+        url_ca: settings.nats.ca.clone(),
         ..identity
     })?;
     // Nobody listens where no agent runs.
@@ -158,6 +180,59 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
         node,
         existing: answer.existing(),
     })
+}
+
+/// Where the machine asks.
+fn door(settings: &Settings, wanted: &Wanted) -> Result<Door, Error> {
+    if let Some(url) = &wanted.url {
+        return Ok(Door::Gateway(Gateway::at(url, &settings.nats.ca)?));
+    }
+    if settings.server.is_empty() {
+        return Err(Error::NoServer);
+    }
+    encrypted(&settings.server, !settings.nats.ca.as_os_str().is_empty(), wanted)?;
+    Ok(Door::Bus {
+        servers: servers(&settings.server)?,
+        bus: settings.nats.clone(),
+        ticket: wanted.ticket.clone(),
+    })
+}
+
+/// Where the bus is from now on, and by which authority it is known: as somebody said on this machine, otherwise as the
+/// answer says.
+fn bus_of(
+    state: &StateDir,
+    settings: &Settings,
+    wanted: &Wanted,
+    answer: &RegisterManagedInstanceResult,
+) -> Result<(String, PathBuf), Error> {
+    if !settings.server.is_empty() {
+        return Ok((settings.server.clone(), settings.nats.ca.clone()));
+    }
+    let told = answer.servers().to_owned();
+    if told.is_empty() {
+        return Err(Error::NoServerTold);
+    }
+    let ca = match answer.ca() {
+        "" => settings.nats.ca.clone(),
+        pem => state.keep_authority(pem)?,
+    };
+    encrypted(&told, !ca.as_os_str().is_empty(), wanted)?;
+    // A list that cannot be read would be found out by an agent that does not come up.
+    servers(&told)?;
+    Ok((told, ca))
+}
+
+/// Refuses servers elsewhere that are not encrypted. Where there is an authority every connection is.
+fn encrypted(list: &str, has_authority: bool, wanted: &Wanted) -> Result<(), Error> {
+    let in_clear = |server: &&ServerAddr| {
+        let is_tls = has_authority || server.tls_required() || server.scheme() == "wss";
+        !is_tls && !is_loopback(server.host())
+    };
+    match servers(list)?.iter().find(in_clear) {
+        Some(server) if !wanted.is_insecure => Err(Error::InClear(format!("{}:{}", server.host(), server.port()))),
+        _ => Ok(()),
+    }
 }
 
 /// Forgets who this machine is, for an image that others are made from.
@@ -184,11 +259,11 @@ struct Applicant<'a> {
 
 impl Applicant<'_> {
     /// Asks until there is an answer, or time is over.
-    async fn persist(&self, servers: Vec<ServerAddr>) -> Result<RegisterManagedInstanceResult, Error> {
+    async fn persist(&self, door: &Door) -> Result<RegisterManagedInstanceResult, Error> {
         let end = Instant::now() + self.wanted.patience;
         let mut failures = 0;
         loop {
-            let last = match self.attempt(servers.clone()).await {
+            let last = match door.ask(|time| self.question(time)).await {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::Final(text)) => return Err(Error::Refused(text)),
                 Err(Trouble::Passing(text)) => text,
@@ -204,30 +279,6 @@ impl Applicant<'_> {
             tracing::debug!(last, "cannot register yet");
             tokio::time::sleep(pause).await;
         }
-    }
-
-    async fn attempt(&self, servers: Vec<ServerAddr>) -> Result<RegisterManagedInstanceResult, Trouble> {
-        let client = connect(servers, &self.settings.nats, self.wanted.ticket.clone()).await?;
-        // The proof is over the service's time, whatever this machine's clock says.
-        let first = self.ask(&client, &RegisterManagedInstanceRequest::default()).await?;
-        let time = first.service_time.map_or(0, |time| time.seconds);
-        self.ask(&client, &self.question(time)).await
-    }
-
-    async fn ask(
-        &self,
-        client: &Client,
-        question: &RegisterManagedInstanceRequest,
-    ) -> Result<RegisterManagedInstanceResult, Trouble> {
-        let subject = match self.wanted.ticket {
-            Some(_) => subject::REGISTER_IN_BOOT,
-            None => subject::REGISTER,
-        };
-        let answer = call(client, subject.to_owned(), HeaderMap::new(), question).await;
-        answer.map_err(|error| match &error {
-            CallError::Refused { text, .. } if error.is_final() => Trouble::Final(text.clone()),
-            _ => Trouble::Passing(error.to_string()),
-        })
     }
 
     fn question(&self, time: i64) -> RegisterManagedInstanceRequest {
@@ -270,11 +321,80 @@ impl Applicant<'_> {
     }
 }
 
+/// Where a machine asks that has no credential.
+#[derive(Debug, Clone)]
+pub(crate) enum Door {
+    Bus {
+        servers: Vec<ServerAddr>,
+        bus: Bus,
+        ticket: Option<String>,
+    },
+    Gateway(Gateway),
+}
+
+impl Door {
+    /// The door of a machine that is registered; none if nothing lets it in.
+    ///
+    /// # Errors
+    /// If what it remembers cannot be used, for people.
+    pub(crate) fn of(identity: &Identity, settings: &Settings) -> Result<Option<Self>, String> {
+        if !identity.url.is_empty() {
+            // Whoever registered it there has said that it may be asked there.
+            let url = GatewayUrl::parse(&identity.url, true).map_err(|error| error.to_string())?;
+            let gateway = Gateway::at(&url, &identity.url_ca).map_err(|error| error.to_string())?;
+            return Ok(Some(Self::Gateway(gateway)));
+        }
+        if identity.ticket.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self::Bus {
+            servers: servers(&settings.server).map_err(|error| error.to_string())?,
+            bus: settings.nats.clone(),
+            ticket: Some(identity.ticket.clone()),
+        }))
+    }
+
+    /// Asks for the service's time, and then what is made with it: the proof is over the service's time, whatever this
+    /// machine's clock says.
+    async fn ask(
+        &self,
+        question: impl FnOnce(i64) -> RegisterManagedInstanceRequest,
+    ) -> Result<RegisterManagedInstanceResult, Trouble> {
+        let empty = RegisterManagedInstanceRequest::default();
+        let time = |first: RegisterManagedInstanceResult| first.service_time.map_or(0, |time| time.seconds);
+        match self {
+            Self::Gateway(gateway) => {
+                let first = gateway.ask(&empty).await?;
+                gateway.ask(&question(time(first))).await
+            }
+            Self::Bus { servers, bus, ticket } => {
+                let client = connect(servers.clone(), bus, ticket.clone()).await?;
+                let subject = match ticket {
+                    Some(_) => subject::REGISTER_IN_BOOT,
+                    None => subject::REGISTER,
+                };
+                let first = on_bus(&client, subject, &empty).await?;
+                on_bus(&client, subject, &question(time(first))).await
+            }
+        }
+    }
+}
+
+async fn on_bus(
+    client: &Client,
+    subject: &str,
+    question: &RegisterManagedInstanceRequest,
+) -> Result<RegisterManagedInstanceResult, Trouble> {
+    let answer = call(client, subject.to_owned(), HeaderMap::new(), question).await;
+    answer.map_err(|error| match &error {
+        CallError::Refused { text, .. } if error.is_final() => Trouble::Final(text.clone()),
+        _ => Trouble::Passing(error.to_string()),
+    })
+}
+
 /// A node whose claims for the bus have ended while it was away.
 pub(crate) struct Returned {
-    pub(crate) server: String,
-    pub(crate) bus: Bus,
-    pub(crate) ticket: String,
+    pub(crate) door: Door,
     pub(crate) node: NodeId,
     pub(crate) creds: Creds,
     pub(crate) attributes: BTreeMap<String, String>,
@@ -286,31 +406,23 @@ impl Returned {
     /// # Errors
     /// Why there are none, for people.
     pub(crate) async fn renew(self) -> Result<Creds, String> {
-        let servers = servers(&self.server).map_err(|error| error.to_string())?;
-        let client = connect(servers, &self.bus, Some(self.ticket.clone())).await;
-        let client = client.map_err(|error| error.to_string())?;
-        let ask = async |question: &RegisterManagedInstanceRequest| {
-            let subject = subject::REGISTER_IN_BOOT.to_owned();
-            let answer = call::<RegisterManagedInstanceResult>(&client, subject, HeaderMap::new(), question).await;
-            answer.map_err(|error| error.to_string())
+        let key = self.creds.key().public();
+        let question = |time: i64| {
+            let text = time.to_string();
+            let parts = [self.node.as_str(), key.as_str(), &text].map(str::as_bytes);
+            let proof = Proof::sign(self.creds.key(), Purpose::Renewal, &parts);
+            RegisterManagedInstanceRequest {
+                instance_id: Some(self.node.to_string()),
+                public_key: Some(key.to_string()),
+                proof_time: Some(time),
+                proof: Some(proof.as_bytes().to_vec()),
+                attributes: self.attributes.clone().into_iter().collect(),
+                ..RegisterManagedInstanceRequest::default()
+            }
         };
-        let first = ask(&RegisterManagedInstanceRequest::default()).await?;
-        let time = first.service_time.map_or(0, |time| time.seconds);
-        let (key, text) = (self.creds.key().public(), time.to_string());
-        let parts = [self.node.as_str(), key.as_str(), &text].map(str::as_bytes);
-        let question = RegisterManagedInstanceRequest {
-            instance_id: Some(self.node.to_string()),
-            public_key: Some(key.to_string()),
-            proof_time: Some(time),
-            proof: Some(
-                Proof::sign(self.creds.key(), Purpose::Renewal, &parts)
-                    .as_bytes()
-                    .to_vec(),
-            ),
-            attributes: self.attributes.into_iter().collect(),
-            ..RegisterManagedInstanceRequest::default()
-        };
-        let answer = ask(&question).await?;
+        let answer = self.door.ask(question).await.map_err(|trouble| match trouble {
+            Trouble::Final(text) | Trouble::Passing(text) => text,
+        })?;
         let token = answer.user_jwt.unwrap_or_default();
         let creds = Creds::new(token, self.creds.key().clone()).map_err(|error| error.to_string())?;
         match creds.name() == self.node.as_str() {
@@ -321,6 +433,7 @@ impl Returned {
 }
 
 /// Why there is no answer.
+#[derive(Debug)]
 enum Trouble {
     /// Asking again does not help.
     Final(String),
@@ -357,7 +470,7 @@ async fn connect(
     };
     bus.trusting(options)
         .name(format!("muster-agent {BOOT}"))
-        .custom_inbox_prefix(format!("_INBOX_{BOOT}"))
+        .custom_inbox_prefix(layout::boot_inbox())
         .connection_timeout(Duration::from_secs(5))
         .request_timeout(Some(ANSWER))
         .connect(servers)

@@ -84,6 +84,8 @@ pub struct Settings {
     pub download_bytes: u64,
     /// Where repositories of the source type `GitHub` are.
     pub github_url: String,
+    /// Whether complete outputs are compressed on their way to an S3-compatible service.
+    pub gzip_outputs: bool,
     /// Where complete outputs go, and where downloads of the source type `S3` come from.
     pub objects: Objects,
     /// Where packages come from, and whose are taken.
@@ -246,6 +248,7 @@ impl Default for Settings {
             limits: Limits::default(),
             download_bytes: 512 * 1024 * 1024,
             github_url: "https://github.com".to_owned(),
+            gzip_outputs: false,
             objects: Objects::default(),
             packages: Packages::default(),
             update: Update::default(),

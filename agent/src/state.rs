@@ -3,7 +3,8 @@
 //! ```text
 //! node.json           who this machine is
 //! node.seed           the node's key, see `keys`
-//! node.creds          the node's claims for the bus with its key, where the bus asks for them
+//! node.creds          the node's claims for the bus with its key, where the bus asks for them; see `trial`
+//! ca-….pem            the authority of the bus, where a registration told it
 //! lock                held by the agent that runs on this directory; holds its process id
 //! settings.toml       the last configuration that was good; runners read it
 //! status.json         what the running agent says about itself
@@ -27,12 +28,14 @@ use std::path::{Path, PathBuf};
 use muster_credential::Creds;
 use muster_model::NodeId;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::facts;
 use crate::journal::{Journal, RunId};
 use crate::report::Report;
 use crate::settings::Settings;
+use crate::trial::FORMER;
 
 const CREDENTIALS: &str = "node.creds";
 
@@ -52,6 +55,12 @@ pub struct Identity {
     /// With this it may ask there without credentials; empty: it cannot.
     #[serde(default)]
     pub ticket: String,
+    /// The gateway where it was registered; empty: on the bus.
+    #[serde(default)]
+    pub url: String,
+    /// The authority of the gateway's certificate; empty: one that the system trusts.
+    #[serde(default)]
+    pub url_ca: PathBuf,
 }
 
 /// The directory.
@@ -195,6 +204,8 @@ impl StateDir {
             server: String::new(),
             ca: PathBuf::new(),
             ticket: String::new(),
+            url: String::new(),
+            url_ca: PathBuf::new(),
         };
         self.set_identity(&identity)?;
         Ok(identity)
@@ -214,6 +225,22 @@ impl StateDir {
     /// What the file system says.
     pub fn set_identity(&self, identity: &Identity) -> io::Result<()> {
         replace_file(&self.root, "node.json", &serde_json::to_vec_pretty(identity)?)
+    }
+
+    /// Keeps the certificate of an authority, and says where. Files of former ones stay: a registration that fails
+    /// leaves what was there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn keep_authority(&self, pem: &str) -> io::Result<PathBuf> {
+        let digest = Sha256::digest(pem.as_bytes());
+        let number = digest
+            .iter()
+            .take(8)
+            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        let name = format!("ca-{number}.pem");
+        replace_file(&self.root, &name, pem.as_bytes())?;
+        Ok(self.root.join(name))
     }
 
     /// The file with the node's claims for the bus.
@@ -248,7 +275,7 @@ impl StateDir {
     /// # Errors
     /// What the file system says.
     pub fn remove_identity(&self) -> io::Result<()> {
-        for name in [CREDENTIALS, "node.json"] {
+        for name in [CREDENTIALS, FORMER, "node.json"] {
             match fs::remove_file(self.root.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use muster_agent_sim::{Fleet, FleetSettings, Outcome, Script};
 use tokio::task::JoinSet;
 
-use crate::report::{Report, median, ms};
+use crate::report::{Report, median, ms, percentile};
 use crate::world::World;
 
 const TIME: Duration = Duration::from_secs(5);
@@ -92,9 +92,4 @@ async fn load(gateway: &str, node: &str, connections: usize) -> Result<(usize, V
         all.extend(times??);
     }
     Ok((all.len(), all))
-}
-
-fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() * percent / 100).copied().unwrap_or_default()
 }

@@ -4,12 +4,14 @@
 //! `cargo xtask bench` builds and runs this; the figures go to stdout as the tables of `docs/benchmarks.md`.
 
 mod accept;
+mod connects;
 mod echo;
 mod fan_out;
 mod floor;
 mod footprint;
 mod live;
 mod output;
+mod parameters;
 mod report;
 mod services;
 mod world;
@@ -37,10 +39,14 @@ enum Name {
     Echo,
     /// Accepting commands over AWS JSON.
     Accept,
+    /// Parameters on each surface.
+    Parameters,
     /// Output while it is written.
     Live,
     /// Much output: 1 MiB on each of 50 real agents, 1 GiB on one.
     Output,
+    /// Nodes that connect to the bus.
+    Connects,
     /// Memory and processor time at rest, time to start.
     Footprint,
     /// From the death of a service to work that goes on.
@@ -69,6 +75,12 @@ async fn main() -> Result<()> {
     }
     if wanted(Name::Accept) {
         accept::run(&mut report).await?;
+    }
+    if wanted(Name::Parameters) {
+        parameters::run(&mut report).await?;
+    }
+    if wanted(Name::Connects) {
+        connects::run(&mut report).await?;
     }
     if wanted(Name::Recovery) {
         services::recovery(&mut report, arguments.rounds).await?;

@@ -29,6 +29,8 @@ pub(crate) struct World {
 pub(crate) struct Ready {
     pub(crate) gateway: String,
     pub(crate) nats: String,
+    /// Where gRPC is served, by the name of the service.
+    pub(crate) grpc: BTreeMap<String, String>,
     creds: PathBuf,
     data_dir: PathBuf,
     pub(crate) nodes: Vec<String>,

@@ -7,12 +7,12 @@ use clap::Subcommand;
 use muster_model::{Clock, SystemClock};
 use muster_proto::aws::v1::Tag;
 use muster_proto::fleet::v1::{
-    Activation, CreateActivationRequest, CreateActivationResult, DeleteActivationRequest, DescribeActivationsRequest,
-    DescribeActivationsResult,
+    Activation, CreateActivationRequest, DeleteActivationRequest, DescribeActivationsRequest, DescribeActivationsResult,
 };
 
 use crate::complaint::Complaint;
 use crate::exit::Exit;
+use crate::install_line::{self, Download, Place};
 use crate::pair::{self, Pair};
 use crate::server::{Server, ServerArguments};
 use crate::table::Table;
@@ -68,8 +68,17 @@ struct CreateArguments {
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = pair::pair)]
     tags: Vec<Pair>,
     /// The bus as machines reach it, where that is another address than this program's.
-    #[arg(long, value_name = "nats://HOST:PORT")]
+    #[arg(long, value_name = "tls://HOST:PORT")]
     node_server: Option<String>,
+    /// The gateway as machines reach it: they register there, over HTTPS, and need neither a ticket nor the bus' address.
+    #[arg(long, value_name = "https://HOST", conflicts_with_all = ["node_server", "ticket"])]
+    gateway: Option<String>,
+    /// Where a bare machine gets the agent, a .deb or the program itself: the line gets and starts it as well.
+    #[arg(long, value_name = "https://…", value_parser = https)]
+    agent: Option<String>,
+    /// SHA-256 of that file, which the line checks.
+    #[arg(long, value_name = "HEX", requires = "agent", value_parser = sha256)]
+    agent_sha256: Option<String>,
     /// The bootstrap ticket, for a bus that lets in nobody without credentials; without it, the file `boot.ticket`
     /// beside the .creds file with which this program asks.
     #[arg(long, value_name = "FILE")]
@@ -94,6 +103,8 @@ async fn create(wanted: CreateArguments, server: &ServerArguments) -> Result<Exi
     let is_there = !bus.credentials.as_os_str().is_empty() && beside.is_file();
     let file = wanted.ticket.or_else(|| is_there.then_some(beside));
     let ticket = file.as_deref().map(ticket).transpose()?;
+    let has_authority = !bus.ca.as_os_str().is_empty();
+    let authority = has_authority.then(|| install_line::authority(&bus.ca)).transpose()?;
     let address = wanted.node_server.unwrap_or(bus.url);
     let end = SystemClock.now() + Duration::from_secs(u64::from(wanted.hours) * 60 * 60);
     let request = CreateActivationRequest {
@@ -119,8 +130,29 @@ async fn create(wanted: CreateArguments, server: &ServerArguments) -> Result<Exi
         )))?;
         return Ok(Exit::Success);
     }
-    print::say("the code is shown this once; on each machine, with the agent installed:");
-    print::data(&install_line(&made, &address, ticket.as_deref()))?;
+    let place = match &wanted.gateway {
+        Some(url) => Place::Gateway { url },
+        None => Place::Bus {
+            address: &address,
+            ticket,
+            authority,
+        },
+    };
+    let download = wanted.agent.as_deref().map(|url| Download {
+        url,
+        sha256: wanted.agent_sha256.as_deref(),
+    });
+    print::say(match download {
+        Some(_) => "the code is shown this once; on each machine:",
+        None => "the code is shown this once; on each machine, with the agent installed:",
+    });
+    if matches!(&place, Place::Bus { address, authority: None, .. } if install_line::is_in_clear(address)) {
+        print::say(
+            "the way to this bus is not encrypted: machines elsewhere refuse it without --insecure; name another address \
+             with --node-server, or the bus' authority with --ca",
+        );
+    }
+    print::data(&install_line::line(&made, &place, download.as_ref()))?;
     Ok(Exit::Success)
 }
 
@@ -131,14 +163,18 @@ fn tag(Pair { key, value }: Pair) -> Tag {
     }
 }
 
-/// The line that makes a machine a node. `echo` is the shell's own, so that the code stands in no process list.
-fn install_line(made: &CreateActivationResult, address: &str, ticket: Option<&str>) -> String {
-    let ticket = ticket.map(|ticket| format!(" --ticket {ticket}")).unwrap_or_default();
-    format!(
-        "echo {} | sudo muster-agent register --server {address}{ticket} --activation-id {} --activation-code -\n",
-        made.activation_code(),
-        made.activation_id()
-    )
+fn https(text: &str) -> Result<String, String> {
+    match text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty()) {
+        true => Ok(text.to_owned()),
+        false => Err("machines get the agent over https:// only".to_owned()),
+    }
+}
+
+fn sha256(text: &str) -> Result<String, String> {
+    match text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("64 hexadecimal digits are a SHA-256".to_owned()),
+    }
 }
 
 /// The claims in a file that holds nothing else, or in a .creds file.
@@ -232,15 +268,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_install_line_keeps_the_code_out_of_process_lists() {
-        let made = CreateActivationResult {
-            activation_id: Some("id".to_owned()),
-            activation_code: Some("CODE".to_owned()),
-        };
-        let line = install_line(&made, "tls://bus:4222", Some("a.b.c"));
-        let expected = "echo CODE | sudo muster-agent register --server tls://bus:4222 --ticket a.b.c \
-                        --activation-id id --activation-code -\n";
-        assert_eq!(line, expected);
+    fn the_agent_comes_encrypted_and_with_a_whole_hash() {
+        assert!(https("https://a/b").is_ok() && https("http://a/b").is_err() && https("https://").is_err());
+        assert!(sha256(&"aB".repeat(32)).is_ok_and(|hash| hash == "ab".repeat(32)));
+        assert!(sha256("ab").is_err() && sha256(&"g".repeat(64)).is_err());
     }
 
     #[test]

@@ -45,7 +45,16 @@ mod tests {
     fn every_shell_learns_every_verb() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = script::<Cli>(shell);
-            for verb in ["up", "run", "nodes", "commands", "documents", "call", "package"] {
+            for verb in [
+                "up",
+                "run",
+                "nodes",
+                "commands",
+                "documents",
+                "parameters",
+                "call",
+                "package",
+            ] {
                 assert!(script.contains(verb), "{shell:?} does not know {verb}");
             }
         }

@@ -32,12 +32,14 @@ mod completion;
 mod documents;
 mod exit;
 mod init;
+mod install_line;
 mod invocation;
 mod log_streams;
 mod nats;
 mod nodes;
 mod package;
 mod pair;
+mod parameters;
 mod place;
 mod policy;
 mod print;
@@ -93,6 +95,8 @@ enum Verb {
     Verify(verify::Arguments),
     /// List documents; print, make, change and delete them.
     Documents(documents::Arguments),
+    /// Named values with versions: print, put, list, label, compare, export and import them.
+    Parameters(parameters::Arguments),
     /// Users, groups, roles, policies and access keys; the first access key.
     Access(access::Arguments),
     /// Say what would be decided, and whether a text is a policy.
@@ -125,6 +129,7 @@ pub fn main() -> ExitCode {
         Verb::Commands(arguments) => block_on(commands::run(arguments, &cli.server)),
         Verb::Verify(arguments) => block_on(verify::run(arguments, &cli.server)),
         Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),
+        Verb::Parameters(arguments) => block_on(parameters::run(arguments, &cli.server)),
         Verb::Access(arguments) => block_on(access::run(arguments, &cli.server)),
         Verb::Policy(arguments) => block_on(policy::run(arguments, &cli.server)),
         Verb::Audit(arguments) => block_on(audit::run(arguments, &cli.server)),

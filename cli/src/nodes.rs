@@ -7,7 +7,7 @@ use muster_proto::aws::v1::{
 };
 use muster_proto::fleet::v1::{
     ApproveNodeRequest, DescribeInstanceInformationRequest, DescribeInstanceInformationResult, InstanceInformation,
-    InstanceInformationStringFilter, ListConcernsRequest,
+    InstanceInformationStringFilter, ListConcernsRequest, NodeConcern, RotateKeyRequest,
 };
 use muster_wire::{Reason, Refusal};
 use serde_json::Value;
@@ -55,11 +55,26 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Let a node go on whose machine has changed, or whose place another machine takes; without an id, list them.
+    /// Let a machine be a node that has changed, or whose place it takes; without an id, list who asks.
     Approve {
         /// The node's id.
         #[arg(value_name = "ID")]
         node: Option<String>,
+        /// Which machine: what it shows, and the list too. Compare the two.
+        #[arg(
+            long,
+            value_name = "HEX",
+            requires = "node",
+            default_value = "",
+            hide_default_value = true
+        )]
+        fingerprint: String,
+    },
+    /// Have a node take another key; it does so as soon as it is there.
+    RotateKey {
+        /// The node's id.
+        #[arg(value_name = "ID")]
+        node: String,
     },
     /// Set tags of a node.
     Tag {
@@ -85,8 +100,12 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
     match arguments.verb.unwrap_or(Verb::List(arguments.list)) {
         Verb::List(wanted) => list(wanted, &server.connect().await?).await,
         Verb::Show { node, json } => show(node, json, &server.connect().await?).await,
-        Verb::Approve { node: Some(node) } => approve(node, &server.connect().await?).await,
-        Verb::Approve { node: None } => concerns(&server.connect().await?).await,
+        Verb::Approve {
+            node: Some(node),
+            fingerprint,
+        } => approve(node, fingerprint, &server.connect().await?).await,
+        Verb::Approve { node: None, .. } => concerns(&server.connect().await?).await,
+        Verb::RotateKey { node } => rotate_key(node, &server.connect().await?).await,
         Verb::Tag { node, tags } => tag(node, tags, &server.connect().await?).await,
         Verb::Untag { node, keys } => untag(node, keys, &server.connect().await?).await,
     }
@@ -250,9 +269,16 @@ async fn untag(node: String, keys: Vec<String>, server: &Server) -> Result<Exit,
     Ok(Exit::Success)
 }
 
-async fn approve(node_id: String, server: &Server) -> Result<Exit, Complaint> {
-    let answer = server.nodes().approve_node(ApproveNodeRequest { node_id }).await;
+async fn approve(node_id: String, fingerprint: String, server: &Server) -> Result<Exit, Complaint> {
+    let request = ApproveNodeRequest { node_id, fingerprint };
+    let answer = server.nodes().approve_node(request).await;
     answer.map_err(|status| Complaint::answered("Nodes.ApproveNode", status))?;
+    Ok(Exit::Success)
+}
+
+async fn rotate_key(node_id: String, server: &Server) -> Result<Exit, Complaint> {
+    let answer = server.nodes().rotate_key(RotateKeyRequest { node_id }).await;
+    answer.map_err(|status| Complaint::answered("Nodes.RotateKey", status))?;
     Ok(Exit::Success)
 }
 
@@ -264,12 +290,18 @@ async fn concerns(server: &Server) -> Result<Exit, Complaint> {
         print::say("no node waits for approval");
         return Ok(Exit::Success);
     }
-    let mut table = Table::new(&["ID", "WHY"]);
-    for each in concerns {
-        table.row([each.node_id, each.concern]);
-    }
-    print::data(&table.text())?;
+    print::data(&questions(concerns))?;
     Ok(Exit::Success)
+}
+
+/// What an operator is asked.
+fn questions(concerns: Vec<NodeConcern>) -> String {
+    let mut table = Table::new(&["ID", "WHY", "FINGERPRINT", "FROM", "ASKED"]);
+    for each in concerns {
+        let asked = shape::time(each.time.as_ref());
+        table.row([each.node_id, each.concern, each.fingerprint, each.source, asked]);
+    }
+    table.text()
 }
 
 #[cfg(test)]
@@ -323,6 +355,22 @@ ComputerName      host.example
 tag:Role          web
 ";
         assert_eq!(details(&node(), &value, &[tag]), expected);
+    }
+
+    #[test]
+    fn an_operator_sees_which_machine_asks() {
+        let concern = NodeConcern {
+            node_id: "mi-0123456789abcdef0".to_owned(),
+            concern: "Clone".to_owned(),
+            fingerprint: "0123456789abcdef0123".to_owned(),
+            source: "192.0.2.7".to_owned(),
+            time: node().last_ping_date_time,
+        };
+        let expected = "\
+ID                    WHY    FINGERPRINT           FROM       ASKED
+mi-0123456789abcdef0  Clone  0123456789abcdef0123  192.0.2.7  2023-11-14 22:13:20Z
+";
+        assert_eq!(questions(vec![concern]), expected);
     }
 
     #[test]

@@ -75,12 +75,13 @@ pub(crate) fn summary(invocations: &[Invocation]) -> String {
 }
 
 /// What a word means that does not say it by itself.
-fn explained(details: &str) -> &'static str {
+pub(crate) fn explained(details: &str) -> &'static str {
     match details {
         "Terminated" => " (not sent, because too many others failed)",
         "DeliveryTimedOut" => " (no result came in time)",
         "ExecutionTimedOut" => " (the script ran too long)",
         "Undeliverable" => " (there is no such node any more)",
+        "LimitExceeded" => " (too many invocations are pending, of all commands together)",
         "InvalidPlatform" => " (the document is not for this platform)",
         _ => "",
     }

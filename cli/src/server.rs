@@ -11,6 +11,7 @@ use muster_proto::documents::v1::documents_client::DocumentsClient;
 use muster_proto::fleet::v1::fleet_client::FleetClient;
 use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::fleet::v1::tags_client::TagsClient;
+use muster_proto::parameterstore::v1::parameter_store_client::ParameterStoreClient;
 use muster_proto::runcommand::v1::run_command_client::RunCommandClient;
 use muster_wire::NatsChannel;
 
@@ -97,6 +98,10 @@ impl Server {
 
     pub(crate) fn document_validation(&self) -> DocumentValidationClient<NatsChannel> {
         DocumentValidationClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn parameters(&self) -> ParameterStoreClient<NatsChannel> {
+        ParameterStoreClient::new(self.channel.clone())
     }
 
     pub(crate) fn access(&self) -> AccessClient<NatsChannel> {

@@ -44,6 +44,13 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             Exit::Failed
         });
     }
+    if invocations.is_empty() && report::has_ended(&command) {
+        let details = report::details(&command);
+        print::data(&format!(
+            "command {id} was over before it began ({details}): nothing was sent\n"
+        ))?;
+        return Ok(Exit::Success);
+    }
     let recorded = recorded(&server, id).await?;
     let is_final = report::has_ended(&command);
     let seen = is_final.then(|| seen(&command, &invocations, &recorded.nodes));

@@ -41,10 +41,14 @@ pub fn operation(method: &MethodDescriptor) -> &'static OperationFacts {
         .unwrap_or(&TABLES.no_operation)
 }
 
-/// Whether people may call an operation on NATS: all of services that the gateway shows, and of internal ones those that
-/// say so.
+/// Whether people may call an operation on NATS: all of services that the gateway shows, but for those that are for
+/// whoever has no credentials yet, and of internal ones those that say so.
 pub fn is_for_people(method: &MethodDescriptor) -> bool {
-    !service(method.parent_service()).target_prefix.is_empty() || operation(method).people
+    let (facts, is_shown) = (
+        operation(method),
+        !service(method.parent_service()).target_prefix.is_empty(),
+    );
+    facts.people || (is_shown && !facts.unauthenticated)
 }
 
 /// Facts of a message.
@@ -60,6 +64,11 @@ pub fn field(field: &FieldDescriptor) -> &'static FieldFacts {
 /// The word of an enum value; none for unset values and for internal enums.
 pub fn word(value: &EnumValueDescriptor) -> Option<&'static str> {
     TABLES.words.get(value.full_name()).map(String::as_str)
+}
+
+/// What ARNs of the kind of resource that an enum value names begin with behind the account; none for other enums.
+pub fn resource(value: &EnumValueDescriptor) -> Option<&'static str> {
+    TABLES.resources.get(value.full_name()).map(String::as_str)
 }
 
 /// All words of an enum, in the order of the values' numbers.
@@ -114,6 +123,7 @@ struct Tables {
     messages: HashMap<String, MessageFacts>,
     fields: HashMap<String, FieldFacts>,
     words: HashMap<String, String>,
+    resources: HashMap<String, String>,
     enums: HashMap<String, Words>,
     errors: HashMap<Reason, ErrorFacts>,
     targets: HashMap<String, Target>,
@@ -211,6 +221,9 @@ impl Tables {
                     self.errors.insert(reason, error);
                 }
                 self.words.insert(value.full_name().to_owned(), facts.text.clone());
+                if !facts.resource.is_empty() {
+                    self.resources.insert(value.full_name().to_owned(), facts.resource);
+                }
                 known.numbers.insert(facts.text.clone(), value.number());
                 known.words.push(facts.text);
             }

@@ -136,6 +136,39 @@ async fn every_refusal_has_the_specs_word_on_every_surface() {
     );
 }
 
+/// Run Command's acceptance item 12: the refusal names the parameter and the rule.
+#[tokio::test]
+async fn a_bad_parameter_is_named_with_the_rule_that_it_breaks() {
+    let cluster = Cluster::start(&[AgentSpec::default()]).await;
+    let node = cluster.nodes().await.remove(0);
+    for (document, parameters, words) in [
+        (
+            DOCUMENT,
+            json!({"commands": ["true"], "color": ["red"]}),
+            ["color", "does not support it"],
+        ),
+        (DOCUMENT, json!({}), ["commands", "it is required"]),
+        (
+            "AWS-ConfigureDocker",
+            json!({"action": ["Polish"]}),
+            ["action", "allowedValues"],
+        ),
+    ] {
+        let body = json!({"DocumentName": document, "InstanceIds": [node], "Parameters": parameters});
+        let (status, answer) = http(&cluster, "AmazonSSM.SendCommand", &body.to_string()).await;
+        assert_eq!(
+            (status, answer["__type"].as_str()),
+            (400, Some("InvalidParameters")),
+            "{answer}"
+        );
+        let text = answer.to_string();
+        for word in words {
+            assert!(text.contains(word), "{word} is missing: {text}");
+        }
+        assert!(!text.contains("Polish"), "values are not repeated: {text}");
+    }
+}
+
 #[tokio::test]
 async fn unknown_and_unserved_operations_are_told_apart() {
     let cluster = Cluster::start(&[]).await;
@@ -144,7 +177,12 @@ async fn unknown_and_unserved_operations_are_told_apart() {
     assert_eq!((status, word(&answer).as_str()), (400, "UnknownOperationException"));
     let (status, answer) = http(&cluster, "AmazonEC2.SendCommand", "{}").await;
     assert_eq!((status, word(&answer).as_str()), (400, "UnknownOperationException"));
-    for planned in ["GetParameter", "StartSession", "CreateOpsItem", "CreateAssociation"] {
+    for planned in [
+        "DescribeMaintenanceWindows",
+        "StartSession",
+        "CreateOpsItem",
+        "CreateAssociation",
+    ] {
         let (status, answer) = http(&cluster, &format!("AmazonSSM.{planned}"), "{}").await;
         assert_eq!(
             (status, word(&answer).as_str()),

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use muster_harness::{Folder, until_within};
-use muster_tests::{AgentSpec, Cluster, binary};
+use muster_proto::agent::v1::LogAppendRequest;
+use muster_proto::aws::v1::CloudWatchOutputConfig;
+use muster_tests::{AgentSpec, Api, Cluster, binary};
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
@@ -164,6 +167,46 @@ async fn a_command_s_output_is_in_a_folder_and_at_a_collector_and_is_read_back()
     );
     assert!(!folder.path().join("ops").exists());
     assert!(!cluster.log("muster-run-command").contains("canary-of-an-error"));
+}
+
+#[tokio::test]
+async fn a_node_has_no_log_streams_for_steps_that_its_document_does_not_have() {
+    let folder = Folder::new("log-streams");
+    let settings = [(
+        "muster-run-command",
+        "MUSTER_SERVICE__LOG_STREAMS__FOLDER",
+        folder.path().display().to_string(),
+    )];
+    let mut cluster = Cluster::start_with(&[AgentSpec::default()], &settings).await;
+    let node = cluster.nodes().await.remove(0);
+    let mut api = cluster.api().await;
+    cluster.kill_agent(0);
+    let mut request = Api::script(&[&node], &["true"]);
+    request.cloud_watch_output_config = Some(CloudWatchOutputConfig {
+        cloud_watch_log_group_name: None,
+        cloud_watch_output_enabled: Some(true),
+    });
+    let id = api.start(request).await;
+    // Whoever holds the node's credentials.
+    let creds = cluster.nats.trust().node(&node, &[]);
+    let client = cluster.nats.client_as(&creds).await.unwrap();
+    let append = async |step: &str| {
+        let event = LogAppendRequest {
+            run_id: id.clone(),
+            step: step.to_owned(),
+            data: b"hello".to_vec(),
+            ..LogAppendRequest::default()
+        };
+        let subject = format!("muster.v1.rpc.{node}.log.append");
+        let answer = client.request(subject, event.encode_to_vec().into()).await.unwrap();
+        answer.headers.map(|headers| format!("{headers:?}"))
+    };
+    let refused = append("anything/else").await.expect("it is refused");
+    assert!(refused.contains("no step of this name"), "{refused}");
+    assert_eq!(append("aws:runShellScript").await, None);
+    let streams = folder.path().join("aws/ssm/AWS-RunShellScript").join(&id).join(&node);
+    let steps: Vec<_> = std::fs::read_dir(streams).unwrap().flatten().collect();
+    assert_eq!(steps.len(), 1, "{steps:?}");
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 /// A machine with an agent's state directory.
-struct Machine {
-    state: PathBuf,
-    log: PathBuf,
+pub(crate) struct Machine {
+    pub(crate) state: PathBuf,
+    pub(crate) log: PathBuf,
     agent: Option<Child>,
 }
 
@@ -29,7 +29,7 @@ impl Drop for Machine {
 }
 
 impl Machine {
-    fn new(cluster: &Cluster, name: &str) -> Self {
+    pub(crate) fn new(cluster: &Cluster, name: &str) -> Self {
         Self {
             state: cluster.folder().join(name),
             log: cluster.folder().join(format!("{name}.log")),
@@ -38,7 +38,7 @@ impl Machine {
     }
 
     /// Runs a verb of the agent with this on its standard input.
-    async fn agent(&self, words: &[&str], input: &str) -> Output {
+    pub(crate) async fn agent(&self, words: &[&str], input: &str) -> Output {
         let mut child = Command::new(binary("muster-agent"))
             .args(words)
             .arg("--state-dir")
@@ -53,7 +53,7 @@ impl Machine {
     }
 
     /// `register` with an activation; more words may follow.
-    async fn register(&self, cluster: &Cluster, ticket: &Ticket, more: &[&str]) -> Output {
+    pub(crate) async fn register(&self, cluster: &Cluster, ticket: &Ticket, more: &[&str]) -> Output {
         let (server, boot) = (cluster.nats.url(), cluster.ticket());
         let mut words = vec!["register", "--server", &server, "--activation-id", &ticket.id];
         words.extend(["--activation-code", "-", "--ticket", &boot]);
@@ -62,7 +62,7 @@ impl Machine {
     }
 
     /// Starts the agent without telling it where the server is: it was registered there.
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let log = std::fs::File::create(&self.log).unwrap();
         let child = std::process::Command::new(binary("muster-agent"))
             .args(["run", "--state-dir"])
@@ -76,7 +76,7 @@ impl Machine {
     }
 
     /// `kill -9`.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut agent = self.agent.take().unwrap();
         agent.kill().unwrap();
         agent.wait().unwrap();
@@ -101,12 +101,12 @@ fn holds_no(folder: &Path, secret: &str) {
 }
 
 /// Id and code of an activation.
-struct Ticket {
-    id: String,
-    code: String,
+pub(crate) struct Ticket {
+    pub(crate) id: String,
+    pub(crate) code: String,
 }
 
-async fn activation(aws: &Aws, more: &[&str]) -> Ticket {
+pub(crate) async fn activation(aws: &Aws, more: &[&str]) -> Ticket {
     let mut words = vec!["create-activation", "--iam-role", "SSMServiceRole"];
     words.extend(more);
     let made = aws.ok(&words).await;
@@ -117,18 +117,18 @@ async fn activation(aws: &Aws, more: &[&str]) -> Ticket {
     }
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The id in "this machine is node mi-… now".
-fn node_of(said: &str) -> String {
+pub(crate) fn node_of(said: &str) -> String {
     let word = said.split_whitespace().find(|word| word.starts_with("mi-"));
     word.unwrap_or_else(|| panic!("no node in {said:?}")).to_owned()
 }
 
-async fn online(aws: &Aws, node: &str) -> Value {
+pub(crate) async fn online(aws: &Aws, node: &str) -> Value {
     until("the node is online", async || {
         let filter = format!("Key=InstanceIds,Values={node}");
         let list = aws.ok(&["describe-instance-information", "--filters", &filter]).await;
@@ -143,8 +143,8 @@ async fn online(aws: &Aws, node: &str) -> Value {
 
 #[tokio::test]
 async fn a_machine_becomes_a_node_is_put_out_and_comes_back() {
-    let guarded = ("muster-fleet", "MUSTER_SERVICE__REGISTRATION", "activation".to_owned());
-    let cluster = Cluster::start_with(&[], &[guarded]).await;
+    let tagging = ("muster-fleet", "MUSTER_SERVICE__MACHINE_TAGS", "true".to_owned());
+    let cluster = Cluster::start_with(&[], &[tagging]).await;
     let aws = cluster.aws();
     let ticket = activation(
         &aws,
@@ -305,5 +305,107 @@ async fn a_machine_becomes_a_node_is_put_out_and_comes_back() {
         for name in muster_tests::SERVICES {
             assert!(!cluster.log(name).contains(code), "the log of {name} holds a code");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_machine_registers_over_https_and_finds_the_bus_by_what_it_is_told() {
+    let cluster = Cluster::start(&[]).await;
+    let aws = cluster.aws();
+    let ticket = activation(&aws, &["--default-instance-name", "web"]).await;
+    let mut machine = Machine::new(&cluster, "machine");
+    let gateway = cluster.gateway();
+    let register = async |code: &str| {
+        let words = [
+            "register",
+            "--url",
+            &gateway,
+            "--activation-id",
+            &ticket.id,
+            "--activation-code",
+            "-",
+        ];
+        machine.agent(&words, code).await
+    };
+    let refused = register("0000000000WRONG00000").await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("does not let this machine in"),
+        "{said}"
+    );
+    let node = node_of(&stdout(&register(&ticket.code).await));
+    machine.start();
+    let shown = online(&aws, &node).await;
+    assert_eq!(
+        (&shown["Name"], &shown["ActivationId"]),
+        (&json!("web"), &json!(ticket.id))
+    );
+
+    // Away for longer than its credentials live, it gets new ones at the gateway for its key.
+    machine.kill();
+    let state = StateDir::at(&machine.state);
+    let key = state.credentials().unwrap().unwrap().key().clone();
+    let trust = cluster.nats.trust();
+    let ended = NodeClaims {
+        node: &node,
+        tags: Vec::new(),
+        now: 1_000,
+        life: 60,
+    };
+    let ended = ended.creds(key, &trust.accounts().muster, trust.nodes_key()).unwrap();
+    state.set_credentials(&ended).unwrap();
+    machine.start();
+    until("it is connected with new credentials", async || {
+        let log = std::fs::read_to_string(&machine.log).unwrap();
+        let is_back = log.contains("\"message\":\"connected\"");
+        is_back.then_some(()).ok_or(log)
+    })
+    .await;
+    assert!(state.credentials().unwrap().unwrap().claims().issued_at > 1_000);
+    machine.holds_no(&ticket.code);
+    for name in muster_tests::SERVICES {
+        assert!(
+            !cluster.log(name).contains(&ticket.code),
+            "the log of {name} holds a code"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_not_sent_in_clear_to_another_machine() {
+    let folder = muster_harness::Folder::new("in-clear");
+    let machine = Machine {
+        state: folder.join("machine"),
+        log: folder.join("machine.log"),
+        agent: None,
+    };
+    for place in [
+        ["--server", "nats://192.0.2.1:4222"],
+        ["--url", "http://192.0.2.1:8686"],
+    ] {
+        let words = [
+            "register",
+            place[0],
+            place[1],
+            "--activation-id",
+            "a",
+            "--activation-code",
+            "-",
+            "--wait",
+            "1",
+        ];
+        let refused = machine.agent(&words, "TopSecretTopSecret00").await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            said.contains("is not encrypted") && said.contains("--insecure"),
+            "{said}"
+        );
+        let words: Vec<&str> = words.into_iter().chain(["--insecure"]).collect();
+        let refused = machine.agent(&words, "TopSecretTopSecret00").await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && said.contains("nobody has answered"),
+            "{said}"
+        );
     }
 }

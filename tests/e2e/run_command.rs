@@ -92,6 +92,16 @@ async fn a_node_that_comes_back_too_late_never_runs_the_script() {
     let command = api.ended(&id).await;
     assert_eq!(command.status_details.as_deref(), Some("DeliveryTimedOut"));
     assert_eq!(command.delivery_timed_out_count, Some(1));
+    // The step shares the fate of its invocation, and the reason stands where a reader looks first.
+    let step = api.invocations(&id).await.remove(0).command_plugins.remove(0);
+    assert_eq!(
+        (step.status_details.as_deref(), step.response_code),
+        (Some("DeliveryTimedOut"), Some(-1))
+    );
+    let got = api.invocation(&id, &node).await.unwrap();
+    assert_eq!(got.plugin_name.as_deref(), Some("aws:runShellScript"));
+    let why = got.standard_error_content.unwrap();
+    assert!(why.contains("no final report came before the deadline"), "{why}");
     cluster.restart_agent(0);
     // Once the node has done later work, it would have done the earlier.
     let later = api.start(Api::script(&[&node], &["true"])).await;

@@ -160,7 +160,8 @@ async fn every_service_shows_metrics_in_the_text_that_prometheus_reads() {
     }
 }
 
-async fn scrape(address: &str) -> Result<String, String> {
+/// The metrics of a service.
+pub(crate) async fn scrape(address: &str) -> Result<String, String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address)
         .await

@@ -20,7 +20,7 @@ def inbox(creds):
     with open(creds) as file:
         claims = file.read().split("-----")[2].strip().split(".")[1]
     name = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["name"]
-    return f"_INBOX_{name}"
+    return f"_INBOX.ops.{name}"
 
 
 async def main(url, creds, key, value, line):

@@ -7,6 +7,7 @@ use muster_harness::until_within;
 use muster_proto::aws::v1::{ParameterValueList, Target};
 use muster_proto::documents::v1::documents_client::DocumentsClient;
 use muster_proto::fleet::v1::fleet_client::FleetClient;
+use muster_proto::parameterstore::v1::parameter_store_client::ParameterStoreClient;
 use muster_proto::runcommand::v1::run_command_client::RunCommandClient;
 use muster_proto::runcommand::v1::{
     Command, CommandInvocation, CommandStatus, GetCommandInvocationRequest, GetCommandInvocationResult,
@@ -22,6 +23,8 @@ pub struct Api {
     pub commands: RunCommandClient<NatsChannel>,
     /// Documents.
     pub documents: DocumentsClient<NatsChannel>,
+    /// Parameters.
+    pub parameters: ParameterStoreClient<NatsChannel>,
     /// Nodes.
     pub fleet: FleetClient<NatsChannel>,
     /// The connection.
@@ -36,6 +39,7 @@ impl Api {
         Self {
             commands: RunCommandClient::new(channel.clone()),
             documents: DocumentsClient::new(channel.clone()),
+            parameters: ParameterStoreClient::new(channel.clone()),
             fleet: FleetClient::new(channel),
             nats,
         }

@@ -312,6 +312,9 @@ impl Cluster {
         if program == "muster-documents" {
             command.env("MUSTER_SERVICE__OBJECTS__URL", self.objects_url());
         }
+        if program == "muster-parameter-store" {
+            command.env("MUSTER_SERVICE__KEY_FILE", self.folder.join("parameter-store.key"));
+        }
         if program == "muster-access" {
             command.env("MUSTER_SERVICE__KEY_FILE", self.folder.join("access.key"));
         }
@@ -324,6 +327,7 @@ impl Cluster {
                 "MUSTER_SERVICE__NODE_ACCOUNT",
                 self.nats.trust().accounts().muster.as_str(),
             );
+            command.env("MUSTER_SERVICE__NODE_SERVERS", format!("[{:?}]", self.nats.url()));
         }
         for (service, variable, value) in &self.settings {
             if *service == name {

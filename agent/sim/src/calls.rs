@@ -84,6 +84,7 @@ pub(crate) async fn register(client: &Client, shared: &Shared, number: usize) ->
             .chain((shared.tags_of)(number))
             .collect(),
         facts: Some(facts(number)),
+        public_key: String::new(),
     };
     loop {
         let subject = subject::api("Nodes", "RegisterNode");

@@ -5,11 +5,12 @@ use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::Args;
 use serde::Deserialize;
 
 use super::{StateArguments, tag};
-use crate::registration::{self, Code, Outcome, Wanted};
+use crate::registration::{self, Code, GatewayUrl, Outcome, Wanted};
 use crate::settings::Settings;
 use crate::state::StateDir;
 
@@ -21,6 +22,10 @@ pub(super) struct Arguments {
     /// NATS addresses, separated by commas: tls://host:4222; otherwise `server` of the token file or the configuration.
     #[arg(long, env = "MUSTER_AGENT_SERVER", default_value = "")]
     server: String,
+    /// Ask the gateway over HTTPS instead of the bus: https://host, or http://127.0.0.1:8686 on its own machine. It tells
+    /// where the bus is.
+    #[arg(long, env = "MUSTER_URL", value_name = "URL")]
+    url: Option<String>,
     /// The activation's id.
     #[arg(long, env = "MUSTER_ACTIVATION_ID", default_value = "")]
     activation_id: String,
@@ -39,7 +44,13 @@ pub(super) struct Arguments {
     /// The authority of the server's certificate (PEM); otherwise `ca` of the section [nats].
     #[arg(long, env = "MUSTER_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// A TOML file with `server`, `activation_id`, `activation_code` and `ticket`; `-` is the standard input.
+    /// The same certificate as a text, DER in base64; the agent keeps it.
+    #[arg(long, env = "MUSTER_CA_CERTIFICATE", value_name = "BASE64", conflicts_with = "ca")]
+    ca_certificate: Option<String>,
+    /// Ask without encryption although the server is not this machine: the network is private in itself.
+    #[arg(long, env = "MUSTER_INSECURE")]
+    insecure: bool,
+    /// A TOML file with `server`, `url`, `activation_id`, `activation_code` and `ticket`; `-` is the standard input.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The agent's configuration file (TOML).
@@ -70,6 +81,7 @@ pub(super) struct Arguments {
 #[serde(deny_unknown_fields, default)]
 struct Token {
     server: String,
+    url: String,
     activation_id: String,
     activation_code: String,
     ticket: String,
@@ -84,7 +96,9 @@ impl Token {
         let text = text.map_err(|error| format!("cannot read the token file {path:?}: {error}"))?;
         // What the parser has to say would show the text.
         toml::from_str(&text).map_err(|_| {
-            format!("{path:?} is no token file: TOML with the texts server, activation_id, activation_code, ticket is")
+            format!(
+                "{path:?} is no token file: TOML with the texts server, url, activation_id, activation_code, ticket is"
+            )
         })
     }
 }
@@ -106,6 +120,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         Some(path) => Token::read(path)?,
         None => Token::default(),
     };
+    let url = arguments.url.or(Some(token.url).filter(|url| !url.is_empty()));
+    let url = url.map(|url| GatewayUrl::parse(&url, arguments.insecure)).transpose()?;
     for given in [token.server, arguments.server] {
         if !given.is_empty() {
             settings.server = given;
@@ -113,6 +129,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     }
     if let Some(ca) = arguments.ca {
         settings.nats.ca = std::path::absolute(ca)?;
+    }
+    if let Some(text) = arguments.ca_certificate {
+        state.prepare()?;
+        settings.nats.ca = state.keep_authority(&pem(&text)?)?;
     }
     if !arguments.name.is_empty() {
         settings.name = arguments.name;
@@ -127,6 +147,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         activation_id: or(arguments.activation_id, token.activation_id),
         code: Code::given(&code),
         ticket: Some(or(arguments.ticket, token.ticket)).filter(|ticket| !ticket.is_empty()),
+        url,
+        is_insecure: arguments.insecure,
         as_new: arguments.new,
         is_forced: arguments.force,
         patience: Duration::from_secs(arguments.wait),
@@ -145,6 +167,26 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         Outcome::Registered { node, existing: false } => writeln!(out, "this machine is node {node} now")?,
     }
     Ok(())
+}
+
+/// A certificate in its text form.
+fn pem(base64: &str) -> Result<String, String> {
+    let der = BASE64_STANDARD.decode(base64.trim());
+    let der = der.map_err(|error| format!("--ca-certificate is no base64: {error}"))?;
+    // A certificate is a sequence; what else it is the connection shows.
+    if der.first() != Some(&0x30) {
+        return Err("--ca-certificate is no certificate: its DER form in base64 is".to_owned());
+    }
+    let text = BASE64_STANDARD.encode(der);
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .collect();
+    Ok(format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    ))
 }
 
 fn first_line(mut input: impl BufRead) -> io::Result<String> {

@@ -9,7 +9,7 @@ use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, SelectAll};
 use muster_credential::Creds;
 use muster_model::{Clock, NodeId, SystemClock};
-use muster_proto::agent::v1::{HelloResult, PullResult, RenewResult, ReplyResult};
+use muster_proto::agent::v1::{HelloResult, PullResult, RenewResult, ReplyResult, RotateResult};
 use muster_wire::subject;
 use tokio::net::UnixStream;
 
@@ -23,6 +23,7 @@ use super::outbox::Outbox;
 use super::queue::Queue;
 use super::reboot::Reboot;
 use super::renewal::Renewal;
+use super::rotation::Rotation;
 use super::runners::{RunnerProcess, Starter};
 use super::talk::Talk;
 use super::tidying::Findings;
@@ -63,6 +64,10 @@ pub(crate) enum Event {
     Renewed(Result<RenewResult, CallError>),
     /// An attempt to renew claims that the server refuses ended.
     Recovered(Result<Box<Creds>, String>),
+    /// An offer of another key ended.
+    KeyOffered(Result<RotateResult, CallError>),
+    /// The confirmation of another key ended.
+    KeyConfirmed(Result<RenewResult, CallError>),
     /// A pull ended.
     Pulled(Result<PullResult, CallError>),
     /// Subscriptions to the doorbells of the node's tags.
@@ -126,6 +131,7 @@ pub(crate) struct Agent {
     pub(super) intake: Intake,
     pub(super) talk: Talk,
     pub(super) renewal: Renewal,
+    pub(super) rotation: Rotation,
     pub(super) reboot: Reboot,
     /// Why the last attempt to boot did not help.
     pub(super) reboot_failure: String,
@@ -165,6 +171,7 @@ impl Agent {
             intake: Intake::default(),
             talk: Talk::new(),
             renewal: Renewal::new(),
+            rotation: Rotation::new(),
             reboot: Reboot::default(),
             reboot_failure: String::new(),
             uploads: Errand::new(UPLOADS),
@@ -212,6 +219,8 @@ impl Agent {
             Event::Greeted(asked, answer) => self.greeted(asked, answer),
             Event::Renewed(answer) => self.renewed(answer),
             Event::Recovered(outcome) => self.recovered(outcome),
+            Event::KeyOffered(answer) => self.key_offered(answer),
+            Event::KeyConfirmed(answer) => self.key_confirmed(answer),
             Event::Pulled(answer) => {
                 let now = self.clock.now();
                 if answer.is_ok() {
@@ -246,6 +255,7 @@ impl Agent {
         if self.is_connected {
             self.talk_if_due(now);
             self.renew_if_due(now);
+            self.rotate_if_due(now);
             self.offer_output(now);
         }
         if self.upkeep.is_due(now) {
@@ -266,7 +276,7 @@ impl Agent {
             Some(stop_by) => stop_by,
             None if self.is_connected => {
                 let talk = self.own_due().min(self.talk.due());
-                [self.live.due(), self.renewal.due()]
+                [self.live.due(), self.renewal.due(), self.rotation.due()]
                     .into_iter()
                     .flatten()
                     .fold(talk, Instant::min)
@@ -327,9 +337,11 @@ impl Agent {
             Link::Down => {
                 tracing::warn!("connection lost");
                 self.is_connected = false;
+                self.rotation.disconnected();
             }
             Link::Refused => {
                 self.report.refusal = Some("the server refuses this node's credentials".to_owned());
+                self.try_other_key();
                 self.recover();
             }
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::client::{Request, RequestErrorKind};
 use async_nats::{Client, Event, HeaderMap, ReconnectToServer, ServerAddr};
+use muster_credential::layout;
 use prost::Message;
 use tokio::sync::mpsc;
 
@@ -44,6 +45,11 @@ impl CallError {
         matches!(self, Self::Refused { code, .. } if code.starts_with('4') && code != "408" && code != "429")
     }
 
+    /// Whether the service takes this machine for the copy of one that goes on.
+    pub(crate) fn is_of_a_copy(&self) -> bool {
+        matches!(self, Self::Refused { text, .. } if text.starts_with("Clone:"))
+    }
+
     /// Whether nothing came back at all, not even the word that nobody is there.
     pub(crate) fn is_silence(&self) -> bool {
         matches!(self, Self::Unanswered(error) if error.kind() == RequestErrorKind::TimedOut)
@@ -81,7 +87,7 @@ pub(crate) fn without_password(text: &str) -> String {
 }
 
 /// Starts connecting, and keeps at it for ever; returns before there is a connection.
-/// Answers come to subjects below `_INBOX_<name>`, the only ones that a node's credential will allow.
+/// Answers come to the node's own inbox, the only one that its credentials allow.
 pub(crate) async fn connect(
     servers: Vec<ServerAddr>,
     credentials: &Bus,
@@ -98,7 +104,7 @@ pub(crate) async fn connect(
     let options = credentials
         .options()
         .name(format!("muster-agent {name}"))
-        .custom_inbox_prefix(format!("_INBOX_{name}"))
+        .custom_inbox_prefix(layout::node_inbox(name))
         .retry_on_initial_connect()
         .connection_timeout(Duration::from_secs(5))
         .ping_interval(PING)

@@ -41,8 +41,8 @@ async fn ask(client: &Client, subject: String, payload: Vec<u8>) -> Answer {
     let header = |name| answer.headers.as_ref().and_then(|headers| headers.get(name));
     match header("Nats-Service-Error-Code") {
         None => Answer::Given(answer.payload.into()),
-        // The service, not the question, has a problem.
-        Some(code) if code.as_str().starts_with('5') => Answer::Unanswered,
+        // The service, not the question, has a problem; or this node asks too much at once, or time ran out.
+        Some(code) if code.as_str().starts_with('5') || ["408", "429"].contains(&code.as_str()) => Answer::Unanswered,
         Some(_) => Answer::Refused(header("Nats-Service-Error").map_or_else(String::new, ToString::to_string)),
     }
 }

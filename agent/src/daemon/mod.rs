@@ -38,6 +38,7 @@ mod reconnect;
 mod register;
 mod renewal;
 mod replies;
+mod rotation;
 mod runners;
 mod runs;
 mod talk;

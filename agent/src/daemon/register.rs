@@ -80,6 +80,8 @@ async fn ask(client: &Client, identity: &Identity, settings: &Settings) -> Resul
         name: settings.name.clone(),
         tags: settings.tags.clone().into_iter().collect(),
         facts: Some(facts::collect(settings)),
+        // Where a machine registers in this way nobody is asked for claims.
+        public_key: String::new(),
     };
     let subject = subject::api("Nodes", "RegisterNode");
     let answer: RegisterNodeResult = bus::call(client, subject, HeaderMap::new(), &question)

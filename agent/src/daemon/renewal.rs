@@ -19,7 +19,7 @@ use super::bus::{self, CallError};
 use super::errand::Errand;
 use super::reconnect::REFUSED;
 use crate::machine;
-use crate::registration::Returned;
+use crate::registration::{Door, Returned};
 
 /// A fleet whose tags change connects anew within this.
 const SLOT: Duration = Duration::from_secs(60);
@@ -42,6 +42,18 @@ impl Renewal {
             heard: None,
             recovery_due: Instant::now(),
         }
+    }
+
+    /// The service's time in seconds since 1970, once it was heard.
+    pub(super) fn service_time(&self, now: Instant) -> Option<i64> {
+        let (seconds, at) = self.heard?;
+        let passed = i64::try_from(now.duration_since(at).as_secs()).unwrap_or_default();
+        Some(seconds.saturating_add(passed))
+    }
+
+    /// Connects anew at a moment of this node's own.
+    pub(super) fn reconnect_soon(&mut self, now: Instant) {
+        self.reconnect_due = Some(now + SLOT.mul_f64(rand::random()));
     }
 
     /// When there will be something to do.
@@ -103,17 +115,14 @@ impl Agent {
                 Event::Tick
             }));
         }
-        let Some((seconds, at)) = self.renewal.heard else {
+        let Some(time) = self.renewal.service_time(now) else {
             return;
         };
         if !self.renewal.errand.start(now) {
             return;
         }
         let question = match self.state.credentials() {
-            Ok(Some(creds)) => {
-                let passed = i64::try_from(now.duration_since(at).as_secs()).unwrap_or_default();
-                self.renewal_question(&creds, seconds.saturating_add(passed))
-            }
+            Ok(Some(creds)) => self.renewal_question(&creds, time),
             Ok(None) => return,
             Err(error) => {
                 tracing::error!(%error, "the node's credentials cannot be read");
@@ -127,7 +136,7 @@ impl Agent {
         }));
     }
 
-    fn renewal_question(&self, creds: &Creds, time: i64) -> RenewRequest {
+    pub(super) fn renewal_question(&self, creds: &Creds, time: i64) -> RenewRequest {
         let (key, text) = (creds.key().public(), time.to_string());
         let parts = [self.node.as_str(), key.as_str(), &text].map(str::as_bytes);
         RenewRequest {
@@ -135,6 +144,7 @@ impl Agent {
             proof_time: time,
             proof: Proof::sign(creds.key(), Purpose::Renewal, &parts).as_bytes().to_vec(),
             attributes: machine::attributes(&self.settings.host_root).into_iter().collect(),
+            confirms_key: false,
         }
     }
 
@@ -146,7 +156,7 @@ impl Agent {
                 Ok(()) => {
                     self.renewal.errand.answered(now, None);
                     // A new connection says hello, which plans the next renewal.
-                    self.renewal.reconnect_due = Some(now + SLOT.mul_f64(rand::random()));
+                    self.renewal.reconnect_soon(now);
                     tracing::info!("this node has new credentials");
                 }
                 Err(error) => {
@@ -177,14 +187,17 @@ impl Agent {
         let (Ok(Some(creds)), Ok(Some(identity))) = (self.state.credentials(), self.state.known_identity()) else {
             return;
         };
-        if identity.ticket.is_empty() {
-            return;
-        }
+        let door = match Door::of(&identity, &self.settings) {
+            Ok(Some(door)) => door,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(error, "there is no way to ask for new credentials");
+                return;
+            }
+        };
         self.renewal.recovery_due = now + REFUSED.mul_f64(0.8);
         let returned = Returned {
-            server: self.settings.server.clone(),
-            bus: self.settings.nats.clone(),
-            ticket: identity.ticket,
+            door,
             node: self.node.clone(),
             creds,
             attributes: machine::attributes(&self.settings.host_root),

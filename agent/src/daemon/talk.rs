@@ -11,6 +11,7 @@ use muster_model::Clock;
 use muster_proto::agent::v1::{Heartbeat, HelloRequest, HelloResult, NodeFacts, PullRequest, PullResult};
 use muster_wire::subject;
 use prost::Message;
+use uuid::Uuid;
 
 use super::agent::{Agent, Event};
 use super::backoff::CONNECTION;
@@ -43,6 +44,10 @@ pub(crate) struct Talk {
     doubtful_since: Option<Instant>,
     pull_asked: Instant,
     tags: BTreeSet<String>,
+    /// Of this process.
+    session: String,
+    /// The service takes this machine for a copy: it neither works nor says that it lives.
+    pub(crate) is_quarantined: bool,
 }
 
 impl Talk {
@@ -57,6 +62,8 @@ impl Talk {
             doubtful_since: None,
             pull_asked: Instant::now(),
             tags: BTreeSet::new(),
+            session: Uuid::new_v4().simple().to_string(),
+            is_quarantined: false,
         }
     }
 
@@ -90,7 +97,8 @@ impl Talk {
 
     /// When there will be something to say.
     pub(crate) fn due(&self) -> Instant {
-        let errands = [self.hello.due(), self.pull.due()].into_iter().flatten();
+        let pull = self.pull.due().filter(|_| !self.is_quarantined);
+        let errands = [self.hello.due(), pull].into_iter().flatten();
         errands.fold(self.heartbeat_due, Instant::min)
     }
 }
@@ -128,13 +136,17 @@ impl Agent {
             let facts = Some(facts);
             self.talk.told.clone_from(&facts);
             let attributes = machine::attributes(&self.settings.host_root).into_iter().collect();
-            let question = HelloRequest { facts, attributes };
+            let question = HelloRequest {
+                facts,
+                attributes,
+                session: self.talk.session.clone(),
+            };
             let (client, subject) = (self.client.clone(), subject::rpc(&self.node, subject::RPC_HELLO));
             self.tasks.push(Box::pin(async move {
                 Event::Greeted(now, bus::call(&client, subject, HeaderMap::new(), &question).await)
             }));
         }
-        if self.talk.pull.start(now) {
+        if !self.talk.is_quarantined && self.talk.pull.start(now) {
             self.talk.pull_asked = now;
             let question = PullRequest {
                 unfinished_run_ids: self.runs.keys().map(ToString::to_string).collect(),
@@ -153,10 +165,10 @@ impl Agent {
                 queued: count(self.queue.waiting().len()),
                 clock_offset_us: self.talk.offset_us.unwrap_or_default(),
             };
-            self.publish(
-                subject::up(&self.node, subject::UP_HEARTBEAT),
-                heartbeat.encode_to_vec(),
-            );
+            if !self.talk.is_quarantined {
+                let subject = subject::up(&self.node, subject::UP_HEARTBEAT);
+                self.publish(subject, heartbeat.encode_to_vec());
+            }
             self.report.wish(now);
             if self.is_changed() {
                 tracing::info!("something about this machine has changed");
@@ -206,6 +218,7 @@ impl Agent {
                 tracing::error!(%error, "the service does not accept this node; asking again every 5 minutes");
                 self.report.refusal = Some(format!("the service does not accept this node: {error}"));
                 self.report.wish(now);
+                self.talk.is_quarantined = error.is_of_a_copy();
                 self.talk.hello.refused(now, REFUSED.mul_f64(spread(rand::random())));
                 return;
             }
@@ -217,6 +230,7 @@ impl Agent {
             }
         };
         self.confirm_update();
+        self.talk.is_quarantined = false;
         self.talk.doubtful_since = self.talk.doubtful_since.filter(|since| *since > asked);
         self.talk
             .hello
@@ -233,6 +247,7 @@ impl Agent {
         self.report.refusal = None;
         self.report.answered(clock);
         self.look_at_claims(&answer);
+        self.look_at_key(&answer);
         self.listen_to(
             answer
                 .tags

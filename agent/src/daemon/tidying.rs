@@ -59,9 +59,11 @@ pub(crate) fn tidy(state: &StateDir, now: Timestamp, settings: &Settings, known:
     let is_low = system.f_bavail.saturating_mul(system.f_frsize) < LOW;
     let (mut bytes, mut entries) = measure(state.root())?;
     let quota_entries = settings.quota_entries;
+    // What comes before the next look must find room, too: that is a twentieth at most (`upkeep`).
+    let much = |quota: u64| quota - quota / 16;
     // Some more than necessary, so that there is not a look for every run.
     let enough = |quota: u64| quota - quota / 8;
-    let is_over = bytes > quota_bytes || entries > quota_entries || is_low;
+    let is_over = bytes > much(quota_bytes) || entries > much(quota_entries) || is_low;
     if is_over {
         finished.extend(unconfirmed(state, &open, now, &awaited));
         finished.sort_by_key(|run| (run.left, run.ended));

@@ -52,11 +52,26 @@ impl Upkeep {
     pub(crate) fn ended(&mut self, bytes: u64, now: Instant) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.runs += 1;
-        // A run leaves about four entries: its log, its directory, its script, its output.
-        let is_much = |came: u64, quota: u64| quota > 0 && came >= quota / SHARE;
-        if is_much(self.bytes, self.disk.quota_bytes) || is_much(4 * self.runs, self.disk.quota_entries) {
+        if self.much_has_come() {
             self.wish(now);
         }
+    }
+
+    fn much_has_come(&self) -> bool {
+        // A run leaves about four entries: its log, its directory, its script, its output.
+        let is_much = |came: u64, quota: u64| quota > 0 && came >= quota / SHARE;
+        is_much(self.bytes, self.disk.quota_bytes) || is_much(4 * self.runs, self.disk.quota_entries)
+    }
+
+    fn begin(&mut self) {
+        self.is_looking = true;
+        (self.bytes, self.runs) = (0, 0);
+    }
+
+    /// The look is over; what came meanwhile it may not have seen.
+    fn end(&mut self, now: Instant) {
+        self.is_looking = false;
+        self.due = if self.much_has_come() { now } else { now + PAUSE };
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
@@ -81,8 +96,7 @@ impl Upkeep {
 impl Agent {
     /// Looks after the disk, on a thread that may wait for it.
     pub(super) fn look_after_disk(&mut self) {
-        self.upkeep.is_looking = true;
-        (self.upkeep.bytes, self.upkeep.runs) = (0, 0);
+        self.upkeep.begin();
         let (state, settings) = (self.state.clone(), self.settings.clone());
         let ledger = Arc::clone(&self.upkeep.ledger);
         let work = tokio::task::spawn_blocking(move || tidying::tidy(&state, SystemClock.now(), &settings, &ledger));
@@ -104,8 +118,7 @@ impl Agent {
     /// The disk was looked at.
     pub(super) fn disk_looked_at(&mut self, findings: Option<Findings>) {
         let now = Instant::now();
-        self.upkeep.is_looking = false;
-        self.upkeep.due = now + PAUSE;
+        self.upkeep.end(now);
         let Some(findings) = findings else { return };
         self.upkeep.disk = findings.disk;
         let is_full = findings.is_full && findings.ledger.is_none();
@@ -133,5 +146,30 @@ impl Agent {
                 self.file_away(run);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_while_the_disk_is_looked_at_brings_another_look() {
+        let now = Instant::now();
+        let mut upkeep = Upkeep::new();
+        upkeep.disk.quota_entries = 200;
+        upkeep.begin();
+        upkeep.end(now);
+        assert!(!upkeep.is_due(now));
+        upkeep.begin();
+        for _ in 0..3 {
+            upkeep.ended(0, now);
+        }
+        assert!(!upkeep.is_due(now), "it is being looked at");
+        upkeep.end(now);
+        assert!(upkeep.is_due(now));
+        upkeep.begin();
+        upkeep.end(now);
+        assert!(!upkeep.is_due(now));
     }
 }

@@ -50,6 +50,11 @@ impl Agent {
 
     /// The coordinator offers work.
     fn offered(&mut self, message: &BusMessage) {
+        if self.talk.is_quarantined {
+            // The machine that was there before answers, if it is there.
+            tracing::debug!("work for a node of which this machine is a copy");
+            return;
+        }
         let work = match WorkItem::decode(message.payload.as_ref()) {
             Ok(work) => work,
             Err(error) => {

@@ -84,6 +84,9 @@ pub struct Process {
     /// Its process group.
     #[prost(uint32, tag = "1")]
     pub group: u32,
+    /// Process groups of the runner's session that were there before it: who lives there was left behind on purpose.
+    #[prost(uint32, repeated, tag = "2")]
+    pub earlier: Vec<u32>,
 }
 
 /// See `Fact::RebootRefused`.

@@ -16,7 +16,7 @@ pub struct History {
     pub runner: Option<Runner>,
     /// The process of the step that was started last.
     pub process: Option<Process>,
-    /// Process groups of earlier steps: who still lives there was left behind on purpose.
+    /// Process groups of earlier steps, and those that they made: who still lives there was left behind on purpose.
     pub earlier_groups: Vec<u32>,
     /// News for the coordinator, in order.
     pub records: Vec<Record>,
@@ -51,7 +51,8 @@ impl History {
         match fact {
             Fact::Accepted(accepted) => self.accepted = Some(accepted),
             Fact::Runner(runner) => self.runner = Some(runner),
-            Fact::Process(process) => {
+            Fact::Process(mut process) => {
+                self.earlier_groups.append(&mut process.earlier);
                 self.earlier_groups
                     .extend(self.process.replace(process).map(|earlier| earlier.group));
             }

@@ -75,7 +75,10 @@ fn what_is_appended_is_read_by_others() {
     }));
     log.add(record(1, started()));
     log.commit().unwrap();
-    log.add(Fact::Process(Process { group: 4 }));
+    log.add(Fact::Process(Process {
+        group: 4,
+        earlier: vec![2, 3],
+    }));
     log.write().unwrap();
 
     let seen = read(&journal.open_log(run)).unwrap();

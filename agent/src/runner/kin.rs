@@ -84,7 +84,7 @@ impl Kin {
 }
 
 /// Our own children. The kernel lists them by threads where it was built for that; otherwise everybody is looked at.
-fn children() -> Vec<u32> {
+pub(super) fn children() -> Vec<u32> {
     let by_threads = || {
         let mut children = Vec::new();
         for thread in fs::read_dir("/proc/self/task").ok()? {

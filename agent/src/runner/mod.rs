@@ -45,7 +45,7 @@ pub(crate) use planning::{Text, plan_of};
 pub(crate) use record::proto_time;
 
 use crate::facts::{self, System};
-use crate::journal::{Fact, History, Log, Process, RunId, Runner};
+use crate::journal::{Fact, History, Log, RunId, Runner};
 use crate::os;
 use crate::policy::Policy;
 use crate::settings::{OnInterrupt, Settings};
@@ -315,7 +315,7 @@ impl Job<'_, '_> {
                     let recorder = &mut *self.recorder;
                     workshop.perform(perform, parts, stop, &mut |sign| match sign {
                         // Without the note a successor cannot find the process; the step is not worse for it.
-                        Sign::Process(group) => drop(recorder.note(Fact::Process(Process { group }))),
+                        Sign::Process(process) => drop(recorder.note(Fact::Process(process))),
                         Sign::Lasting => recorder.announce(),
                     })
                 }

@@ -20,7 +20,7 @@ use super::log_streams;
 use super::record::Recorder;
 use super::step::Workshop;
 use crate::journal::{self, Log, RunId};
-use crate::objects::ObjectsError;
+use crate::objects::{Encoding, ObjectsError};
 use crate::settings::Settings;
 use crate::state::{StateDir, make_private_directory, replace_file};
 
@@ -158,6 +158,10 @@ fn key(prefix: &str, command: &str, node: &str, directory: &str, stream: &str) -
 
 fn store(state: &StateDir, settings: &Settings, upload: &Upload, patience: Duration) -> Result<(), String> {
     let words = |error: ObjectsError| error.to_string();
+    let encoding = match settings.gzip_outputs {
+        true => Encoding::Gzip,
+        false => Encoding::Plain,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -167,7 +171,7 @@ fn store(state: &StateDir, settings: &Settings, upload: &Upload, patience: Durat
             .objects
             .bucket(state.root(), &upload.bucket, &upload.region, None, patience)
             .map_err(words)?;
-        match tokio::time::timeout(patience, bucket.put_file(&upload.key, &upload.file)).await {
+        match tokio::time::timeout(patience, bucket.put_file(&upload.key, &upload.file, encoding)).await {
             Ok(outcome) => outcome.map_err(words),
             Err(_) => Err("the object store has not answered".to_owned()),
         }

@@ -24,8 +24,9 @@ use rustix::process::{
 
 use super::capture::Capture;
 use super::cgroup::Cgroup;
-use super::kin::Kin;
+use super::kin::{self, Kin};
 use super::stop::{Stop, StopSignal};
+use crate::journal;
 use crate::os::{self, Dress};
 
 /// How long pipes are drained after the main process has exited, at most.
@@ -91,6 +92,8 @@ pub(crate) struct Process {
     streams: [Option<OwnedFd>; 2],
     started: Instant,
     beyond: Beyond,
+    /// Process groups of our session that were there before.
+    earlier: Vec<u32>,
 }
 
 /// Who belongs to the step beyond the process group, which can be left.
@@ -141,6 +144,11 @@ impl Process {
             Some(group) => Beyond::Group(group),
             None => Beyond::Family(Kin::before_start()),
         };
+        let earlier = match kin::children().is_empty() {
+            // Mostly there is nobody.
+            true => Vec::new(),
+            false => earlier_groups(),
+        };
         os::dress(&mut command, outfit.dress);
         let mut child = command.spawn()?;
         let group = Pid::from_child(&child);
@@ -159,12 +167,16 @@ impl Process {
             streams,
             started: Instant::now(),
             beyond,
+            earlier,
         })
     }
 
-    /// The process group's id.
-    pub(crate) fn group(&self) -> u32 {
-        self.child.id()
+    /// What a successor of this runner has to know of it.
+    pub(crate) fn note(&self) -> journal::Process {
+        journal::Process {
+            group: self.child.id(),
+            earlier: self.earlier.clone(),
+        }
     }
 
     /// Drains the streams into `captures` (standard output, standard error) until the end of the step.
@@ -323,6 +335,14 @@ fn kill_all(group: u32) {
     if let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, Signal::KILL);
     }
+}
+
+/// Process groups of our session but our own.
+fn earlier_groups() -> Vec<u32> {
+    let number = |pid: Pid| u32::try_from(pid.as_raw_nonzero().get()).unwrap_or_default();
+    let session = rustix::process::getsid(None).map_or(0, number);
+    let own = number(rustix::process::getpgrp());
+    groups_of(session).into_iter().filter(|group| *group != own).collect()
 }
 
 /// The process groups in `session`; the numbers of both together are not used again by chance.

@@ -16,7 +16,7 @@ use super::guise;
 use super::nesting::Nesting;
 use super::process::End;
 use super::stop::{Stop, StopSignal};
-use crate::journal::RunId;
+use crate::journal::{self, RunId};
 use crate::policy::Policy;
 use crate::settings::Settings;
 use crate::state::{StateDir, make_private_directory};
@@ -80,10 +80,10 @@ impl Finished {
 }
 
 /// What is to be told while a step goes on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Sign {
-    /// It has a process, whose group this is.
-    Process(u32),
+    /// It has a process.
+    Process(journal::Process),
     /// It takes more than a moment.
     Lasting,
 }

@@ -110,6 +110,37 @@ async fn a_step_whose_runner_died_has_failed_and_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_step_left_behind_outlives_the_runner_of_a_later_one() {
+    let mut scene = Scene::start().await;
+    let [own, same, script] = ["own", "same", "script"].map(|name| scene.agent.scratch(name));
+    // With job control a shell gives a background child a process group of its own, in the same session.
+    let left = [
+        format!("sleep 600 > /dev/null 2>&1 & echo $! > {}", same.display()),
+        "set -m".to_owned(),
+        format!("sleep 600 > /dev/null 2>&1 & echo $! > {}", own.display()),
+    ];
+    let later = [format!("echo $$ > {}", script.display()), "sleep 600".to_owned()];
+    let steps = work::steps(&[
+        work::step("first", json!({"runCommand": left, "shell": "bash"})),
+        work::step("second", json!({"runCommand": later})),
+    ]);
+    let run = scene.coordinator.send(&steps).await;
+    let script = pid_in(&script).await;
+    let left = [pid_in(&own).await, pid_in(&same).await];
+    let runner = scene.agent.runner(run).await;
+    scene.agent.kill();
+    kill(runner);
+    scene.agent.launch();
+    let ended = scene.coordinator.end(run).await;
+    assert_eq!(ended.status(), RunStatus::Failed);
+    assert!(!is_alive(script), "the interrupted step has ended");
+    for child in left {
+        assert!(is_alive(child), "it was left behind on purpose, by a step that is over");
+        kill(child);
+    }
+}
+
+#[tokio::test]
 async fn a_step_may_ask_to_be_repeated_after_an_interruption() {
     let scene = Scene::start().await;
     let (traces, process) = (scene.agent.scratch("traces"), scene.agent.scratch("pid"));

@@ -10,7 +10,7 @@ use muster_proto::agent::v1::{DocumentResult, RunStatus, StepStatus};
 use serde_json::{Value, json};
 
 use crate::coordinator::Ended;
-use crate::python::{Python, object_store, put};
+use crate::python::{self, Python, object_store, put};
 use crate::{Scene, work};
 
 const PASSWORD: &str = "s3cret word";
@@ -33,7 +33,7 @@ async fn get(scene: &Scene, source: &str, info: Value, destination: &Path) -> En
 }
 
 fn web(folder: &Folder) -> Python {
-    Python::start("web_server.py", folder.path().to_str())
+    python::start("web_server.py", folder.path().to_str())
 }
 
 /// A repository with a commit on `main` and another on `branch/two`; the first one's hash.

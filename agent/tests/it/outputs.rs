@@ -6,7 +6,7 @@ use muster_harness::until_within;
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{ObjectStore, RunStatus, WorkItem};
 
-use crate::python::{get, object_store};
+use crate::python::{fetch, get, object_store};
 use crate::{Scene, work};
 
 /// 30 000 characters on standard output.
@@ -62,6 +62,23 @@ async fn long_output_is_cut_in_the_reply_and_whole_in_the_object_store() {
     assert_eq!(errors.as_deref(), Some("oops\n"));
     let told = format!("{:?} {}", ended.records, scene.agent.log());
     assert!(!told.contains("canary-secret-key"));
+}
+
+#[tokio::test]
+async fn an_output_is_compressed_where_the_owner_wants_it_and_says_so() {
+    let store = object_store(None).await;
+    let scene = Scene::with_settings(&format!("gzip_outputs = true\n{}", s3(store.port))).await;
+    let item = stored(&[LONG], "");
+    let ended = scene.coordinator.end(scene.coordinator.send(&item).await).await;
+    assert_eq!((ended.status(), ended.result.trace.as_str()), (RunStatus::Success, ""));
+    let object = fetch(&store, &key(&scene, &item, "stdout")).await.unwrap();
+    assert_eq!(object.headers()["content-encoding"], "gzip");
+    let compressed = object.bytes().await.unwrap();
+    assert!(compressed.len() < 15_000, "{}", compressed.len());
+    let mut whole = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*compressed), &mut whole).unwrap();
+    assert_eq!(whole.len(), 30_000);
+    assert!(whole.starts_with("line 00000line 00001"), "{}", &whole[..40]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::agent_process::{is_alive, pid_in};
 use crate::coordinator::Ended;
 use crate::downloads::repository;
 use crate::packages::package;
-use crate::python::Python;
+use crate::python;
 use crate::tools::one;
 use crate::{Scene, work};
 
@@ -161,7 +161,7 @@ async fn downloads_are_the_steps_users_and_go_only_where_that_user_may_write() {
     }
     let folder = Folder::new("web");
     fs::write(folder.join("a.sh"), "echo hi\n").unwrap();
-    let web = Python::start("web_server.py", folder.path().to_str());
+    let web = python::start("web_server.py", folder.path().to_str());
     let scene = scene("").await;
     let common = common(&scene);
     let get = async |destination: &Path, user: &str| {
@@ -203,7 +203,7 @@ async fn the_runs_downloads_are_shown_to_the_group_of_the_steps_user_only() {
     }
     let folder = Folder::new("web");
     fs::write(folder.join("a.sh"), "echo hi\n").unwrap();
-    let web = Python::start("web_server.py", folder.path().to_str());
+    let web = python::start("web_server.py", folder.path().to_str());
     let scene = scene("").await;
     let info = json!({"url": web.url("/files/a.sh"), "allowInsecureDownload": true});
     let inputs = json!({"sourceType": "HTTP", "sourceInfo": info, "destinationPath": "", "runAs": "nobody"});
@@ -224,7 +224,7 @@ async fn git_runs_as_the_steps_user() {
     }
     let folder = Folder::new("git");
     repository(&folder.join("tools"));
-    let web = Python::start("web_server.py", folder.path().to_str());
+    let web = python::start("web_server.py", folder.path().to_str());
     let scene = scene("").await;
     let common = common(&scene);
     let info = json!({"repository": web.url("/git/tools/.git"), "username": "me", "password": "s3cret word"});

@@ -21,7 +21,13 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, Complaint> {
     let tables = arguments.tables.find()?;
-    let made = root_key(&tables.settings, &tables.database_url, arguments.replace).await;
+    let made = root_key(
+        &tables.account,
+        &tables.settings,
+        &tables.database_url,
+        arguments.replace,
+    )
+    .await;
     let key = made.map_err(|error| match error {
         BootstrapError::Done => Complaint::Local {
             what: "nothing was done".to_owned(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use muster_access::Settings;
 use muster_boot::Common;
+use muster_model::Account;
 
 use crate::complaint::Complaint;
 use crate::place;
@@ -30,6 +31,8 @@ pub(crate) struct TablesArguments {
 /// Tables that are there.
 #[derive(Debug)]
 pub(crate) struct Tables {
+    /// What ARNs are made of.
+    pub(crate) account: Account,
     pub(crate) settings: Settings,
     /// Never printed: it may hold a password.
     pub(crate) database_url: String,
@@ -45,9 +48,10 @@ impl TablesArguments {
     pub(crate) fn find(&self) -> Result<Tables, Complaint> {
         match (&self.data_dir, &self.database, &self.key_file) {
             (None, Some(url), Some(key_file)) => {
-                let (_, mut settings) = load(None)?;
+                let (common, mut settings) = load(None)?;
                 settings.key_file.clone_from(key_file);
                 return Ok(Tables {
+                    account: common.account,
                     settings,
                     database_url: url.clone(),
                 });
@@ -68,8 +72,9 @@ impl TablesArguments {
             });
         }
         let file = root.join(format!("{NAME}.toml"));
-        let (_, settings) = load(file.is_file().then_some(file.as_path()))?;
+        let (common, settings) = load(file.is_file().then_some(file.as_path()))?;
         Ok(Tables {
+            account: common.account,
             settings: in_folder(settings, &root),
             database_url: format!("sqlite:{}", database(&root).display()),
         })

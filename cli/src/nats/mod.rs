@@ -3,6 +3,7 @@
 mod doctor;
 pub(crate) mod push;
 mod rotate;
+pub(crate) mod watch;
 
 use std::path::PathBuf;
 
@@ -33,8 +34,17 @@ enum Verb {
     },
     /// Give the server the accounts as this version of Muster knows them; revocations stay, keys whose time is over go.
     Push(FolderArgument),
+    /// Keep the server refusing the keys of nodes that were put out, until Ctrl-C; one place that has the folder runs it.
+    Watch(FolderArgument),
     /// Let another key sign nodes; the old one is believed for a week more, and removed by the next push after that.
-    RotateScope(FolderArgument),
+    RotateScope {
+        #[command(flatten)]
+        folder: FolderArgument,
+        /// The old key has leaked: believe it no longer, which cuts off every node at once. They come back by themselves
+        /// with their tickets, once fleet was started anew with the new key.
+        #[arg(long)]
+        now: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -49,7 +59,12 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
     match arguments.verb {
         Verb::Doctor { folder, nodes } => doctor::run(&Ground::of(&folder, server).await?, nodes).await,
         Verb::Push(folder) => push::run(&Ground::of(&folder, server).await?).await,
-        Verb::RotateScope(folder) => rotate::run(Ground::of(&folder, server).await?).await,
+        Verb::Watch(folder) => {
+            let ground = Ground::of(&folder, server).await?;
+            let bus = ground.connect(watch::USER).await?;
+            match watch::Watcher::new(ground.system, bus, ground.keys).keep().await {}
+        }
+        Verb::RotateScope { folder, now } => rotate::run(Ground::of(&folder, server).await?, now).await,
     }
 }
 
@@ -59,7 +74,9 @@ struct Ground {
     folder: TrustFolder,
     chosen: Chosen,
     keys: Keys,
-    /// A connection as the user that may change accounts.
+    /// How to reach the server, as the user that may change accounts.
+    settings: NatsSettings,
+    /// A connection as that.
     system: Client,
 }
 
@@ -82,14 +99,27 @@ impl Ground {
             credentials: folder.creds("system"),
             ca,
         };
-        let system = muster_boot::connect_now("muster-nats", &settings)
-            .await
-            .map_err(|source| Complaint::unreachable(settings, source))?;
+        let system = connect(&settings).await?;
         Ok(Self {
             folder,
             chosen,
             keys,
+            settings,
             system,
         })
     }
+
+    /// A connection as another user.
+    async fn connect(&self, user: &str) -> Result<Client, Complaint> {
+        let settings = NatsSettings {
+            credentials: self.folder.creds(user),
+            ..self.settings.clone()
+        };
+        connect(&settings).await
+    }
+}
+
+async fn connect(settings: &NatsSettings) -> Result<Client, Complaint> {
+    let connected = muster_boot::connect_now("muster-nats", settings).await;
+    connected.map_err(|source| Complaint::unreachable(settings.clone(), source))
 }

@@ -63,7 +63,7 @@ pub(super) async fn run(ground: &Ground) -> Result<Exit, Complaint> {
 pub(crate) async fn bring_up_to_date(system: &Client, keys: &Keys) -> Result<Vec<&'static str>, PushError> {
     let mut changed = Vec::new();
     for account in ACCOUNTS {
-        let known = known(system, keys, account).await?;
+        let known = held(system, keys, account).await?;
         // All of them: which belong to nodes, whose claims end by themselves, is known to the registrar only.
         let wanted = layout::carried_over(keys.claims(account), &known, i64::MAX);
         if wanted.body != known {
@@ -76,13 +76,23 @@ pub(crate) async fn bring_up_to_date(system: &Client, keys: &Keys) -> Result<Vec
 
 /// Whether the server has an account as it should be.
 pub(super) async fn is_up_to_date(system: &Client, keys: &Keys, account: Account) -> Result<bool, PushError> {
-    let known = known(system, keys, account).await?;
+    let known = held(system, keys, account).await?;
     let wanted = layout::carried_over(keys.claims(account), &known, i64::MAX);
     Ok(wanted.body == known)
 }
 
+/// What the server has of an account.
+async fn held(system: &Client, keys: &Keys, account: Account) -> Result<AccountClaims, PushError> {
+    let known = known(system, keys, account).await?;
+    Ok(known.map(|claims| claims.body).unwrap_or_default())
+}
+
 /// The account as the server has it; one that somebody else has signed counts as nothing.
-async fn known(system: &Client, keys: &Keys, account: Account) -> Result<AccountClaims, PushError> {
+pub(super) async fn known(
+    system: &Client,
+    keys: &Keys,
+    account: Account,
+) -> Result<Option<Claims<AccountClaims>>, PushError> {
     let subject = format!("$SYS.REQ.ACCOUNT.{}.CLAIMS.LOOKUP", keys.account(account).public());
     let answer = system
         .request(subject, Vec::new().into())
@@ -93,10 +103,16 @@ async fn known(system: &Client, keys: &Keys, account: Account) -> Result<Account
         })?;
     let text = String::from_utf8_lossy(&answer.payload);
     let read = Claims::<AccountClaims>::verify(&text).and_then(|read| read.issued_by(&[keys.operator.public()]));
-    Ok(read.map(|claims| claims.body).unwrap_or_default())
+    Ok(read.ok())
 }
 
-async fn push(system: &Client, keys: &Keys, account: Account, claims: Claims<AccountClaims>) -> Result<(), PushError> {
+/// Gives the server an account.
+pub(super) async fn push(
+    system: &Client,
+    keys: &Keys,
+    account: Account,
+    claims: Claims<AccountClaims>,
+) -> Result<(), PushError> {
     let name = account.name();
     let text = claims
         .sign(&keys.operator)

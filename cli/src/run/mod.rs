@@ -137,6 +137,10 @@ fn announce(command: &Command, nodes: &str) {
 
 fn conclude(command: &Command, invocations: &[invocation::Invocation], started: Instant) {
     if invocations.is_empty() {
+        if command.target_count() > 0 {
+            let details = report::details(command);
+            print::say(&format!("no node got it: {details}{}", report::explained(details)));
+        }
         return;
     }
     for line in report::failures(command.command_id(), invocations).lines() {

@@ -59,7 +59,7 @@ pub(crate) struct Retiring {
 }
 
 /// All keys.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Keys {
     pub(crate) operator: Key,
     /// In the order of [`ACCOUNTS`].

@@ -7,7 +7,7 @@ use super::agents::Local;
 use crate::ready::Ready;
 
 /// Where the operator hears answers: each user below an inbox of its own.
-const INBOX: &str = "_INBOX_operator";
+const INBOX: &str = "_INBOX.ops.operator";
 
 /// What the text is made of.
 #[derive(Debug)]
@@ -144,6 +144,6 @@ mod tests {
         };
         assert!(banner.text().contains("export MUSTER_SERVER=nats://127.0.0.1:4222\n"));
         assert!(banner.text().contains("operator.creds\n"));
-        assert_eq!(INBOX, muster_credential::layout::inbox(crate::trust::OPERATOR));
+        assert_eq!(INBOX, muster_credential::layout::person_inbox(crate::trust::OPERATOR));
     }
 }

@@ -38,6 +38,13 @@ impl Machine {
         self.home.join("nats.creds")
     }
 
+    /// The node's key; a new one where it has none.
+    fn key(&self) -> Key {
+        let known = std::fs::read_to_string(self.credentials()).ok();
+        let known = known.and_then(|text| Creds::parse(&text).ok());
+        known.map_or_else(|| Key::generate(KeyKind::User), |creds| creds.key().clone())
+    }
+
     fn error(&self, source: impl Into<BoxError>) -> UpError {
         UpError::Node {
             name: self.name.clone(),
@@ -67,8 +74,12 @@ impl Clerk {
     /// Makes all of them nodes with good credentials. Machines that are nodes already stay the same nodes.
     pub(super) async fn admit(&mut self, machines: &[Machine]) -> Result<(), UpError> {
         for machine in machines {
-            let node = self.register(machine).await.map_err(|error| machine.error(error))?;
-            self.sign(machine, &node).await.map_err(|error| machine.error(error))?;
+            let key = machine.key();
+            let registered = self.register(machine, &key).await;
+            let node = registered.map_err(|error| machine.error(error))?;
+            self.sign(machine, &node, key)
+                .await
+                .map_err(|error| machine.error(error))?;
         }
         Ok(())
     }
@@ -88,11 +99,13 @@ impl Clerk {
         }
     }
 
-    async fn register(&mut self, machine: &Machine) -> Result<String, BoxError> {
+    async fn register(&mut self, machine: &Machine, key: &Key) -> Result<String, BoxError> {
         let state = StateDir::at(&machine.home);
         state.prepare()?;
         let mut identity = state.identity()?;
-        if let Some(node) = &identity.node {
+        if let Some(node) = &identity.node
+            && machine.credentials().exists()
+        {
             return Ok(node.to_string());
         }
         let request = RegisterNodeRequest {
@@ -105,6 +118,7 @@ impl Clerk {
                 .map(|(key, value)| ((*key).to_owned(), value.clone()))
                 .collect(),
             facts: None,
+            public_key: key.public().to_string(),
         };
         let node = self.nodes.register_node(request).await?.into_inner().node_id;
         identity.node = Some(node.parse()?);
@@ -112,7 +126,7 @@ impl Clerk {
         Ok(node)
     }
 
-    async fn sign(&mut self, machine: &Machine, node: &str) -> Result<(), BoxError> {
+    async fn sign(&mut self, machine: &Machine, node: &str, key: Key) -> Result<(), BoxError> {
         let request = ListTagsForResourceRequest {
             resource_type: Some(ResourceTypeForTagging::ManagedInstance.into()),
             resource_id: Some(node.to_owned()),
@@ -124,13 +138,8 @@ impl Clerk {
             Err(status) => return Err(status.into()),
         };
         let hashes = tags.iter().map(|tag| subject::tag_hash(tag.key(), tag.value()));
-        let file = machine.credentials();
-        let known = std::fs::read_to_string(&file)
-            .ok()
-            .and_then(|text| Creds::parse(&text).ok());
-        let key = known.map_or_else(|| Key::generate(KeyKind::User), |creds| creds.key().clone());
         let creds = self.keys.node(node, hashes.collect(), key, NODE_LIFE)?;
-        write_private(&file, creds.to_text().as_bytes())?;
+        write_private(&machine.credentials(), creds.to_text().as_bytes())?;
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::error::UpError;
 use super::folder::Folder;
 use crate::access::place::in_folder;
+use crate::trust::OPERATOR;
 
 /// How long calls under way may take when everything stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -61,6 +62,9 @@ impl Services {
                         settings.node_key_file = wiring.folder.trust().seed("nodes").display().to_string();
                         settings.node_account.clone_from(&wiring.node_account);
                     }
+                    if settings.node_servers.is_empty() {
+                        settings.node_servers.push(wiring.nats.clone());
+                    }
                     muster_fleet::Server::start(settings, parts)
                 },
             ),
@@ -74,6 +78,17 @@ impl Services {
                         settings.objects.url = wiring.folder.objects_url();
                     }
                     muster_documents::Server::start(settings, parts)
+                },
+            ),
+            start(
+                "muster-parameter-store",
+                muster_parameter_store::DEFAULTS,
+                Some(muster_parameter_store::DATABASE),
+                wiring,
+                |mut settings: muster_parameter_store::Settings, parts| {
+                    // A key file without a folder is in the data directory.
+                    settings.key_file = wiring.folder.root().join(&settings.key_file);
+                    muster_parameter_store::Server::start(settings, parts)
                 },
             ),
             service!("muster-fan-out", muster_fan_out, Some(muster_fan_out::DATABASE)),
@@ -97,7 +112,11 @@ impl Services {
                 muster_access::DEFAULTS,
                 Some(muster_access::DATABASE),
                 wiring,
-                |settings: muster_access::Settings, parts| {
+                |mut settings: muster_access::Settings, parts| {
+                    if settings.first_admin.is_empty() {
+                        // Whose credentials `muster up` makes: who may read them can do everything anyway.
+                        OPERATOR.clone_into(&mut settings.first_admin);
+                    }
                     muster_access::Server::start(in_folder(settings, wiring.folder.root()), parts)
                 },
             ),

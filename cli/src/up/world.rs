@@ -14,6 +14,7 @@ use super::services::{Services, Wiring};
 use super::{Arguments, Signals, program};
 use crate::init;
 use crate::nats::push;
+use crate::nats::watch::{self, Watcher};
 use crate::ready::{Credentials, Ready};
 use crate::trust::{Chosen, OPERATOR};
 
@@ -22,6 +23,7 @@ use crate::trust::{Chosen, OPERATOR};
 pub(super) struct World {
     // Dropped in this order.
     agents: Agents,
+    watcher: Watcher,
     services: Services,
     bus: Client,
     nats: Nats,
@@ -61,9 +63,11 @@ impl World {
             push::bring_up_to_date(&system, &keys)
                 .await
                 .map_err(|error| UpError::Bus(error.into()))?;
-            Ok::<_, UpError>((bus, Services::start(&wiring).await?))
+            let watching = connected(muster_boot::connect_now("muster-up", &as_user(watch::USER)).await)?;
+            let watcher = Watcher::new(system, watching, keys.clone());
+            Ok::<_, UpError>((bus, watcher, Services::start(&wiring).await?))
         };
-        let (bus, services) = tokio::select! {
+        let (bus, watcher, services) = tokio::select! {
             started = starting => started?,
             never = nats.keep() => match never {},
         };
@@ -90,6 +94,7 @@ impl World {
         };
         Ok(Self {
             agents,
+            watcher,
             services,
             bus,
             nats,
@@ -114,6 +119,7 @@ impl World {
             failure = self.services.failed() => Err(failure),
             never = self.nats.keep() => match never {},
             never = self.agents.keep() => match never {},
+            never = self.watcher.keep() => match never {},
         }
     }
 

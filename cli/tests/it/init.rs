@@ -3,18 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
-use muster_credential::Creds;
+use async_nats::connection::State;
 use muster_harness::{Folder, until};
 
-use crate::program::{Said, muster};
-
-fn init(folder: &Folder, words: &[&str]) -> Said {
-    let mut command = muster(folder.path());
-    command.arg("init").arg(folder.join("trust")).args(words);
-    Said::of(&command.output().unwrap())
-}
+use crate::server::{Server, init};
 
 /// All files with their contents.
 fn files(root: &Path) -> Vec<(String, Vec<u8>)> {
@@ -134,58 +127,6 @@ fn every_address_of_a_machine_needs_a_name_for_the_certificate() {
     assert!(!folder.join("trust").exists());
 }
 
-/// A server that `muster init` has configured.
-struct Server {
-    process: Child,
-    address: String,
-    folder: Folder,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Server {
-    async fn start(words: &[&str]) -> Self {
-        let folder = Folder::new("init");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap().to_string();
-        let said = init(&folder, &[&["--listen", &address], words].concat());
-        assert_eq!(said.code, 0, "{}", said.stderr);
-        drop(free);
-        let program = std::env::var_os("MUSTER_NATS_SERVER").unwrap_or_else(|| "nats-server".into());
-        let process = Command::new(program)
-            .arg("--config")
-            .arg(folder.join("trust/nats.conf"))
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join("server.log")).unwrap())
-            .spawn()
-            .unwrap();
-        until("the server listens", async || {
-            tokio::net::TcpStream::connect(&address).await.map(drop)
-        })
-        .await;
-        Self {
-            process,
-            address,
-            folder,
-        }
-    }
-
-    fn nats(&self, words: &[&str]) -> Said {
-        let mut command = muster(self.folder.path());
-        command.arg("nats").args(words).arg(self.folder.join("trust"));
-        Said::of(&command.output().unwrap())
-    }
-
-    fn creds(&self, user: &str) -> Creds {
-        Creds::parse(&fs::read_to_string(self.folder.join(format!("trust/creds/{user}.creds"))).unwrap()).unwrap()
-    }
-}
-
 #[tokio::test]
 async fn the_server_it_configures_is_healthy_and_its_keys_can_be_changed() {
     let server = Server::start(&[]).await;
@@ -221,6 +162,31 @@ async fn the_server_it_configures_is_healthy_and_its_keys_can_be_changed() {
     chosen["retiring"][0]["remove_after"] = 0.into();
     fs::write(&record, chosen.to_string()).unwrap();
     assert!(server.nats(&["push"]).stderr.contains("has taken MUSTER"));
+}
+
+#[tokio::test]
+async fn a_leaked_key_is_believed_no_longer_and_its_nodes_are_cut_off_at_once() {
+    let server = Server::start(&[]).await;
+    let cut = server.connect(&server.node("mi-0123456789abcdef0")).await.unwrap();
+    let before = server.node("mi-0123456789abcdef1");
+    let operator = server.connect(&server.creds("operator")).await.unwrap();
+    let rotated = server.nats(&["rotate-scope", "--now"]);
+    assert_eq!(rotated.code, 0, "{}", rotated.stderr);
+    assert!(
+        rotated.stderr.contains("is not believed any more"),
+        "{}",
+        rotated.stderr
+    );
+    until("the node is cut off", async || match cut.connection_state() {
+        State::Connected => Err("it is connected"),
+        _ => Ok(()),
+    })
+    .await;
+    assert!(server.connect(&before).await.is_err());
+    // Whom the new key signs is let in, and nobody else felt anything.
+    server.connect(&server.node("mi-0123456789abcdef1")).await.unwrap();
+    assert_eq!(operator.connection_state(), State::Connected);
+    assert!(server.nats(&["push"]).stderr.contains("as they should be"));
 }
 
 #[tokio::test]

@@ -4,9 +4,12 @@
 
 mod access;
 mod init;
+mod parameters;
 mod processes;
 mod program;
 mod running;
+mod server;
 mod up;
 mod verbs;
+mod watch;
 mod world;

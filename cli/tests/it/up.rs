@@ -172,3 +172,24 @@ async fn a_signal_before_everything_is_ready_is_obeyed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_node_that_is_put_out_is_cut_off_the_bus() {
+    let world = World::start(1).await;
+    let node = world.ready["nodes"][0].as_str().unwrap();
+    let creds = std::fs::read_to_string(world.data().join("agents/web-1/nats.creds")).unwrap();
+    let connect = || {
+        let options = async_nats::ConnectOptions::with_credentials(&creds).unwrap();
+        options.connect(world.nats())
+    };
+    let connected = connect().await.unwrap();
+    let put_out = format!("{{\"InstanceId\": \"{node}\"}}");
+    let said = world.muster(&["call", "Fleet.DeregisterManagedInstance", &put_out]).await;
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    until("its credentials are refused", async || match connect().await {
+        Ok(_) => Err(world.stderr()),
+        Err(_) => Ok(()),
+    })
+    .await;
+    assert_ne!(connected.connection_state(), async_nats::connection::State::Connected);
+}

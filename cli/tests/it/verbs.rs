@@ -13,6 +13,7 @@ fn the_help_names_every_verb_and_every_exit_code() {
         "activations",
         "commands",
         "documents",
+        "parameters",
         "access",
         "policy",
         "audit",
@@ -53,6 +54,7 @@ fn without_a_server_verbs_say_how_to_name_one() {
         &["commands"],
         &["activations"],
         &["documents"],
+        &["parameters", "ls"],
         &["call", "RunCommand.ListCommands"],
         &["run", "--targets", "tag:Role=web", "--", "uptime"],
     ] {

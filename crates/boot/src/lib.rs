@@ -4,18 +4,25 @@
 //! itself, signals, and the way back.
 //! [`Parts`] is what a service is given; `muster up` and the tests make it themselves and run the same services
 //! in one process.
+//! [`Rights`] is what a caller may do; everything that is mounted is decided before the service is asked.
 //! [`Running`] is a service that answers; it can only be had by starting one.
 
+mod authorize;
 mod bus;
+mod node_quota;
 mod parts;
 mod run;
 mod settings;
 mod tasks;
 mod telemetry;
 
+pub use authorize::{AccessOverBus, Authority, NodeGate, ResourceTags, Rights, TagMap};
 pub use bus::{BusError, CredentialsError, connect, connect_now};
-pub use parts::{BootError, Database, Parts, Running, plain_routes};
+pub use node_quota::{NodeQuota, NodeQuotaSettings};
+pub use parts::{BootError, Database, Deciding, OpenToOthers, Parts, Running, plain_routes};
 pub use run::{Description, run};
-pub use settings::{Common, DatabaseSettings, NatsSettings, ServerSettings, SettingsError, TelemetrySettings, load};
+pub use settings::{
+    Common, DatabaseSettings, GrpcAuthentication, NatsSettings, ServerSettings, SettingsError, TelemetrySettings, load,
+};
 pub use tasks::{BoxError, TaskFailure, Tasks};
 pub use telemetry::{Telemetry, init as init_telemetry, init_to as init_telemetry_to};

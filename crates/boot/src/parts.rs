@@ -8,15 +8,19 @@ use async_nats::Client;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
-use muster_model::{Clock, SystemClock};
+use muster_model::{Account, Clock, SystemClock};
 use muster_store::sqlx::migrate::Migrator;
 use muster_store::{Db, StoreError};
-use muster_wire::{CallMetrics, Mount, MountError, Mounted};
+use muster_wire::{CallMetrics, Mount, Mounted};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::{Common, TaskFailure, Tasks, bus};
+use crate::authorize::{BearerCache, Gate, Ledger};
+use crate::{
+    AccessOverBus, Authority, BoxError, Common, GrpcAuthentication, NodeQuota, ResourceTags, ServerSettings,
+    TaskFailure, Tasks, bus,
+};
 
 /// The tables of a service.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +53,10 @@ pub enum BootError {
 pub struct Parts {
     /// Name of this replica among the replicas of the service.
     pub replica: String,
+    /// What ARNs are made of.
+    pub account: Account,
+    /// Whom the port lets in.
+    pub server: ServerSettings,
     /// The bus.
     pub nats: Client,
     /// The service's tables, if it has any.
@@ -59,6 +67,8 @@ pub struct Parts {
     pub registry: Arc<Mutex<Registry>>,
     /// Metrics of calls.
     pub calls: CallMetrics,
+    /// What nodes may still ask.
+    pub node_quota: NodeQuota,
     /// The bound port.
     pub listener: TcpListener,
     /// The service's tasks.
@@ -87,13 +97,18 @@ impl Parts {
         let mut registry = Registry::default();
         let calls = CallMetrics::register(&mut registry);
         let (tasks, failures) = Tasks::new();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let node_quota = NodeQuota::new(&common.node_quota, Arc::clone(&clock), &mut registry);
         Ok(Self {
             replica: replica_name(&common.replica),
+            account: common.account.clone(),
+            server: common.server.clone(),
             nats,
             db,
-            clock: Arc::new(SystemClock),
+            clock,
             registry: Arc::new(Mutex::new(registry)),
             calls,
+            node_quota,
             listener,
             tasks,
             failures,
@@ -111,17 +126,40 @@ impl Parts {
             .expect("a service that asks for its tables was described with a database")
     }
 
-    /// Serves the services that `add` puts on the mount, on all surfaces.
+    /// Serves the services that `add` puts on the mount, on all surfaces, to whom policies allow it.
     ///
     /// # Errors
-    /// If the bus refuses the endpoints.
-    pub async fn serve(self, add: impl FnOnce(Mount) -> Mount) -> Result<Running, MountError> {
+    /// If the bus refuses the endpoints or the subscription to news of principals.
+    pub async fn serve(self, add: impl FnOnce(Mount) -> Mount) -> Result<Running, BoxError> {
+        self.serve_deciding(Deciding::default(), add).await
+    }
+
+    /// The same, where the service knows more for decisions than its requests say.
+    ///
+    /// # Errors
+    /// As for [`Parts::serve`].
+    pub async fn serve_deciding(
+        self,
+        deciding: Deciding,
+        add: impl FnOnce(Mount) -> Mount,
+    ) -> Result<Running, BoxError> {
         let extra = plain_routes(&self.nats, &self.registry);
-        warn_of_strangers(&self.listener);
-        let mounted = add(Mount::new(self.nats.clone(), self.calls))
-            .start(self.listener, extra)
-            .await?;
+        admit(self.listener.local_addr()?, &self.server)?;
+        let over_bus = || Arc::new(AccessOverBus::new(self.nats.clone())) as Arc<dyn Authority>;
+        let authority = deciding.authority.unwrap_or_else(over_bus);
+        let ledger = Ledger::start(Arc::clone(&authority), &self.tasks);
+        let clock = Arc::clone(&self.clock);
+        let bearers = Arc::new(BearerCache::new(Arc::clone(&authority)));
+        let gate = Gate::new(self.account, clock, authority, ledger.clone(), deciding.tags);
+        gate.listen(Arc::clone(&bearers), &self.nats, &self.tasks).await?;
+        let mount = Mount::new(self.nats.clone(), self.calls, Arc::new(gate));
+        let mount = match self.server.authentication {
+            GrpcAuthentication::Development => mount,
+            GrpcAuthentication::Bearer => mount.ask_for_bearers(bearers),
+        };
+        let mounted = add(mount).start(self.listener, extra).await?;
         Ok(Running {
+            ledger: Some(ledger),
             address: mounted.address(),
             mounted: Some(mounted),
             tasks: self.tasks,
@@ -131,16 +169,61 @@ impl Parts {
     }
 }
 
-/// Says loudly that a port which asks nobody who they are can be reached from elsewhere.
-fn warn_of_strangers(listener: &TcpListener) {
-    if let Ok(address) = listener.local_addr()
-        && !address.ip().is_loopback()
-    {
-        tracing::warn!(
-            %address,
-            "THE GRPC PORT IS OPEN TO EVERYBODY WHO REACHES IT: calls by gRPC are not authenticated, and this is no \
-             loopback address. Listen on 127.0.0.1, or keep others away from the network"
-        );
+/// What a service knows for decisions beyond what requests say.
+#[derive(Debug, Default)]
+pub struct Deciding {
+    /// The tags of its resources.
+    pub tags: Option<Arc<dyn ResourceTags>>,
+    /// Who knows principals; without it, the service `access` over the bus.
+    pub authority: Option<Arc<dyn Authority>>,
+}
+
+/// A port that others could reach, and that is not safe for that.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{address} is no loopback address, and calls by gRPC {danger}; listen on 127.0.0.1, or set \
+     server.insecure_listen_anywhere if the network is private in itself{way_out}",
+    danger = .authentication.danger(),
+    way_out = .authentication.way_out()
+)]
+pub struct OpenToOthers {
+    address: SocketAddr,
+    authentication: GrpcAuthentication,
+}
+
+impl GrpcAuthentication {
+    fn danger(self) -> &'static str {
+        match self {
+            Self::Development => "are not authenticated with server.authentication = \"development\"",
+            Self::Bearer => "would carry secrets without TLS",
+        }
+    }
+
+    fn way_out(self) -> &'static str {
+        match self {
+            Self::Development => ", or ask for bearers",
+            Self::Bearer => " or a proxy that ends TLS stands in front",
+        }
+    }
+}
+
+/// Says loudly what it means that others can reach the port, or refuses.
+fn admit(address: SocketAddr, settings: &ServerSettings) -> Result<(), OpenToOthers> {
+    match (address.ip().is_loopback(), settings.insecure_listen_anywhere) {
+        (true, _) => Ok(()),
+        (false, false) => Err(OpenToOthers {
+            address,
+            authentication: settings.authentication,
+        }),
+        (false, true) => {
+            let danger = settings.authentication.danger();
+            tracing::warn!(
+                %address,
+                "INSECURE: the gRPC port is open to everybody who reaches it, because insecure_listen_anywhere is set: \
+                 calls {danger}"
+            );
+            Ok(())
+        }
     }
 }
 
@@ -194,6 +277,8 @@ pub fn plain_routes(nats: &Client, registry: &Arc<Mutex<Registry>>) -> Router {
 pub struct Running {
     address: SocketAddr,
     mounted: Option<Mounted>,
+    /// Decisions of the mounted services on their way into the audit log.
+    ledger: Option<Ledger>,
     tasks: Tasks,
     failures: mpsc::UnboundedReceiver<TaskFailure>,
     db: Option<Db>,
@@ -206,6 +291,7 @@ impl Running {
         Self {
             address,
             mounted: None,
+            ledger: None,
             tasks,
             failures,
             db: None,
@@ -237,11 +323,35 @@ impl Running {
         if let Some(mounted) = self.mounted {
             mounted.stop(grace).await;
         }
+        if let Some(ledger) = self.ledger {
+            ledger.settle().await;
+        }
         if tokio::time::timeout(grace, self.tasks.stop()).await.is_err() {
             tracing::warn!("tasks were still running when the grace ended");
         }
         if let Some(db) = self.db {
             db.close().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_listened_on_unless_the_settings_say_so() {
+        for authentication in [GrpcAuthentication::Development, GrpcAuthentication::Bearer] {
+            for insecure_listen_anywhere in [false, true] {
+                let settings = ServerSettings {
+                    authentication,
+                    insecure_listen_anywhere,
+                    ..ServerSettings::loopback()
+                };
+                let check = |address: &str| admit(address.parse().unwrap(), &settings).is_ok();
+                assert!(check("127.0.0.1:1") && check("[::1]:1"));
+                assert_eq!(check("0.0.0.0:1"), insecure_listen_anywhere);
+            }
         }
     }
 }

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
+use muster_model::Account;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+use crate::NodeQuotaSettings;
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -21,14 +24,33 @@ pub struct Common {
     pub grace_seconds: u64,
     /// Name of this replica; empty: the host's.
     pub replica: String,
+    /// What ARNs are made of.
+    #[serde(deserialize_with = "account")]
+    pub account: Account,
     /// The bus.
     pub nats: NatsSettings,
     /// The service's port.
     pub server: ServerSettings,
     /// The service's database.
     pub database: DatabaseSettings,
+    /// What each node may ask.
+    pub node_quota: NodeQuotaSettings,
     /// Log and spans.
     pub telemetry: TelemetrySettings,
+}
+
+/// The section `[account]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountSettings {
+    partition: String,
+    region: String,
+    id: String,
+}
+
+fn account<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Account, D::Error> {
+    let AccountSettings { partition, region, id } = AccountSettings::deserialize(deserializer)?;
+    Account::new(partition, region, id).map_err(serde::de::Error::custom)
 }
 
 /// The bus.
@@ -61,6 +83,32 @@ impl NatsSettings {
 pub struct ServerSettings {
     /// Address and port; port 0: any that is free.
     pub listen: String,
+    /// How callers by gRPC are known.
+    pub authentication: GrpcAuthentication,
+    /// Listen where others can connect, although nobody is asked who they are, or secrets come in clear.
+    pub insecure_listen_anywhere: bool,
+}
+
+/// How callers by gRPC are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GrpcAuthentication {
+    /// Everybody who reaches the port is let in.
+    Development,
+    /// By an access key and its secret.
+    Bearer,
+}
+
+impl ServerSettings {
+    /// Any free port of loopback, for everybody who reaches it.
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self {
+            listen: "127.0.0.1:0".to_owned(),
+            authentication: GrpcAuthentication::Development,
+            insecure_listen_anywhere: false,
+        }
+    }
 }
 
 /// The service's database.
@@ -149,6 +197,19 @@ mod tests {
         let (common, own): (Common, Own) = load("[service]\nwidth = 3\n", Some(&file)).unwrap();
         assert_eq!((common.nats.url.as_str(), own.width), ("nats://bus:4222", 4));
         assert_eq!(common.grace_seconds, 10);
+    }
+
+    #[test]
+    fn an_account_that_makes_no_arn_is_refused() {
+        let with = |account: &str| load::<Own>(&format!("[service]\nwidth = 3\n[account]\n{account}\n"), None);
+        let (common, _) = with("id = \"123456789012\"").unwrap();
+        assert_eq!(
+            (common.account.id(), common.account.region()),
+            ("123456789012", "us-east-1")
+        );
+        let error = with("id = \"12345\"").unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("12 digits"), "{cause}");
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Creds {
     /// Below which subject this user hears answers. Nobody else may listen there.
     #[must_use]
     pub fn inbox(&self) -> String {
-        crate::layout::inbox(self.name())
+        crate::layout::inbox_of(&self.claims)
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
         let read = Creds::parse(&creds.to_text()).unwrap();
         assert_eq!(read.claims(), creds.claims());
         assert_eq!(read.key().public(), creds.key().public());
-        assert_eq!((read.name(), read.inbox().as_str()), ("mia", "_INBOX_mia"));
+        assert_eq!((read.name(), read.inbox().as_str()), ("mia", "_INBOX.node.mia"));
         assert!(Creds::parse(&creds.to_text().replace('\n', "\r\n")).is_ok());
     }
 

@@ -6,6 +6,8 @@
 //! Keys are taken as they are written; nothing is encoded but what travels in a URL.
 
 mod credentials;
+mod file_pieces;
+mod upload;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path as FilePath, PathBuf};
@@ -18,14 +20,15 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{
-    BackoffConfig, ClientOptions, MultipartUpload, ObjectStore, PutPayload, PutPayloadMut, RetryConfig,
+    Attribute, Attributes, BackoffConfig, ClientOptions, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
+    RetryConfig,
 };
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt;
-use tokio::task::JoinSet;
 
 use credentials::Credentials;
 pub use credentials::CredentialsError;
+use file_pieces::FilePieces;
+pub use upload::Upload;
 
 /// Where objects are, as a section of a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +104,26 @@ const PIECE: usize = 8 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
+    /// Whether objects say how they are encoded: in a folder they do not.
+    says_encodings: bool,
+}
+
+/// How an object is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Plain,
+    /// Compressed, with `Content-Encoding: gzip`; in a folder, which cannot say so, as it is.
+    Gzip,
+}
+
+impl Encoding {
+    fn attributes(self) -> Attributes {
+        match self {
+            Self::Plain => Attributes::new(),
+            Self::Gzip => Attributes::from_iter([(Attribute::ContentEncoding, "gzip")]),
+        }
+    }
 }
 
 impl Objects {
@@ -175,6 +198,7 @@ impl Objects {
         };
         Ok(Bucket {
             store: Arc::new(builder.build()?),
+            says_encodings: true,
         })
     }
 }
@@ -188,6 +212,7 @@ impl Bucket {
             .map_err(|error| ObjectsError::File(folder.to_owned(), error))?;
         Ok(Self {
             store: Arc::new(LocalFileSystem::new_with_prefix(folder)?),
+            says_encodings: false,
         })
     }
 
@@ -195,30 +220,45 @@ impl Bucket {
     ///
     /// # Errors
     /// If the file cannot be read or the store does not take it.
-    pub async fn put_file(&self, key: &str, file: &FilePath) -> Result<(), ObjectsError> {
+    pub async fn put_file(&self, key: &str, file: &FilePath, encoding: Encoding) -> Result<(), ObjectsError> {
         let key = parse_key(key)?;
+        let encoding = match self.says_encodings {
+            true => encoding,
+            false => Encoding::Plain,
+        };
         let unreadable = |error| ObjectsError::File(file.to_owned(), error);
-        let mut source = tokio::fs::File::open(file).await.map_err(unreadable)?;
-        let length = source.metadata().await.map_err(unreadable)?.len();
-        if length <= PIECE as u64 {
-            let mut content = Vec::new();
-            source.read_to_end(&mut content).await.map_err(unreadable)?;
-            self.store.put(&key, PutPayload::from(content)).await?;
-            return Ok(());
-        }
-        let mut upload = self.upload(key.as_ref()).await?;
-        loop {
-            let mut piece = BytesMut::with_capacity(1024 * 1024);
-            let pushed = match source.read_buf(&mut piece).await {
-                Ok(0) => return upload.finish().await,
-                Ok(_) => upload.push(piece.freeze()).await,
-                Err(error) => Err(unreadable(error)),
-            };
-            if let Err(error) = pushed {
-                upload.abort().await;
-                return Err(error);
+        let mut pieces = FilePieces::open(file, encoding).await.map_err(unreadable)?;
+        let mut beginning = BytesMut::new();
+        while beginning.len() <= PIECE {
+            match pieces.next().await.map_err(unreadable)? {
+                Some(piece) => beginning.extend_from_slice(&piece),
+                None => {
+                    let options = PutOptions {
+                        attributes: encoding.attributes(),
+                        ..PutOptions::default()
+                    };
+                    let payload = PutPayload::from(beginning.freeze());
+                    self.store.put_opts(&key, payload, options).await?;
+                    return Ok(());
+                }
             }
         }
+        let mut upload = self.begin(&key, encoding).await?;
+        let mut piece = Some(beginning.freeze());
+        while let Some(next) = piece {
+            let pushed = match upload.push(next).await {
+                Ok(()) => pieces.next().await.map_err(unreadable),
+                Err(error) => Err(error),
+            };
+            match pushed {
+                Ok(next) => piece = next,
+                Err(error) => {
+                    upload.abort().await;
+                    return Err(error);
+                }
+            }
+        }
+        upload.finish().await
     }
 
     /// Begins an object that is written piece by piece; nobody sees it before its end.
@@ -226,11 +266,15 @@ impl Bucket {
     /// # Errors
     /// If the store does not take it.
     pub async fn upload(&self, key: &str) -> Result<Upload, ObjectsError> {
-        Ok(Upload {
-            store: self.store.put_multipart(&parse_key(key)?).await?,
-            buffer: PutPayloadMut::new(),
-            parts: JoinSet::new(),
-        })
+        self.begin(&parse_key(key)?, Encoding::Plain).await
+    }
+
+    async fn begin(&self, key: &Key, encoding: Encoding) -> Result<Upload, ObjectsError> {
+        let options = PutMultipartOptions {
+            attributes: encoding.attributes(),
+            ..PutMultipartOptions::default()
+        };
+        Ok(Upload::new(self.store.put_multipart_opts(key, options).await?))
     }
 
     /// An object piece by piece.
@@ -265,80 +309,6 @@ impl Bucket {
     }
 }
 
-/// An object on its way into the store. To be ended with [`Upload::finish`] or [`Upload::abort`]: parts of one that is
-/// dropped stay with some stores.
-#[derive(Debug)]
-pub struct Upload {
-    store: Box<dyn MultipartUpload>,
-    /// The beginning of the next part.
-    buffer: PutPayloadMut,
-    /// Parts on their way.
-    parts: JoinSet<object_store::Result<()>>,
-}
-
-impl Upload {
-    /// Adds a piece.
-    ///
-    /// # Errors
-    /// If the store does not take it.
-    pub async fn push(&mut self, mut piece: Bytes) -> Result<(), ObjectsError> {
-        while !piece.is_empty() {
-            let room = PIECE - self.buffer.content_length();
-            self.buffer.push(piece.split_to(room.min(piece.len())));
-            if self.buffer.content_length() == PIECE {
-                self.send_part().await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets everybody see it. If that fails, nothing of it is left.
-    ///
-    /// # Errors
-    /// If the store does not take it.
-    pub async fn finish(mut self) -> Result<(), ObjectsError> {
-        let finished = self.complete().await;
-        if finished.is_err() {
-            self.abort().await;
-        }
-        finished
-    }
-
-    /// Forgets it.
-    pub async fn abort(mut self) {
-        self.parts.shutdown().await;
-        // What is left of it is nobody's object.
-        let _ = self.store.abort().await;
-    }
-
-    async fn complete(&mut self) -> Result<(), ObjectsError> {
-        if !self.buffer.is_empty() {
-            self.send_part().await?;
-        }
-        self.settle(0).await?;
-        self.store.complete().await?;
-        Ok(())
-    }
-
-    async fn send_part(&mut self) -> Result<(), ObjectsError> {
-        // Two parts on their way bound the memory.
-        self.settle(1).await?;
-        let part = std::mem::take(&mut self.buffer);
-        self.parts.spawn(self.store.put_part(part.into()));
-        Ok(())
-    }
-
-    /// Waits until no more than `most` parts are on their way.
-    async fn settle(&mut self, most: usize) -> Result<(), ObjectsError> {
-        while self.parts.len() > most
-            && let Some(sent) = self.parts.join_next().await
-        {
-            sent.map_err(object_store::Error::from)??;
-        }
-        Ok(())
-    }
-}
-
 /// A key as it is written, without a leading or trailing slash.
 ///
 /// # Errors
@@ -359,10 +329,6 @@ fn is_bucket(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use futures::future::BoxFuture;
-
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(1);
@@ -399,54 +365,6 @@ mod tests {
         }
     }
 
-    /// A store that does not take the second part.
-    #[derive(Debug)]
-    struct Broken {
-        parts: usize,
-        aborted: Arc<AtomicBool>,
-    }
-
-    impl MultipartUpload for Broken {
-        fn put_part(&mut self, _: PutPayload) -> object_store::UploadPart {
-            self.parts += 1;
-            let error = object_store::Error::NotImplemented;
-            let outcome = if self.parts < 2 { Ok(()) } else { Err(error) };
-            Box::pin(async move { outcome })
-        }
-
-        fn complete<'a, 'b>(&'a mut self) -> BoxFuture<'b, object_store::Result<object_store::PutResult>>
-        where
-            'a: 'b,
-        {
-            Box::pin(async { Err(object_store::Error::NotImplemented) })
-        }
-
-        fn abort<'a, 'b>(&'a mut self) -> BoxFuture<'b, object_store::Result<()>>
-        where
-            'a: 'b,
-        {
-            self.aborted.store(true, Ordering::Relaxed);
-            Box::pin(async { Ok(()) })
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_stays_of_an_upload_whose_last_part_fails() {
-        let aborted = Arc::new(AtomicBool::new(false));
-        let store = Broken {
-            parts: 0,
-            aborted: Arc::clone(&aborted),
-        };
-        let mut upload = Upload {
-            store: Box::new(store),
-            buffer: PutPayloadMut::new(),
-            parts: JoinSet::new(),
-        };
-        upload.push(vec![0; PIECE + 1].into()).await.unwrap();
-        assert!(upload.finish().await.is_err());
-        assert!(aborted.load(Ordering::Relaxed));
-    }
-
     #[tokio::test]
     async fn a_file_of_several_parts_arrives_whole() {
         let dir = tempfile::tempdir().unwrap();
@@ -456,7 +374,7 @@ mod tests {
         let bucket = Objects::default()
             .bucket(dir.path(), "logs", "", None, PATIENCE)
             .unwrap();
-        bucket.put_file("big", &file).await.unwrap();
+        bucket.put_file("big", &file, Encoding::Gzip).await.unwrap();
         assert!(std::fs::read(dir.path().join("objects/logs/big")).unwrap() == content);
     }
 
@@ -468,15 +386,15 @@ mod tests {
         let bucket = Objects::default()
             .bucket(dir.path(), "logs", "", None, PATIENCE)
             .unwrap();
-        bucket.put_file("a b/c~d/stdout", &file).await.unwrap();
+        bucket.put_file("a b/c~d/stdout", &file, Encoding::Plain).await.unwrap();
         let stored = std::fs::read_to_string(dir.path().join("objects/logs/a b/c~d/stdout"));
         assert_eq!(stored.unwrap(), "hello");
         assert!(matches!(
-            bucket.put_file("a//b", &file).await,
+            bucket.put_file("a//b", &file, Encoding::Plain).await,
             Err(ObjectsError::Key(_))
         ));
         assert!(matches!(
-            bucket.put_file("../b", &file).await,
+            bucket.put_file("../b", &file, Encoding::Plain).await,
             Err(ObjectsError::Key(_))
         ));
     }

@@ -57,6 +57,11 @@ impl Condition {
         })
     }
 
+    /// Whether it is about a tag of the resource.
+    pub(crate) fn asks_for_tags(&self) -> bool {
+        matches!(self.key, Key::ResourceTag(_))
+    }
+
     /// Whether it holds, in a statement with that effect.
     pub(crate) fn holds(&self, who: &Principal, context: &Context, effect: Effect) -> bool {
         if let Values::Away(away) = self.values {

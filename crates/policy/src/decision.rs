@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::action::Action;
 use crate::arn::Arn;
+use crate::condition::Condition;
 use crate::context::Context;
 use crate::policy::Policy;
 use crate::principal::Principal;
@@ -70,6 +71,14 @@ impl PolicySet {
             0..=MAX_POLICIES => Ok(Self { policies }),
             many => Err(TooManyPolicies(many)),
         }
+    }
+
+    /// Whether a decision may depend on the tags of resources; if not, nobody needs to look for them.
+    #[must_use]
+    pub fn asks_for_tags(&self) -> bool {
+        let statements = self.policies.iter().flat_map(|(_, policy)| &policy.statements);
+        let mut conditions = statements.flat_map(|statement| &statement.conditions);
+        conditions.any(Condition::asks_for_tags)
     }
 
     /// Whether the principal may do that to the resource: what is not allowed is denied, and a denial outweighs everything.

@@ -7,7 +7,8 @@
 //! - A call there without the header is a service's own.
 //! - A person on NATS calls from an account of its own and reaches `muster.v1.ops.api.>`. There the broker says who it
 //!   is, in a header that nobody can forge, and [`Caller::HEADER`] counts for nothing.
-//! - gRPC knows no callers yet: whoever reaches the port is [`CallerKind::Development`]. The header is refused there.
+//! - A call by gRPC has an access key and its secret, or, in development, everybody who reaches the port is
+//!   [`CallerKind::Development`]. The header is refused there.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -94,8 +95,22 @@ pub enum CallerKind {
     Node,
     /// A service of Muster itself.
     Service,
+    /// Somebody without credentials, who asks for what needs none: `unauthenticated` in the contract.
+    Anonymous,
     /// Anybody: the surface takes any credentials, because it is for trying things out.
     Development,
+}
+
+impl CallerKind {
+    /// Of who has an access key: `arn:aws:iam::<account>:user/<name>` is a user, whatever else acts in a role.
+    #[must_use]
+    pub fn of(principal: &Principal) -> Self {
+        let resource = principal.as_str().splitn(6, ':').nth(5).unwrap_or_default();
+        match resource.starts_with("user/") {
+            true => Self::User,
+            false => Self::Role,
+        }
+    }
 }
 
 /// The caller of a request.
@@ -140,6 +155,18 @@ impl Caller {
             secure_transport: false,
             request_id: None,
         }
+    }
+
+    /// Somebody without credentials.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::plain(CallerKind::Anonymous, "arn:muster:gateway:::anonymous")
+    }
+
+    /// Whether policies decide what it may do. Services are trusted by the bus, and development asks nobody.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        matches!(self.kind, CallerKind::User | CallerKind::Role | CallerKind::Node)
     }
 
     /// Anybody, where any credentials are taken.

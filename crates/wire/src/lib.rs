@@ -7,16 +7,20 @@
 //! - [`aws_json`] turns its messages into AWS JSON 1.1 and back, by reflection.
 //! - [`limits`] checks every request against the limits that the contract states.
 //! - [`Failure`] is the only place where an error becomes a gRPC status, and back.
+//! - [`About`] is what a request is about, and an [`Authorizer`] says whether its caller may do that.
 //! - [`Caller`] is who calls; each surface puts it into the extensions of a request.
 //! - [`subject`] knows every subject on the bus.
 //!
 //! This crate names no service and no operation.
 
+mod about;
+mod authorize;
 pub mod aws_json;
 mod brief;
 mod caller;
 mod check;
 mod failure;
+mod form;
 mod frame;
 mod grpc_caller;
 pub mod limits;
@@ -30,9 +34,12 @@ mod shape;
 pub mod subject;
 pub mod trace;
 
+pub use about::{About, Resource};
+pub use authorize::{Asked, Authorizer, Surface};
 pub use caller::{BadPrincipal, Caller, CallerKind, Principal};
 pub use check::{CheckLayer, CheckService};
 pub use failure::{Failure, Refusal};
+pub use grpc_caller::Bearers;
 pub use mount::{Mount, MountError, Mounted};
 pub use nats_channel::{CallOptions, NatsChannel, NatsStatus};
 pub use observe::{CallMetrics, ObserveLayer, ObserveService};

@@ -10,9 +10,9 @@ use async_nats::{Client, HeaderMap};
 use axum::serve::ListenerExt;
 use bytes::Bytes;
 use futures::StreamExt;
+use muster_model::Account;
 use muster_proto::facts;
-use prost::Message;
-use prost_reflect::{DeserializeOptions, DynamicMessage, MethodDescriptor, SerializeOptions};
+use prost_reflect::MethodDescriptor;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -25,13 +25,13 @@ use tonic_health::ServingStatus;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
+use crate::authorize::{AuthorizeLayer, Authorizer};
 use crate::brief::BriefLayer;
+use crate::form::Form;
 use crate::grpc_caller::GrpcCallerLayer;
 use crate::nats_caller;
 use crate::services_only::{CameBy, ServicesOnlyLayer};
-use crate::{
-    CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Refusal, aws_json, frame, limits, reply_of, subject,
-};
+use crate::{Bearers, CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, frame, reply_of, subject};
 
 type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
 
@@ -68,6 +68,8 @@ pub enum MountError {
 pub struct Mount {
     nats: Client,
     observe: ObserveLayer,
+    authorizer: Arc<dyn Authorizer>,
+    grpc_caller: GrpcCallerLayer,
     routes: RoutesBuilder,
     services: Vec<(&'static str, Served)>,
     /// Answered on the bus only.
@@ -76,17 +78,27 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Nothing mounted yet.
+    /// Nothing mounted yet. The authorizer is asked before each call of what will be.
     #[must_use]
-    pub fn new(nats: Client, metrics: CallMetrics) -> Self {
+    pub fn new(nats: Client, metrics: CallMetrics, authorizer: Arc<dyn Authorizer>) -> Self {
         Self {
             nats,
             observe: ObserveLayer(metrics),
+            authorizer,
+            grpc_caller: GrpcCallerLayer::default(),
             routes: RoutesBuilder::default(),
             services: Vec::new(),
             on_bus: Vec::new(),
             stop: CancellationToken::new(),
         }
+    }
+
+    /// Asks callers by gRPC for an access key and its secret, in what is added from now on. Without it everybody who
+    /// reaches the port is let in, for development.
+    #[must_use]
+    pub fn ask_for_bearers(mut self, bearers: Arc<dyn Bearers>) -> Self {
+        self.grpc_caller = GrpcCallerLayer(Some(bearers));
+        self
     }
 
     /// Cancelled when calls are no longer taken: streams without an end of their own must end then.
@@ -95,7 +107,8 @@ impl Mount {
         self.stop.clone()
     }
 
-    /// Adds a generated server; its calls are observed and checked, and know their [`crate::Caller`], on every surface.
+    /// Adds a generated server; its calls are observed, checked and authorised, and know their [`crate::Caller`], on
+    /// every surface.
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "a service is added, nothing is summed up")]
     pub fn add<S>(mut self, service: S) -> Self
@@ -108,8 +121,10 @@ impl Mount {
             + 'static,
         S::Future: Send + 'static,
     {
+        // Constraints before rights, rights before meaning (aws-json-gateway 1).
+        let service = AuthorizeLayer(Arc::clone(&self.authorizer)).named_layer(service);
         let service = self.observe.named_layer(CheckLayer.named_layer(service));
-        let on_grpc = BriefLayer.named_layer(GrpcCallerLayer.named_layer(service.clone()));
+        let on_grpc = BriefLayer.named_layer(self.grpc_caller.named_layer(service.clone()));
         self.routes.add_service(on_grpc);
         self.services.push((S::NAME, BoxCloneSyncService::new(service)));
         self
@@ -145,7 +160,7 @@ impl Mount {
         let tasks = TaskTracker::new();
         let mut micro = Vec::new();
         for (name, served) in self.services.iter().chain(&self.on_bus) {
-            micro.push(on_nats(&self.nats, name, served, &tasks).await?);
+            micro.push(on_nats(&self.nats, name, served, &self.authorizer, &tasks).await?);
         }
         // An endpoint exists for callers only when the server knows the subscription.
         self.nats.flush().await.map_err(|error| MountError::Nats {
@@ -250,6 +265,7 @@ async fn on_nats(
     nats: &Client,
     full_name: &'static str,
     served: &Served,
+    authorizer: &Arc<dyn Authorizer>,
     tasks: &TaskTracker,
 ) -> Result<MicroService, MountError> {
     let failed = |source| MountError::Nats {
@@ -273,7 +289,8 @@ async fn on_nats(
         let (name, of) = (service.name(), method.name());
         let mut doors = vec![(Door::Services, subject::api(name, of))];
         if facts::is_for_people(&method) {
-            doors.push((Door::People, subject::ops_api(name, of)));
+            let account = Arc::new(authorizer.account().clone());
+            doors.push((Door::People(account), subject::ops_api(name, of)));
         }
         for (door, subject) in doors {
             let endpoint = micro.endpoint_builder().name(of).add(subject).await.map_err(failed)?;
@@ -291,12 +308,12 @@ async fn on_nats(
 }
 
 /// By which of its subjects a call came, which decides who is believed to ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Door {
     /// `muster.v1.api`, where only services can publish: they name the caller in a header.
     Services,
-    /// `muster.v1.ops.api`, which only another account's messages reach: the broker names the caller.
-    People,
+    /// `muster.v1.ops.api`, which only another account's messages reach: the broker names the caller, a user of ours.
+    People(Arc<Account>),
 }
 
 async fn answer_all(
@@ -311,15 +328,15 @@ async fn answer_all(
         let Ok(permit) = Arc::clone(&calls).acquire_owned().await else {
             return;
         };
-        let (method, served) = (method.clone(), served.clone());
+        let (method, served, door) = (method.clone(), served.clone(), door.clone());
         tasks.spawn(async move {
-            answer(&request, door, &method, served).await;
+            answer(&request, &door, &method, served).await;
             drop(permit);
         });
     }
 }
 
-async fn answer(request: &Request, door: Door, method: &MethodDescriptor, served: Served) {
+async fn answer(request: &Request, door: &Door, method: &MethodDescriptor, served: Served) {
     if request.message.reply.is_some() && reply_of(&request.message).is_none() {
         return;
     }
@@ -347,7 +364,7 @@ async fn answer(request: &Request, door: Door, method: &MethodDescriptor, served
 
 async fn call(
     request: &Request,
-    door: Door,
+    door: &Door,
     method: &MethodDescriptor,
     served: Served,
 ) -> Result<(Bytes, HeaderMap), Status> {
@@ -355,7 +372,7 @@ async fn call(
     let form = Form::of(headers)?;
     let caller = match door {
         Door::Services => nats_caller::of_service(headers)?,
-        Door::People => nats_caller::of_person(headers)?,
+        Door::People(account) => nats_caller::of_person(headers, account)?,
     };
     let message = form.read(&request.message.payload, method)?;
 
@@ -407,86 +424,5 @@ fn name_unimplemented(status: Status, method: &MethodDescriptor) -> Status {
     match status.code() {
         tonic::Code::Unimplemented if status.details().is_empty() => Status::unimplemented(method.name()),
         _ => status,
-    }
-}
-
-/// How a message is written on the bus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Protobuf,
-    /// Protobuf's own JSON, with AWS's member names.
-    Json,
-    /// AWS JSON 1.1.
-    AwsJson,
-}
-
-impl Form {
-    fn of(headers: Option<&HeaderMap>) -> Result<Self, Status> {
-        let Some(value) = headers.and_then(|headers| headers.get("Content-Type")) else {
-            return Ok(Self::Protobuf);
-        };
-        let essence = value.as_str().split(';').next().unwrap_or_default().trim();
-        match essence.to_ascii_lowercase().as_str() {
-            "" | "application/protobuf" | "application/x-protobuf" => Ok(Self::Protobuf),
-            "application/json" => Ok(Self::Json),
-            "application/x-amz-json-1.1" => Ok(Self::AwsJson),
-            other => Err(Refusal::new(
-                crate::Reason::SerializationException,
-                format!("content type {other} is not one of application/protobuf, application/json, application/x-amz-json-1.1"),
-            )
-            .into()),
-        }
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::Protobuf => "application/protobuf",
-            Self::Json => "application/json",
-            Self::AwsJson => "application/x-amz-json-1.1",
-        }
-    }
-
-    fn read(self, payload: &Bytes, method: &MethodDescriptor) -> Result<Bytes, Status> {
-        match self {
-            Self::Protobuf => Ok(payload.clone()),
-            Self::Json => {
-                let text: &[u8] = if payload.is_empty() { b"{}" } else { payload };
-                let mut json = serde_json::Deserializer::from_slice(text);
-                let options = DeserializeOptions::new().deny_unknown_fields(false);
-                let message = DynamicMessage::deserialize_with_options(method.input(), &mut json, &options)
-                    .and_then(|message| json.end().map(|()| message))
-                    .map_err(|error| Refusal::new(crate::Reason::SerializationException, error.to_string()))?;
-                Ok(message.encode_to_vec().into())
-            }
-            Self::AwsJson => {
-                let decoded = aws_json::decode(payload, method.input()).map_err(Refusal::from)?;
-                if !decoded.violations.is_empty() {
-                    let mut violations = decoded.violations;
-                    violations.extend(limits::check(&decoded.message));
-                    return Err(limits::refuse(&violations).into());
-                }
-                Ok(decoded.message.encode_to_vec().into())
-            }
-        }
-    }
-
-    fn write(self, message: Bytes, method: &MethodDescriptor) -> Result<(Bytes, HeaderMap), Status> {
-        let mut headers = HeaderMap::new();
-        if self == Self::Protobuf {
-            return Ok((message, headers));
-        }
-        headers.insert("Content-Type", self.content_type());
-        let message =
-            DynamicMessage::decode(method.output(), message).map_err(|error| Status::from(Failure::internal(error)))?;
-        let json = if self == Self::Json {
-            let mut json = serde_json::Serializer::new(Vec::new());
-            message
-                .serialize_with_options(&mut json, &SerializeOptions::new())
-                .map_err(|error| Status::from(Failure::internal(error)))?;
-            json.into_inner()
-        } else {
-            aws_json::encode(&message)
-        };
-        Ok((json.into(), headers))
     }
 }

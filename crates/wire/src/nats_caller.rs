@@ -3,14 +3,13 @@
 use std::net::IpAddr;
 
 use async_nats::HeaderMap;
+use muster_model::Account;
 use serde::Deserialize;
 
 use crate::{Caller, Failure, Principal, Reason, Refusal};
 
 /// What the broker adds to a message from another account. It takes away what the sender has written there.
 const REQUEST_INFO: &str = "Nats-Request-Info";
-/// The account of principals, as in their ARNs.
-const ACCOUNT: &str = "000000000000";
 /// Longest name of a user, in bytes, as credentials are made.
 const LONGEST_NAME: usize = 64;
 
@@ -32,10 +31,10 @@ pub(crate) fn of_service(headers: Option<&HeaderMap>) -> Result<Caller, Failure>
 ///
 /// # Errors
 /// If the broker does not say who it is: the call did not come from another account.
-pub(crate) fn of_person(headers: Option<&HeaderMap>) -> Result<Caller, Failure> {
+pub(crate) fn of_person(headers: Option<&HeaderMap>, account: &Account) -> Result<Caller, Failure> {
     let info = only(headers, REQUEST_INFO).ok().flatten();
     let info = info.and_then(|value| serde_json::from_str::<RequestInfo>(value).ok());
-    let person = info.and_then(|info| info.person());
+    let person = info.and_then(|info| info.person(account));
     person.ok_or_else(|| {
         let message = "the NATS server does not say who asks: this is answered to users of the account for people, in \
                        operator mode, whose names are 1 to 64 of a-z, A-Z, 0-9, '-' and '_'";
@@ -58,15 +57,17 @@ struct RequestInfo {
 }
 
 impl RequestInfo {
-    fn person(&self) -> Option<Caller> {
+    fn person(&self, account: &Account) -> Option<Caller> {
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let is_name = (1..=LONGEST_NAME).contains(&self.name_tag.len()) && self.name_tag.chars().all(is_word);
         if !is_name || !self.acc.starts_with('A') || !self.user.starts_with('U') {
             return None;
         }
-        let arn = format!("arn:aws:iam::{ACCOUNT}:user/{}", self.name_tag);
         let source_ip: Option<IpAddr> = self.host.parse().ok();
-        Some(Caller::person(Principal::new(arn).ok()?, source_ip))
+        Some(Caller::person(
+            Principal::new(account.user(&self.name_tag)).ok()?,
+            source_ip,
+        ))
     }
 }
 
@@ -106,7 +107,7 @@ mod tests {
     fn a_person_is_whom_the_broker_names_whatever_the_call_says() {
         let service = Caller::service().to_header();
         let call = headers(&[("muster-caller", &service), (REQUEST_INFO, MIA)]);
-        let caller = of_person(Some(&call)).unwrap();
+        let caller = of_person(Some(&call), &Account::default()).unwrap();
         assert_eq!(caller.principal.as_str(), "arn:aws:iam::000000000000:user/mia");
         assert_eq!(
             (caller.kind, caller.source_ip),
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn whom_the_broker_does_not_name_is_nobody() {
-        let refused = |headers: Option<&HeaderMap>| match of_person(headers) {
+        let refused = |headers: Option<&HeaderMap>| match of_person(headers, &Account::default()) {
             Err(Failure::Refused(refusal)) => refusal.reason == Reason::AccessDeniedException,
             _ => false,
         };

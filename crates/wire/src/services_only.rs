@@ -10,10 +10,19 @@ use tonic::body::Body;
 
 /// What only services may publish on (DESIGN 3): people's subjects are others.
 const OF_SERVICES: &str = "muster.v1.api.";
+/// What only people's messages reach.
+const OF_PEOPLE: &str = "muster.v1.ops.api.";
 
 /// The subject that a call came by; calls that did not come by the bus have none.
 #[derive(Debug, Clone)]
 pub(crate) struct CameBy(pub(crate) String);
+
+impl CameBy {
+    /// Whether only people publish there.
+    pub(crate) fn is_of_people(&self) -> bool {
+        self.0.starts_with(OF_PEOPLE)
+    }
+}
 
 /// Puts [`ServicesOnly`] around a service.
 #[derive(Debug, Clone, Copy, Default)]

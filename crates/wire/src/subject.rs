@@ -93,6 +93,8 @@ pub const REGISTER_IN_BOOT: &str = "register";
 pub const RPC_HELLO: &str = "hello";
 /// New claims for the bus; fleet answers.
 pub const RPC_AUTH_RENEW: &str = "auth.renew";
+/// Another key for the node; fleet answers.
+pub const RPC_AUTH_ROTATE: &str = "auth.rotate";
 /// "What is there for me?"; the coordinator answers.
 pub const RPC_WORK_PULL: &str = "work.pull";
 /// Records of a run; the coordinator answers once they are committed.

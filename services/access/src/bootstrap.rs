@@ -9,12 +9,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use muster_boot::{BoxError, Common};
-use muster_model::{Clock, SystemClock};
+use muster_model::{Account, Clock, SystemClock};
 use muster_store::Db;
 
 use crate::domain::access_key::random_id;
 use crate::domain::audit::Entry;
-use crate::domain::identity::{Kind, ROOT, Who};
+use crate::domain::identity::{ROOT, Who};
 use crate::domain::secret::Secret;
 use crate::store::access_key::NewKey;
 use crate::store::{access_key, audit, identity};
@@ -49,22 +49,32 @@ pub struct RootKey {
     pub secret: Secret,
 }
 
-/// Makes `root` and its access key in these tables; with `replace`, a new access key instead of the old ones.
+/// Makes `root` of an account and its access key in these tables; with `replace`, a new access key instead of the old ones.
 ///
 /// # Errors
 /// If it was done before and is not to be replaced, or the tables or the key file cannot be used.
-pub async fn root_key(settings: &Settings, database_url: &str, replace: bool) -> Result<RootKey, BootstrapError> {
+pub async fn root_key(
+    account: &Account,
+    settings: &Settings,
+    database_url: &str,
+    replace: bool,
+) -> Result<RootKey, BootstrapError> {
     settings.validate()?;
     let tables = |error: BoxError| BootstrapError::Tables(error);
     let db = Db::open(database_url, DATABASE.schema, DATABASE.migrations)
         .await
         .map_err(|error| tables(error.into()))?;
-    let made = on_tables(settings, &db, replace).await;
+    let made = on_tables(account, settings, &db, replace).await;
     db.close().await;
     made.map_err(tables)?.ok_or(BootstrapError::Done)
 }
 
-async fn on_tables(settings: &Settings, db: &Db, replace: bool) -> Result<Option<RootKey>, BoxError> {
+async fn on_tables(
+    account: &Account,
+    settings: &Settings,
+    db: &Db,
+    replace: bool,
+) -> Result<Option<RootKey>, BoxError> {
     let keys = open_keys(db, &settings.key_file).await?;
     let (access_key_id, secret, key) = (random_id(), Secret::random(), keys.current());
     let now = SystemClock.now().as_microsecond();
@@ -74,7 +84,7 @@ async fn on_tables(settings: &Settings, db: &Db, replace: bool) -> Result<Option
         secret: &key.seal(&access_key_id, &secret),
         now,
     };
-    let arn = settings.account().arn(Kind::User, ROOT);
+    let arn = account.user(ROOT);
     if !replace && identity::find(db, &Who::user(ROOT)).await?.is_ok() {
         return Ok(None);
     }
@@ -134,7 +144,12 @@ fn run(arguments: &Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &error),
     };
-    match runtime.block_on(root_key(&settings, &common.database.url, arguments.replace)) {
+    match runtime.block_on(root_key(
+        &common.account,
+        &settings,
+        &common.database.url,
+        arguments.replace,
+    )) {
         Ok(key) => {
             say(&key);
             ExitCode::SUCCESS

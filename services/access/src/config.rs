@@ -4,18 +4,19 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::domain::identity::Account;
+use crate::domain::identity::Who;
+
+/// Longest name of a user, in characters; the contract's limit.
+const LONGEST_NAME: usize = 64;
 
 /// Settings of access; `config.default.toml` explains each key.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// First part of ARNs after `arn`.
-    pub partition: String,
-    /// The account in ARNs.
-    pub account_id: String,
     /// Where the keys are that encrypt secrets.
     pub key_file: PathBuf,
+    /// A user that is made with the policy `admin` at the first start; empty: none.
+    pub first_admin: String,
     /// Most users.
     pub max_users: u32,
     /// Most groups.
@@ -31,12 +32,9 @@ pub struct Settings {
 /// Settings that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// The account is no account.
-    #[error("account_id is {0:?}: an account has 12 digits")]
-    Account(String),
-    /// The partition is none.
-    #[error("partition is {0:?}: it has letters, digits and hyphens")]
-    Partition(String),
+    /// The first user cannot be called so.
+    #[error("first_admin is {0:?}: a user has 1 to 64 letters, digits and +=,.@_-, and is not root")]
+    FirstAdmin(String),
     /// A period of nothing.
     #[error("last_used_seconds must be at least 1")]
     Zero,
@@ -46,24 +44,17 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    pub(crate) fn account(&self) -> Account {
-        Account {
-            partition: self.partition.clone(),
-            id: self.account_id.clone(),
-        }
-    }
-
     /// Checks the settings.
     ///
     /// # Errors
     /// If one of them cannot be used.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        let (account, partition) = (&self.account_id, &self.partition);
-        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(SettingsError::Account(account.clone()));
-        }
-        if partition.is_empty() || !partition.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(SettingsError::Partition(partition.clone()));
+        let first = &self.first_admin;
+        let is_word = first
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b));
+        if !is_word || first.len() > LONGEST_NAME || Who::user(first.as_str()).is_root() {
+            return Err(SettingsError::FirstAdmin(first.clone()));
         }
         if self.last_used_seconds == 0 {
             return Err(SettingsError::Zero);
@@ -89,14 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_arn_is_refused() {
-        for bad in ["", "12345678901", "12345678901x"] {
+    fn the_first_user_has_a_name_that_users_have() {
+        for bad in ["root", "Root", "a b", "a/b", &"x".repeat(65)] {
             let mut settings = defaults();
-            settings.account_id = bad.to_owned();
-            assert_eq!(settings.validate(), Err(SettingsError::Account(bad.to_owned())));
+            bad.clone_into(&mut settings.first_admin);
+            assert_eq!(settings.validate(), Err(SettingsError::FirstAdmin(bad.to_owned())));
         }
         let mut settings = defaults();
-        settings.partition = "a:b".to_owned();
-        assert_eq!(settings.validate(), Err(SettingsError::Partition("a:b".to_owned())));
+        "operator".clone_into(&mut settings.first_admin);
+        assert_eq!(settings.validate(), Ok(()));
     }
 }

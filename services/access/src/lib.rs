@@ -5,7 +5,7 @@
 //!   `muster-policy`.
 //! - `store`: the queries.
 //! - `work`: telling what changed, writing the audit log in groups, when access keys were used.
-//! - [`bootstrap`]: the first access key. [`offline`]: the audit log without a service. `key_file`: what encrypts.
+//! - [`bootstrap`]: the first access key. `first_admin`: the first user who may do everything. [`offline`]: the audit log without a service. `key_file`: what encrypts.
 //!
 //! A decision is made by whoever serves the call, with `muster-policy`, from what [`Decisions`] answers; the answers may
 //! be kept for five seconds.
@@ -17,6 +17,7 @@ pub mod bootstrap;
 mod config;
 mod domain;
 mod error;
+mod first_admin;
 mod key_file;
 pub mod offline;
 mod store;
@@ -25,7 +26,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_boot::{BoxError, Database, Parts, Running};
+use muster_boot::{Authority, BoxError, Database, Deciding, Parts, Running};
 use muster_proto::access::v1::access_server::AccessServer;
 use muster_proto::access::v1::audit_server::AuditServer;
 use muster_proto::access::v1::decisions_server::DecisionsServer;
@@ -69,19 +70,26 @@ impl Server {
         let db = parts.database();
         let keys = Arc::new(open_keys(&db, &settings.key_file).await?);
         let pages = Pages::new(Pager::of(&db).await?, Arc::clone(&parts.clock));
-        let teller = Teller::start(&parts, db.clone(), settings.account());
+        let teller = Teller::start(&parts, db.clone(), (&parts.account).into());
         let recorder = Recorder::start(&parts, db.clone(), Arc::clone(&keys));
         let period = Duration::from_secs(settings.last_used_seconds.into());
         let last_used = LastUsed::start(&parts, db.clone(), period);
-        let decisions = DecisionsApi::new(&settings, &parts, db.clone(), Arc::clone(&keys), recorder, last_used);
+        let decisions = DecisionsApi::new(&parts, db.clone(), Arc::clone(&keys), recorder, last_used);
+        let decisions = Arc::new(decisions);
+        first_admin::make(&settings.first_admin, &parts, &db, &keys).await?;
         let audit = AuditApi::new(db.clone(), pages.clone(), Arc::clone(&keys));
         let access = AccessApi::new(settings, &parts, db, pages, keys, teller);
+        // Calls of its own operations are decided like those of all others, without a way over the bus.
+        let deciding = Deciding {
+            authority: Some(Arc::clone(&decisions) as Arc<dyn Authority>),
+            tags: None,
+        };
         let running = parts
-            .serve(|mount| {
+            .serve_deciding(deciding, |mount| {
                 mount
                     .add(AccessServer::new(access))
                     .add(AuditServer::new(audit))
-                    .add_on_bus(DecisionsServer::new(decisions))
+                    .add_on_bus(DecisionsServer::from_arc(decisions))
             })
             .await?;
         Ok(running)

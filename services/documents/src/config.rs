@@ -1,7 +1,5 @@
 //! The section `[service]` of the settings.
 
-use std::fmt;
-
 use muster_objects::Objects;
 use serde::Deserialize;
 
@@ -9,8 +7,6 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The account that owns the documents of users.
-    pub account_id: AccountId,
     /// Most documents of users.
     pub max_documents: u32,
     /// Most versions of a document at a time.
@@ -27,6 +23,8 @@ pub struct Settings {
     pub attachments_bucket: String,
     /// Longest attachment, in bytes.
     pub max_attachment_bytes: u64,
+    /// Most bytes of all attachments together.
+    pub max_total_attachment_bytes: u64,
     /// How long fetching the attachments of a version may take, in seconds.
     pub fetch_seconds: u32,
     /// Whether attachments may come from loopback, link-local and metadata addresses.
@@ -44,43 +42,6 @@ impl Settings {
     }
 }
 
-/// The id of an account: 12 digits.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct AccountId(String);
-
-/// A text that is no account id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no account id: 12 digits are")]
-pub struct AccountIdError {
-    text: String,
-}
-
-impl AccountId {
-    /// The digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for AccountId {
-    type Error = AccountIdError;
-
-    fn try_from(text: String) -> Result<Self, AccountIdError> {
-        match text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => Ok(Self(text)),
-            false => Err(AccountIdError { text }),
-        }
-    }
-}
-
-impl fmt::Display for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,14 +49,6 @@ mod tests {
     #[test]
     fn the_embedded_defaults_are_understood() {
         let (_, settings) = muster_boot::load::<Settings>(crate::DEFAULTS, None).unwrap();
-        assert_eq!(settings.account_id.as_str(), "000000000000");
         assert_eq!((settings.max_documents, settings.max_versions), (500, 1000));
-    }
-
-    #[test]
-    fn an_account_id_has_twelve_digits() {
-        assert!(AccountId::try_from("12345678901".to_owned()).is_err());
-        assert!(AccountId::try_from("12345678901x".to_owned()).is_err());
-        assert!(AccountId::try_from("123456789012".to_owned()).is_ok());
     }
 }

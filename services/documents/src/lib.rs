@@ -16,7 +16,7 @@ mod work;
 
 use std::sync::Arc;
 
-use muster_boot::{BoxError, Database, Parts, Running};
+use muster_boot::{BoxError, Database, Deciding, Parts, ResourceTags, Running};
 use muster_model::Clock;
 use muster_proto::documents::v1::document_tags_server::DocumentTagsServer;
 use muster_proto::documents::v1::document_validation_server::DocumentValidationServer;
@@ -25,7 +25,7 @@ use muster_store::sqlx::migrate::Migrator;
 use muster_store::{Db, Pager};
 use tokio::sync::Notify;
 
-pub use config::{AccountId, AccountIdError, Settings};
+pub use config::Settings;
 
 use crate::api::{DocumentsApi, TagsApi, ValidationApi};
 use crate::domain::builtin;
@@ -56,16 +56,20 @@ impl Server {
         let db = parts.database();
         seed_all(&db, parts.clock.as_ref()).await?;
         let pager = Pager::of(&db).await?;
-        let tags = TagsApi::new(db.clone(), settings.account_id.clone());
+        let tags = Arc::new(TagsApi::new(db.clone(), parts.account.clone()));
+        let deciding = Deciding {
+            tags: Some(Arc::clone(&tags) as Arc<dyn ResourceTags>),
+            authority: None,
+        };
         let wake = Arc::new(Notify::new());
         work::fetcher::start(&parts, &settings, db.clone(), Arc::clone(&wake))?;
         let documents = Arc::new(DocumentsApi::new(settings.clone(), &parts, db, pager, wake));
         work::lender::start(&parts, &settings, Arc::clone(&documents)).await?;
         let running = parts
-            .serve(|mount| {
+            .serve_deciding(deciding, |mount| {
                 mount
                     .add(DocumentsServer::from_arc(documents))
-                    .add(DocumentTagsServer::new(tags))
+                    .add(DocumentTagsServer::from_arc(tags))
                     .add(DocumentValidationServer::new(ValidationApi))
             })
             .await?;

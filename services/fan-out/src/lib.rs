@@ -58,7 +58,7 @@ impl Server {
         let holder = uuid::Uuid::new_v4().simple().to_string();
         let peers = Peers::start(&parts, delivery.clone());
         // Before anything is sent somebody must listen to the answers.
-        let listener = Listener::start(&parts.nats, &delivery, &holder).await?;
+        let listener = Listener::start(&parts, &delivery, &holder).await?;
         let (coordinator, inputs, received) = Coordinator::new(&settings, &parts, delivery, peers, holder, metrics);
         let hearing = listener.listen(&parts.tasks, &inputs);
         coordinator.start(&parts, received, hearing);

@@ -1,5 +1,6 @@
 //! The section `[service]` of the settings.
 
+use muster_model::Account;
 use serde::Deserialize;
 
 use crate::domain::role::{self, Roles};
@@ -16,9 +17,7 @@ pub struct Settings {
     pub flush_seconds: u32,
     /// Whether nodes with `i-` ids can be tagged here.
     pub tag_i_nodes: bool,
-    /// The account that roles belong to: 12 digits.
-    pub account_id: String,
-    /// Names of the roles that nodes may have.
+    /// Names of roles that nodes may have beside those that access knows.
     pub roles: Vec<String>,
     /// Who may become a node.
     pub registration: Registration,
@@ -28,8 +27,16 @@ pub struct Settings {
     pub node_key_file: String,
     /// The public key of the account that nodes belong to.
     pub node_account: String,
+    /// Addresses of the bus as nodes reach it, told to machines that register.
+    pub node_servers: Vec<String>,
+    /// A file with the authority of the bus' certificate (PEM), told to machines that register; empty: none.
+    pub node_ca_file: String,
     /// Hours that credentials of nodes live.
     pub credential_hours: u32,
+    /// Whether a copy of a machine is refused until an operator has looked.
+    pub quarantine_clones: bool,
+    /// Days that a node keeps a key; 0: for ever.
+    pub key_days: u32,
 }
 
 /// Who may become a node.
@@ -59,9 +66,6 @@ pub enum SettingsError {
         /// What it must exceed.
         least: u64,
     },
-    /// An account that is none.
-    #[error("account_id {0:?} is no account id: 12 digits are")]
-    Account(String),
     /// Credentials that live too short or too long.
     #[error("credential_hours must be 1 to 168, not {0}")]
     Credential(u32),
@@ -86,10 +90,6 @@ impl Settings {
                 least,
             });
         }
-        let account = &self.account_id;
-        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(SettingsError::Account(account.clone()));
-        }
         if !(1..=168).contains(&self.credential_hours) {
             return Err(SettingsError::Credential(self.credential_hours));
         }
@@ -100,8 +100,8 @@ impl Settings {
     }
 
     /// The roles that nodes may have.
-    pub(crate) fn roles(&self) -> Roles {
-        Roles::new(&self.account_id, &self.roles)
+    pub(crate) fn roles(&self, account: &Account) -> Roles {
+        Roles::new(account, &self.roles)
     }
 }
 
@@ -138,13 +138,8 @@ mod tests {
         assert_eq!(zero.validate(), Err(SettingsError::Zero));
     }
     #[test]
-    fn accounts_and_roles_that_cannot_be_are_refused() {
+    fn roles_that_cannot_be_are_refused() {
         let (_, good): (_, Settings) = muster_boot::load(crate::DEFAULTS, None).unwrap();
-        let account = Settings {
-            account_id: "12345".to_owned(),
-            ..good.clone()
-        };
-        assert_eq!(account.validate(), Err(SettingsError::Account("12345".to_owned())));
         let role = Settings {
             roles: vec!["Good".to_owned(), "arn:bad".to_owned()],
             ..good

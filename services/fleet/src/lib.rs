@@ -16,7 +16,7 @@ mod work;
 
 use std::sync::Arc;
 
-use muster_boot::{BoxError, Database, Parts, Running};
+use muster_boot::{BoxError, Database, Deciding, Parts, Running};
 use muster_proto::fleet::v1::fleet_server::FleetServer;
 use muster_proto::fleet::v1::nodes_server::NodesServer;
 use muster_proto::fleet::v1::registrar_server::RegistrarServer;
@@ -26,10 +26,11 @@ use muster_store::sqlx::migrate::Migrator;
 
 pub use config::{Registration, Settings, SettingsError};
 
-use crate::api::{FleetApi, NodesApi, RegistrarApi, TagsApi};
+use crate::api::{FleetApi, NodesApi, RegistrarApi, TagsApi, TagsOf};
 use crate::work::desk::{self, Desk};
 use crate::work::issuer::Issuer;
 use crate::work::renewals::{self, Renewals};
+use crate::work::welcome::Welcome;
 use crate::work::{Admissions, Metrics, News, Pulse, Registrar};
 
 /// The embedded defaults.
@@ -71,7 +72,8 @@ impl Server {
         if let Some(renewals) = &renewals {
             renewals::listen(&parts, Arc::clone(renewals)).await?;
         }
-        let desk = Arc::new(Desk::new(&parts, &settings, admissions, issuer, renewals));
+        let welcome = Welcome::open(&settings)?;
+        let desk = Arc::new(Desk::new(&parts, &settings, welcome, admissions, issuer, renewals));
         desk::listen(&parts, Arc::clone(&desk)).await?;
         if settings.registration == Registration::Open {
             tracing::warn!(
@@ -79,12 +81,16 @@ impl Server {
                  to ask for an activation"
             );
         }
-        let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics);
+        let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics.clone());
         let fleet = FleetApi::new(&parts, &settings, db.clone(), pager, pulse, news);
         let tags = TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
-        let nodes = NodesApi::new(db, parts.nats.clone(), registrar, settings.registration);
+        let nodes = NodesApi::new(&parts, &settings, db.clone(), registrar, metrics);
+        let deciding = Deciding {
+            tags: Some(Arc::new(TagsOf::new(db, parts.nats.clone()))),
+            authority: None,
+        };
         let running = parts
-            .serve(|mount| {
+            .serve_deciding(deciding, |mount| {
                 mount
                     .add(FleetServer::new(fleet))
                     .add(TagsServer::new(tags))

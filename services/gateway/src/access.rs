@@ -65,22 +65,13 @@ fn found(answer: &GetSigningKeyResult) -> Result<Found, Failure> {
             let principal = Principal::new(answer.principal()).map_err(Failure::internal)?;
             Ok(Found::Active(Identity {
                 signing_key: SigningKey::new(bytes),
-                kind: kind(&principal),
+                kind: CallerKind::of(&principal),
                 principal,
                 until: None,
             }))
         }
         KeyState::Inactive => Ok(Found::Inactive),
         KeyState::Unknown | KeyState::Unset => Ok(Found::Unknown),
-    }
-}
-
-/// `arn:aws:iam::<account>:user/<name>` is a user's, whatever else a role's.
-fn kind(principal: &Principal) -> CallerKind {
-    let resource = principal.as_str().splitn(6, ':').nth(5).unwrap_or_default();
-    match resource.starts_with("user/") {
-        true => CallerKind::User,
-        false => CallerKind::Role,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who calls: believed in development, proved everywhere else.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
@@ -71,15 +71,11 @@ impl<'a> Named<'a> {
     }
 
     /// Judges the whole request, and says who calls.
-    pub(crate) fn prove(self, head: &request::Parts, body: &[u8], arrival: Arrival) -> Result<Caller, Failure> {
+    pub(crate) fn prove(self, body: &[u8], arrival: Arrival) -> Result<Caller, Failure> {
         let access_key = Some(self.access_key().to_owned());
-        let peer = head.extensions.get::<ConnectInfo<SocketAddr>>();
         let anybody = Caller {
             access_key,
-            source_ip: peer.map(|ConnectInfo(address)| address.ip().to_canonical()),
-            secure_transport: arrival.is_secure,
-            request_id: Some(arrival.id),
-            ..Caller::development()
+            ..arrival.of(Caller::development())
         };
         match self {
             Self::Development(_) => Ok(anybody),
@@ -101,4 +97,59 @@ pub(crate) struct Arrival {
     pub(crate) id: Uuid,
     /// Whether it came by TLS, at least as far as the proxy in front.
     pub(crate) is_secure: bool,
+    /// Where it came from.
+    pub(crate) source_ip: Option<IpAddr>,
+}
+
+impl Arrival {
+    /// The same caller, who came this way.
+    pub(crate) fn of(self, caller: Caller) -> Caller {
+        Caller {
+            source_ip: self.source_ip,
+            secure_transport: self.is_secure,
+            request_id: Some(self.id),
+            ..caller
+        }
+    }
+}
+
+/// Where a request came from: from whom the port has it, or what the proxy in front put at the end of
+/// `X-Forwarded-For`. What stands before that is what callers say of themselves.
+pub(crate) fn source(head: &request::Parts, has_proxy: bool) -> Option<IpAddr> {
+    if has_proxy {
+        let last = head.headers.get_all("x-forwarded-for").into_iter().next_back()?;
+        let address = last.to_str().ok()?.rsplit(',').next()?.trim();
+        return address.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    }
+    let peer = head.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map(|ConnectInfo(address)| address.ip().to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(forwarded: &[&str], has_proxy: bool) -> Option<String> {
+        let mut request = http::Request::new(());
+        let peer: SocketAddr = "[::ffff:127.0.0.1]:9".parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        for value in forwarded {
+            request.headers_mut().append("x-forwarded-for", value.parse().unwrap());
+        }
+        source(&request.into_parts().0, has_proxy).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn the_source_is_the_peer_or_what_the_proxy_says() {
+        assert_eq!(from(&["192.0.2.1"], false).as_deref(), Some("127.0.0.1"));
+        assert_eq!(from(&["192.0.2.1"], true).as_deref(), Some("192.0.2.1"));
+        // Only the last one is the proxy's word.
+        assert_eq!(from(&["198.51.100.9, 192.0.2.1"], true).as_deref(), Some("192.0.2.1"));
+        assert_eq!(
+            from(&["198.51.100.9", "2001:db8::1"], true).as_deref(),
+            Some("2001:db8::1")
+        );
+        assert_eq!(from(&["nonsense"], true), None);
+        assert_eq!(from(&[], true), None);
+    }
 }

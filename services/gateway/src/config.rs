@@ -21,6 +21,12 @@ pub struct Settings {
     pub requests_per_second: NonZeroU32,
     /// Requests that one access key may make at once after a pause.
     pub request_burst: NonZeroU32,
+    /// Requests a second that one address may make without credentials for ever.
+    pub anonymous_requests_per_second: NonZeroU32,
+    /// Requests without credentials that one address may make at once after a pause.
+    pub anonymous_request_burst: NonZeroU32,
+    /// A proxy in front puts where a request came from at the end of `X-Forwarded-For`.
+    pub forwarded_for: bool,
     /// Listen where others can connect, although any credentials are accepted, or requests come in clear.
     pub insecure_listen_anywhere: bool,
     /// Longest request body, in bytes.
@@ -57,7 +63,7 @@ mod tests {
     #[test]
     fn the_defaults_can_be_read_and_are_safe() {
         let (common, settings) = muster_boot::load::<super::Settings>(crate::DEFAULTS, None).unwrap();
-        assert!(!settings.insecure_listen_anywhere && !settings.behind_tls_proxy);
+        assert!(!settings.insecure_listen_anywhere && !settings.behind_tls_proxy && !settings.forwarded_for);
         assert_eq!(settings.authentication, super::AuthenticationMode::Development);
         assert_eq!(
             (settings.requests_per_second.get(), settings.request_burst.get()),

@@ -110,6 +110,10 @@ impl Server {
         let door = Door {
             authentication,
             is_secure: settings.behind_tls_proxy,
+            anonymous: Throttle::new(Limit {
+                per_second: settings.anonymous_requests_per_second,
+                burst: settings.anonymous_request_burst,
+            }),
             throttle: (!is_unlimited).then(|| {
                 Throttle::new(Limit {
                     per_second: settings.requests_per_second,
@@ -161,10 +165,9 @@ fn admit(address: SocketAddr, settings: &Settings) -> Result<(), StartError> {
              whoever reaches this port runs commands on every node"
         ),
         AuthenticationMode::Development => return Err(StartError::OpenToOthers(address)),
-        AuthenticationMode::Signature if is_loopback || settings.behind_tls_proxy => tracing::warn!(
-            %address,
-            "signatures are verified, but policies are not held yet: whoever has an active access key may do everything"
-        ),
+        AuthenticationMode::Signature if is_loopback || settings.behind_tls_proxy => {
+            tracing::info!(%address, "signatures are verified, and policies say who may do what");
+        }
         AuthenticationMode::Signature if settings.insecure_listen_anywhere => tracing::warn!(
             %address,
             "INSECURE: requests come in clear, because insecure_listen_anywhere is set; \

@@ -2,6 +2,7 @@
 //!
 //! The order is AWS's: target, credentials, body, limits; then the service takes over.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use tracing::{Instrument as _, Span, field, info_span};
 use uuid::Uuid;
 
 use crate::answer::Answer;
-use crate::authentication::{Arrival, Authentication};
+use crate::authentication::{Arrival, Authentication, source};
 use crate::call::{self, Services};
 use crate::config::Settings;
 use crate::metrics::Metrics;
@@ -33,6 +34,8 @@ use crate::throttle::Throttle;
 const DEFAULT_CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 /// Longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest body of a request without credentials, in bytes.
+const LONGEST_ANONYMOUS: usize = 64 * 1024;
 /// How much of a body that is too long is read all the same, in multiples of what is taken: a caller who is cut off
 /// while sending never reads why.
 const DRAINED: usize = 8;
@@ -60,6 +63,8 @@ pub(crate) struct Door {
     pub(crate) authentication: Authentication,
     /// How often; `None` for no limit.
     pub(crate) throttle: Option<Throttle>,
+    /// How often an address may ask for what needs no credentials.
+    pub(crate) anonymous: Throttle,
     /// Whether requests come by TLS, at least as far as the proxy in front.
     pub(crate) is_secure: bool,
 }
@@ -155,13 +160,22 @@ impl Surface {
     ) -> Result<Answer, Failure> {
         let operation = operation?;
         seen.operation = Some(operation.name().to_owned());
+        let arrival = Arrival {
+            id,
+            is_secure: self.door.is_secure,
+            source_ip: source(head, self.settings.forwarded_for),
+        };
+        if let Operation::Served(method) = operation
+            && facts::operation(method).unauthenticated
+        {
+            return self.serve_anybody(method, arrival, body, seen).await;
+        }
         let named = self.door.authentication.name(head, self.clock.now()).await?;
         let access_key = named.access_key().to_owned();
         seen.access_key = Some(access_key.clone());
         let body = read(body, self.settings.max_body_bytes).await?;
         seen.bytes = body.len();
-        let is_secure = self.door.is_secure;
-        let caller = named.prove(head, &body, Arrival { id, is_secure })?;
+        let caller = named.prove(&body, arrival)?;
         seen.principal = Some(caller.principal.clone());
         // Only after the proof: who merely knows the id of a key must not use up its tokens.
         if let Some(throttle) = &self.door.throttle {
@@ -183,6 +197,26 @@ impl Surface {
                 outcome.map(Answer::success)
             }
         }
+    }
+
+    /// Calls what needs no credentials, whatever stands in the request.
+    async fn serve_anybody(
+        &self,
+        method: &'static MethodDescriptor,
+        arrival: Arrival,
+        body: Body,
+        seen: &mut Seen,
+    ) -> Result<Answer, Failure> {
+        let from = arrival.source_ip.map(network).unwrap_or_default();
+        self.door.anonymous.take(&from, self.clock.now())?;
+        let body = read(body, self.settings.max_body_bytes.min(LONGEST_ANONYMOUS)).await?;
+        seen.bytes = body.len();
+        let caller = arrival.of(Caller::anonymous());
+        seen.principal = Some(caller.principal.clone());
+        let request = call::request(method, &body)?;
+        let timeout = self.settings.timeout(facts::operation(method).idempotent);
+        let outcome = self.services.call(&caller, method, request, timeout).await;
+        outcome.map(Answer::success)
     }
 
     /// Calls what must not run twice, or waits for the call that runs already.
@@ -239,6 +273,17 @@ impl Surface {
             bytes_out = answer.body.len(),
             "answered"
         );
+    }
+}
+
+/// What counts as one address: of IPv6 the half that names a network, since whoever has one has all addresses in it.
+fn network(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! How many requests an access key may make: a bucket of tokens for each (aws-json-gateway 8). Pure: the time is an
+//! How many requests an access key, or an address without one, may make: a bucket of tokens for each (aws-json-gateway 8). Pure: the time is an
 //! argument.
 
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ impl Throttle {
         }
     }
 
-    /// Takes a token for a request of `access_key`.
+    /// Takes a token for a request of `access_key`, or of an address.
     ///
     /// # Errors
     /// `ThrottlingException` if there is none.

@@ -11,12 +11,45 @@ pub struct Settings {
     pub retention_days: u32,
     /// Most invocations that one command may have.
     pub max_targets: u32,
+    /// Most invocations of all commands together that may be neither running nor ended.
+    pub max_pending_invocations: u64,
     /// What the URLs of complete outputs begin with; empty: they are not shown.
     pub objects_url: String,
     /// Where notifications may go.
     pub notification_sinks: Vec<SinkSettings>,
     /// Where log streams are kept.
     pub log_streams: LogStreamSettings,
+    /// Where alarms are looked up.
+    pub alarms: AlarmSettings,
+}
+
+/// Where alarms are looked up that commands name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlarmSettings {
+    /// Address of a Prometheus server; empty: alarms stop nothing.
+    pub prometheus: String,
+    /// Seconds between two looks at the alarms of commands that go on; at least 1.
+    pub poll_seconds: u32,
+}
+
+/// The place where alarms are looked up cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("alarms.prometheus must be the address of a Prometheus server, as http://127.0.0.1:9090")]
+pub(crate) struct AlarmSettingsError;
+
+impl AlarmSettings {
+    /// The address, checked.
+    pub(crate) fn prometheus(&self) -> Result<Option<Uri>, AlarmSettingsError> {
+        if self.prometheus.is_empty() {
+            return Ok(None);
+        }
+        let address: Uri = self.prometheus.parse().map_err(|_| AlarmSettingsError)?;
+        match (address.scheme_str(), address.host(), address.query()) {
+            (Some("http" | "https"), Some(_), None) => Ok(Some(address)),
+            _ => Err(AlarmSettingsError),
+        }
+    }
 }
 
 /// Where log streams are kept: in a folder, at a collector, or both.
@@ -25,7 +58,7 @@ pub struct Settings {
 pub struct LogStreamSettings {
     /// A folder that all replicas share; empty: none.
     pub folder: String,
-    /// Most bytes that the folder takes from one node for one command.
+    /// Most bytes that are taken from one node for one command.
     pub max_bytes: u64,
     /// Address of an OTLP collector (gRPC) for logs; empty: none.
     pub otlp: String,

@@ -16,7 +16,7 @@ mod work;
 
 use std::sync::Arc;
 
-use muster_boot::{BoxError, Database, Parts, Running};
+use muster_boot::{BoxError, Database, Deciding, Parts, Running};
 use muster_proto::runcommand::v1::run_command_output_server::RunCommandOutputServer;
 use muster_proto::runcommand::v1::run_command_rollouts_server::RunCommandRolloutsServer;
 use muster_proto::runcommand::v1::run_command_server::RunCommandServer;
@@ -26,7 +26,7 @@ use muster_store::sqlx::migrate::Migrator;
 pub use config::Settings;
 
 use crate::api::Api;
-use crate::work::{Acceptor, Dispatcher, Followers, LogStreams, News, Notifier};
+use crate::work::{Acceptor, Alarms, Dispatcher, Followers, LogStreams, News, Notifier};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -55,8 +55,19 @@ impl Server {
         let dispatcher = Dispatcher::start(&parts, db.clone());
         let news = News::start(&parts, db.clone());
         let notifier = Notifier::start(&parts, db.clone(), settings.sinks()?);
-        let acceptor = Acceptor::start(&parts, db.clone(), dispatcher.clone(), news.clone(), notifier.clone());
+        let acceptor = Acceptor::start(
+            &parts,
+            db.clone(),
+            settings.max_pending_invocations,
+            dispatcher.clone(),
+            news.clone(),
+            notifier.clone(),
+        );
         work::departures::start(&parts, db.clone(), dispatcher.clone()).await?;
+        let alarms = Alarms::of(&settings.alarms)?;
+        alarms
+            .clone()
+            .watch(&parts, db.clone(), dispatcher.clone(), news.clone());
         let log_streams = LogStreams::of(&settings.log_streams)?;
         work::log_keeper::start(&parts, db.clone(), log_streams.clone()).await?;
         work::sweeper::start(&parts, db.clone(), settings.retention_days, log_streams.clone());
@@ -64,15 +75,13 @@ impl Server {
             streams: log_streams,
             pager: pager.clone(),
         };
-        let api = Arc::new(Api::new(
-            &settings,
-            &parts,
-            db.clone(),
-            pager,
+        let beside = api::Beside {
             acceptor,
             dispatcher,
-            news.clone(),
-        ));
+            news: news.clone(),
+            alarms,
+        };
+        let api = Arc::new(Api::new(&settings, &parts, db.clone(), pager, beside));
         let followers = Followers {
             db: db.clone(),
             nats: parts.nats.clone(),
@@ -81,8 +90,12 @@ impl Server {
             stopping: parts.tasks.stopping(),
         };
         let rollouts = api::Rollouts::new(db, news, notifier);
+        let deciding = Deciding {
+            tags: Some(Arc::new(work::TagsOf::new(parts.nats.clone()))),
+            authority: None,
+        };
         let running = parts
-            .serve(|mount| {
+            .serve_deciding(deciding, |mount| {
                 let followers = Followers {
                     stopping: mount.stopping(),
                     ..followers

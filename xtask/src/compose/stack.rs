@@ -18,6 +18,7 @@ const PROGRAMS: &[&str] = &[
     "muster-gateway",
     "muster-fleet",
     "muster-documents",
+    "muster-parameter-store",
     "muster-run-command",
     "muster-fan-out",
     "muster-access",
@@ -41,6 +42,7 @@ const PORTS: &[(&str, u16)] = &[
     ("MUSTER_RUN_COMMAND_PORT", 8703),
     ("MUSTER_FAN_OUT_PORT", 8704),
     ("MUSTER_ACCESS_PORT", 8705),
+    ("MUSTER_PARAMETER_STORE_PORT", 8706),
 ];
 
 /// One set of containers.

@@ -128,7 +128,7 @@ impl Bench<'_, '_> {
     /// first.
     pub(crate) fn run(&mut self, launch: &Launch, guise: &Guise) -> Result<End, Trouble> {
         let process = start(launch, guise)?;
-        (self.tell)(Sign::Process(process.group()));
+        (self.tell)(Sign::Process(process.note()));
         let patience = self.patience(guise.ends_orphans);
         let tell = &mut *self.tell;
         process
@@ -145,7 +145,7 @@ impl Bench<'_, '_> {
         limit: usize,
     ) -> Result<(End, [String; 2]), Trouble> {
         let process = start(launch, guise)?;
-        (self.tell)(Sign::Process(process.group()));
+        (self.tell)(Sign::Process(process.note()));
         let patience = self.patience(true);
         let keep = self.workshop.settings.keep;
         let mut aside = [limit; 2].map(|limit| Capture::aside(limit, keep));

@@ -15,7 +15,7 @@ use crate::{Key, KeyKind, PublicKey};
 
 pub use account::{AccountClaims, AccountLimits, Crossing, Export, Import, ScopedKey, SigningKey, Template, UNLIMITED};
 pub use operator::OperatorClaims;
-pub use user::{Answers, ConnectionType, Permission, UserClaims};
+pub use user::{ConnectionType, Permission, UserClaims};
 
 /// The version of the claims that servers since 2.2 understand.
 const VERSION: u32 = 2;

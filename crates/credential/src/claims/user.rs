@@ -35,15 +35,6 @@ impl Permission {
     }
 }
 
-/// Leave to answer on the reply subjects of what was received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answers {
-    /// How many times for one reply subject.
-    pub max: i64,
-    /// For how long, in nanoseconds.
-    pub ttl: i64,
-}
-
 /// How a user may connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -71,9 +62,6 @@ pub struct UserClaims {
     /// What it may subscribe to.
     #[serde(default, rename = "sub", skip_serializing_if = "Permission::is_empty")]
     pub subscribe: Permission,
-    /// Whether it may answer.
-    #[serde(default, rename = "resp", skip_serializing_if = "Option::is_none")]
-    pub answers: Option<Answers>,
     /// Most subscriptions; -1: any number.
     #[serde(default, rename = "subs", skip_serializing_if = "Option::is_none")]
     pub subscriptions: Option<i64>,
@@ -100,7 +88,6 @@ impl UserClaims {
             tags,
             publish: Permission::default(),
             subscribe: Permission::default(),
-            answers: None,
             subscriptions: None,
             data: None,
             payload: None,

@@ -1,5 +1,7 @@
 //! The accounts: what each may use, gives and takes.
 
+use std::collections::BTreeMap;
+
 use crate::claims::{AccountClaims, AccountLimits, Claims, Crossing, Export, Import, OperatorClaims, SigningKey};
 use crate::{Key, KeyKind, PublicKey};
 
@@ -192,6 +194,25 @@ pub fn carried_over(
         }
     }
     wanted
+}
+
+/// The account as the server has it, with these revocations besides, or later, and without those of the keys that are
+/// `over`.
+#[must_use]
+pub fn revoked(
+    mut known: Claims<AccountClaims>,
+    missing: &BTreeMap<String, i64>,
+    over: &[String],
+    now: i64,
+) -> Claims<AccountClaims> {
+    known.issued_at = now;
+    let revocations = &mut known.body.revocations;
+    revocations.retain(|key, _| !over.contains(key));
+    for (key, at) in missing {
+        let entry = revocations.entry(key.clone()).or_insert(*at);
+        *entry = (*entry).max(*at);
+    }
+    known
 }
 
 impl Accounts {

@@ -10,25 +10,17 @@
 //! Messages from another account carry `Nats-Request-Info`, which the server sets and nobody can forge.
 
 mod account;
+mod inbox;
 mod node;
 mod people;
 mod service;
 
-pub use account::{ACCOUNTS, Account, Accounts, SigningKeys, carried_over};
+pub use account::{ACCOUNTS, Account, Accounts, SigningKeys, carried_over, revoked};
+pub(crate) use inbox::inbox_of;
+pub use inbox::{boot_inbox, node_inbox, person_inbox, service_inbox};
 pub use node::{NodeClaims, NodeError, TAG_NAME, scope};
 pub use people::{BOOT_USER, NameError, boot_ticket, check_name, operator, system_user};
 pub use service::{NOTIFICATIONS, SERVICES, Service, crowd};
-
-/// Below which subject a user hears answers.
-#[must_use]
-pub fn inbox(user: &str) -> String {
-    format!("_INBOX_{user}")
-}
-
-/// Everything below it.
-fn inboxes(user: &str) -> String {
-    format!("{}.>", inbox(user))
-}
 
 #[cfg(test)]
 mod tests;

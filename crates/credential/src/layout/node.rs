@@ -25,7 +25,7 @@ pub fn scope(key: PublicKey) -> ScopedKey {
         subscribe: Permission::only([
             "muster.v1.dn.{{name()}}.>",
             "muster.v1.tag.{{tag(t)}}",
-            "_INBOX_{{name()}}.>",
+            "_INBOX.node.{{name()}}.>",
         ]),
         subscriptions: SUBSCRIPTIONS,
         data: crate::claims::UNLIMITED,

@@ -4,9 +4,10 @@
 use crate::PublicKey;
 use crate::claims::{Claims, Permission, UserClaims};
 
-use super::{NOTIFICATIONS, inboxes};
+use super::NOTIFICATIONS;
+use super::inbox::{below, boot_inbox, person_inbox};
 
-/// The name in the ticket, after which the inbox of a machine that registers is called.
+/// The name in the ticket.
 pub const BOOT_USER: &str = "boot";
 
 /// A name that cannot be a user's.
@@ -51,7 +52,7 @@ pub fn operator(
                 "muster.v1.event.>".to_owned(),
                 "muster.v1.output.*".to_owned(),
                 NOTIFICATIONS.to_owned(),
-                inboxes(name),
+                below(&person_inbox(name)),
             ]),
         ),
     })
@@ -69,7 +70,11 @@ pub fn system_user(subject: PublicKey, system: PublicKey, now: i64) -> Claims<Us
         body: UserClaims::with_permissions(
             system,
             Permission::only(["$SYS.REQ.>"]),
-            Permission::only(["$SYS.ACCOUNT.>".to_owned(), "$SYS.SERVER.>".to_owned(), inboxes(name)]),
+            Permission::only([
+                "$SYS.ACCOUNT.>".to_owned(),
+                "$SYS.SERVER.>".to_owned(),
+                below("_INBOX.sys"),
+            ]),
         ),
     }
 }
@@ -80,7 +85,7 @@ pub fn boot_ticket(subject: PublicKey, boot: PublicKey, now: i64, life: Option<i
     let permissions = UserClaims::with_permissions(
         boot,
         Permission::only(["register"]),
-        Permission::only([inboxes(BOOT_USER)]),
+        Permission::only([below(&boot_inbox())]),
     );
     Claims {
         name: BOOT_USER.to_owned(),

@@ -1,20 +1,21 @@
 //! What each service may publish and hear in account `MUSTER`. This table is the only place that says so.
 
-use std::time::Duration;
-
 use crate::PublicKey;
-use crate::claims::{Answers, Claims, Permission, UserClaims};
+use crate::claims::{Claims, Permission, UserClaims};
 
-use super::{inbox, inboxes};
+use super::inbox::{ACROSS, NODES, below, node_inbox, service_inbox};
 
 /// Where run-command publishes notifications for sinks on NATS; `OPS` hears them.
 pub const NOTIFICATIONS: &str = "notify.>";
 
-/// How often a service may answer on one reply subject. A question may match several subscriptions of a connection,
-/// and each match counts (fleet 8): three services of one process hear `$SRV.PING`.
-const ANSWERS: i64 = 8;
-/// How long a service may take to answer; no call takes longer.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// What every service asks `Access` before it answers a call: what its caller has, and to write down what was decided.
+const DECISIONS: [&str; 3] = [
+    "muster.v1.api.Decisions.GetPrincipal",
+    "muster.v1.api.Decisions.CheckBearer",
+    "muster.v1.api.Decisions.RecordDecisions",
+];
+/// Where it hears that what it knows of a caller has changed.
+const PRINCIPAL_CHANGED: &str = "muster.v1.event.access.principal.changed";
 
 /// A service: the user that its process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub const SERVICES: &[Service] = &[
         answers: &[],
         // It knows no operation by name.
         publishes: &["muster.v1.api.>"],
-        hears: &["muster.v1.event.access.principal.changed"],
+        hears: &[PRINCIPAL_CHANGED],
     },
     Service {
         name: "muster-access",
@@ -51,19 +52,27 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.dn.*.config",
             "muster.v1.event.fleet.>",
             "muster.v1.api.DocumentTags.*",
+            "muster.v1.api.ParameterTags.*",
         ],
         hears: &[
             "muster.v1.register",
             "muster.v1.rpc.*.hello",
             "muster.v1.rpc.*.auth.renew",
+            "muster.v1.rpc.*.auth.rotate",
             "muster.v1.up.*.hb",
         ],
     },
     Service {
         name: "muster-documents",
         answers: &["Documents", "DocumentTags", "DocumentValidation"],
-        publishes: &["muster.v1.event.documents.>"],
+        publishes: &["muster.v1.event.documents.>", "muster.v1.api.Nodes.GetNodeRole"],
         hears: &["muster.v1.rpc.*.doc.get"],
+    },
+    Service {
+        name: "muster-parameter-store",
+        answers: &["ParameterStore", "ParameterTags"],
+        publishes: &["muster.v1.event.parameter-store.>"],
+        hears: &[],
     },
     Service {
         name: "muster-run-command",
@@ -75,6 +84,7 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.output-seen.*",
             NOTIFICATIONS,
             "muster.v1.api.Documents.*",
+            "muster.v1.api.DocumentTags.List",
             "muster.v1.api.Nodes.ResolveTargets",
             "muster.v1.api.FanOut.*",
         ],
@@ -102,6 +112,13 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.up.*.ack",
         ],
     },
+    // `muster nats watch`, which has the keys of the accounts besides. It serves nobody.
+    Service {
+        name: "muster-watcher",
+        answers: &[],
+        publishes: &["muster.v1.api.Nodes.SyncRevocations"],
+        hears: &[],
+    },
 ];
 
 impl Service {
@@ -111,16 +128,56 @@ impl Service {
         SERVICES.iter().find(|service| service.name == name)
     }
 
-    /// Everything that it may publish, besides answers.
+    /// The inboxes into which it may answer: of those who may ask it, and of nobody else. There is no leave to answer on
+    /// any subject that a question names, since whoever asks may name what it likes.
+    #[must_use]
+    pub fn answers_into(&self) -> Vec<String> {
+        let asked = self.asked();
+        let is_asked_by_nodes = asked.iter().any(|subject| is_of_nodes(subject));
+        let is_asked_across =
+            !self.answers.is_empty() || asked.iter().any(|subject| CROSSING.contains(&subject.as_str()));
+        let askers = SERVICES.iter().filter(|other| {
+            let mut published = other.asks();
+            published.any(|published| asked.iter().any(|asked| meet(published, asked)))
+        });
+        let nodes = is_asked_by_nodes.then(|| NODES.to_owned());
+        let across = is_asked_across.then(|| ACROSS.to_owned());
+        let services = askers.map(|other| below(&service_inbox(other.name)));
+        nodes.into_iter().chain(services).chain(across).collect()
+    }
+
+    /// On which subjects it is asked something.
+    fn asked(&self) -> Vec<String> {
+        let operations = self.answers.iter().map(|name| format!("muster.v1.api.{name}.*"));
+        let hears = self
+            .hears
+            .iter()
+            .filter(|subject| !subject.starts_with("muster.v1.event."));
+        operations.chain(hears.map(|subject| (*subject).to_owned())).collect()
+    }
+
+    /// Everything that it may publish.
     #[must_use]
     pub fn publish(&self) -> Vec<String> {
+        let mut subjects: Vec<String> = self.asks().map(str::to_owned).collect();
+        subjects.extend(self.answers_into());
         // Its own inbox too: what comes back from there has passed the broker.
-        let own = [inboxes(self.name)];
-        self.publishes
-            .iter()
-            .map(|subject| (*subject).to_owned())
-            .chain(own)
-            .collect()
+        let own = below(&service_inbox(self.name));
+        if !subjects.contains(&own) {
+            subjects.push(own);
+        }
+        subjects
+    }
+
+    /// What it publishes besides answers.
+    fn asks(&self) -> impl Iterator<Item = &'static str> {
+        let decisions = DECISIONS.into_iter().filter(|_| self.decides());
+        self.publishes.iter().copied().chain(decisions)
+    }
+
+    /// Whether it decides on callers by what `Access` knows of them.
+    fn decides(&self) -> bool {
+        !self.answers.is_empty()
     }
 
     /// Everything that it may hear.
@@ -139,29 +196,48 @@ impl Service {
         if !self.answers.is_empty() {
             subjects.push("$SRV.*".to_owned());
         }
-        subjects.push(inboxes(self.name));
+        if self.decides() {
+            subjects.push(PRINCIPAL_CHANGED.to_owned());
+        }
+        subjects.push(below(&service_inbox(self.name)));
         subjects
     }
 
     /// The claims of its user, to be signed by the key for services of account `muster`.
     #[must_use]
     pub fn claims(&self, subject: PublicKey, muster: PublicKey, now: i64) -> Claims<UserClaims> {
-        let ttl = i64::try_from(ANSWER_TIME.as_nanos()).unwrap_or(i64::MAX);
-        let permissions = UserClaims::with_permissions(
-            muster,
-            Permission::only(self.publish()),
-            Permission::only(self.subscribe()),
-        );
         Claims {
             name: self.name.to_owned(),
             subject,
             issued_at: now,
             expires_at: None,
-            body: UserClaims {
-                // Who is asked nothing needs no leave to answer.
-                answers: (!self.answers.is_empty()).then_some(Answers { max: ANSWERS, ttl }),
-                ..permissions
-            },
+            body: UserClaims::with_permissions(
+                muster,
+                Permission::only(self.publish()),
+                Permission::only(self.subscribe()),
+            ),
+        }
+    }
+}
+
+/// Where other accounts ask, besides operations.
+const CROSSING: [&str; 2] = ["muster.v1.register", "muster.v1.output-seen.*"];
+
+/// Whether nodes publish there.
+fn is_of_nodes(subject: &str) -> bool {
+    ["muster.v1.rpc.", "muster.v1.up."]
+        .iter()
+        .any(|space| subject.starts_with(space))
+}
+
+/// Whether a subject can match both patterns.
+fn meet(one: &str, other: &str) -> bool {
+    let (mut one, mut other) = (one.split('.'), other.split('.'));
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) | (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
+            (Some(left), Some(right)) if left == right || left == "*" || right == "*" => {}
+            _ => return false,
         }
     }
 }
@@ -182,7 +258,8 @@ pub fn crowd(subject: PublicKey, muster: PublicKey, now: i64) -> Claims<UserClai
             Permission::only([
                 "muster.v1.dn.>".to_owned(),
                 "muster.v1.tag.*".to_owned(),
-                format!("{}.>", inbox(name)),
+                // Where services answer nodes; no node is called so.
+                below(&node_inbox(name)),
             ]),
         ),
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::claims::{Claims, UserClaims};
-use crate::{Key, KeyKind};
+use crate::{Creds, Key, KeyKind};
 
 fn signed(tags: &[&str], node: &str) -> Result<String, NodeError> {
     let key = |kind| Key::generate(kind);
@@ -78,17 +78,63 @@ fn no_service_may_speak_as_a_node_or_as_an_operator() {
 }
 
 #[test]
-fn who_is_asked_nothing_may_not_answer() {
-    let key = |kind| Key::generate(kind).public().clone();
+fn a_service_answers_those_who_may_ask_it() {
+    let into = |name| Service::named(name).unwrap().answers_into();
+    assert_eq!(into("muster-gateway"), [""; 0], "nobody asks it");
+    assert_eq!(into("muster-access"), ["_INBOX.svc.muster-gateway.>", "_R_.>"]);
+    assert_eq!(
+        into("muster-documents"),
+        [
+            "_INBOX.node.*.>",
+            "_INBOX.svc.muster-gateway.>",
+            "_INBOX.svc.muster-fleet.>",
+            "_INBOX.svc.muster-run-command.>",
+            "_R_.>",
+        ]
+    );
     for service in SERVICES {
-        let claims = service.claims(key(KeyKind::User), key(KeyKind::Account), 0);
-        assert_eq!(
-            claims.body.answers.is_some(),
-            service.name != "muster-gateway",
-            "{}",
-            service.name
-        );
+        let is_wide = |subject: &String| subject.starts_with("_INBOX.>") || subject.starts_with("_INBOX.*");
+        assert!(!service.publish().iter().any(is_wide), "{}", service.name);
     }
+}
+
+#[test]
+fn every_user_hears_below_the_inbox_that_its_credentials_name() {
+    let account = Key::generate(KeyKind::Account);
+    let inbox = |claims: Claims<UserClaims>, key: Key| Creds::new(claims.sign(&account).unwrap(), key).unwrap().inbox();
+    let user = || Key::generate(KeyKind::User);
+    let own = || account.public().clone();
+    let key = user();
+    assert_eq!(
+        inbox(SERVICES[2].claims(key.public().clone(), own(), 0), key),
+        "_INBOX.svc.muster-fleet"
+    );
+    let key = user();
+    assert_eq!(
+        inbox(
+            operator("muster-fleet", key.public().clone(), own(), 0, None).unwrap(),
+            key
+        ),
+        "_INBOX.ops.muster-fleet",
+        "a person of the same name is another"
+    );
+    let key = user();
+    assert_eq!(inbox(system_user(key.public().clone(), own(), 0), key), "_INBOX.sys");
+    let key = user();
+    assert_eq!(
+        inbox(boot_ticket(key.public().clone(), own(), 0, None), key),
+        "_INBOX.boot"
+    );
+    let claims = NodeClaims {
+        node: "mi-1",
+        tags: Vec::new(),
+        now: 0,
+        life: 60,
+    };
+    assert_eq!(
+        claims.creds(user(), &own(), &account).unwrap().inbox(),
+        "_INBOX.node.mi-1"
+    );
 }
 
 #[test]

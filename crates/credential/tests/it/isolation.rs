@@ -23,8 +23,8 @@ async fn a_node_reaches_its_own_subjects_and_no_others() {
         format!("muster.v1.dn.{OWN}.>"),
         format!("muster.v1.dn.{OWN}.work"),
         format!("muster.v1.tag.{TAG}"),
-        format!("_INBOX_{OWN}.>"),
-        format!("_INBOX_{OWN}.abc.*"),
+        format!("_INBOX.node.{OWN}.>"),
+        format!("_INBOX.node.{OWN}.abc.*"),
     ] {
         assert!(node.may_subscribe(&own).await, "{own}");
     }
@@ -48,8 +48,8 @@ async fn a_node_reaches_its_own_subjects_and_no_others() {
         ">".to_owned(),
         "*".to_owned(),
         "_INBOX.>".to_owned(),
-        "_INBOX_muster-fleet.>".to_owned(),
-        format!("_INBOX_{OTHER}.>"),
+        "_INBOX.svc.muster-fleet.>".to_owned(),
+        format!("_INBOX.node.{OTHER}.>"),
         "*.>".to_owned(),
         "muster.v1.tag.*".to_owned(),
         "muster.v1.tag.>".to_owned(),
@@ -76,6 +76,10 @@ async fn a_node_reaches_its_own_subjects_and_no_others() {
     for foreign in [
         format!("muster.v1.up.{OTHER}.hb"),
         format!("muster.v1.rpc.{OTHER}.hello"),
+        format!("muster.v1.rpc.{OTHER}.auth.renew"),
+        format!("muster.v1.rpc.{OTHER}.auth.rotate"),
+        format!("muster.v1.up.{OTHER}.ack"),
+        format!("muster.v1.rpc.{OTHER}.reply"),
         format!("muster.v1.dn.{OWN}.work"),
         format!("muster.v1.dn.{OTHER}.work"),
         format!("muster.v1.tag.{TAG}"),
@@ -88,8 +92,8 @@ async fn a_node_reaches_its_own_subjects_and_no_others() {
         "muster.v1.output.listener".to_owned(),
         "muster.v1.output-seen.listener".to_owned(),
         "muster.v1.fanout.one.cancel".to_owned(),
-        format!("_INBOX_{OTHER}.a.b"),
-        "_INBOX_muster-fleet.a.b".to_owned(),
+        format!("_INBOX.node.{OTHER}.a.b"),
+        "_INBOX.svc.muster-fleet.a.b".to_owned(),
         "$JS.API.STREAM.LIST".to_owned(),
         "$JS.API.STREAM.MSG.GET.MUSTER_DN".to_owned(),
         "$JS.API.DIRECT.GET.MUSTER_DN".to_owned(),
@@ -164,6 +168,43 @@ async fn a_tag_that_is_a_wildcard_would_widen_and_is_why_none_is_ever_signed() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_a_wildcard_would_be_every_node_and_is_why_none_is_ever_signed() {
+    let server = NatsServer::start_secured().await;
+    let trust = server.trust();
+    // By hand, since `NodeClaims` refuses it: whoever has the scoped key can, until the bus is told of it (decision 16).
+    let key = Key::generate(KeyKind::User);
+    let claims = Claims {
+        name: "*".to_owned(),
+        subject: key.public().clone(),
+        issued_at: trust.person("x").claims().issued_at,
+        expires_at: None,
+        body: UserClaims::scoped(trust.accounts().muster.clone(), Vec::new()),
+    };
+    let wide = Creds::new(claims.sign(trust.nodes_key()).unwrap(), key).unwrap();
+    let probe = Probe::of(&server, &wide).await;
+    assert!(probe.may_subscribe(&format!("muster.v1.dn.{OTHER}.work")).await);
+    assert!(probe.may_publish(&format!("muster.v1.up.{OTHER}.hb")).await);
+    // It is nodes, and neither a service nor a person.
+    for foreign in [
+        "muster.v1.api.>",
+        "muster.v1.event.>",
+        "_INBOX.svc.>",
+        "_INBOX.>",
+        "$SYS.>",
+    ] {
+        assert!(!probe.may_subscribe(foreign).await, "{foreign}");
+    }
+    for foreign in [
+        "muster.v1.api.Nodes.ApproveNode",
+        "muster.v1.dn.mi-0123456789abcdef1.work",
+        "$SYS.REQ.CLAIMS.UPDATE",
+    ] {
+        assert!(!probe.may_publish(foreign).await, "{foreign}");
+    }
+    assert!(std::panic::catch_unwind(|| trust.node("*", &[])).is_err());
+}
+
+#[tokio::test]
 async fn a_node_without_tags_hears_no_doorbell() {
     let server = NatsServer::start_secured().await;
     let node = Probe::of(&server, &server.trust().node(OWN, &[])).await;
@@ -193,7 +234,7 @@ async fn the_ticket_sees_nothing_and_may_ask_one_thing() {
     let trust = server.trust();
     let boot = Probe::of(&server, &trust.ticket()).await;
     assert!(boot.may_publish("register").await);
-    assert!(boot.may_subscribe("_INBOX_boot.x.*").await);
+    assert!(boot.may_subscribe("_INBOX.boot.x.*").await);
     for foreign in [
         ">",
         "*",
@@ -202,7 +243,7 @@ async fn the_ticket_sees_nothing_and_may_ask_one_thing() {
         "muster.v1.>",
         "muster.v1.register",
         "_INBOX.>",
-        "_INBOX_mia.>",
+        "_INBOX.ops.mia.>",
         "$SYS.>",
         "$JS.API.>",
         "_R_.>",
@@ -217,7 +258,7 @@ async fn the_ticket_sees_nothing_and_may_ask_one_thing() {
         "muster.v1.dn.mi-0123456789abcdef0.work",
         "$JS.API.INFO",
         "$SYS.REQ.SERVER.PING",
-        "_INBOX_boot.x.y",
+        "_INBOX.boot.x.y",
     ] {
         assert!(!boot.may_publish(foreign).await, "{foreign}");
     }
@@ -241,8 +282,8 @@ async fn a_person_cannot_reach_nodes_or_speak_as_one() {
         "muster.v1.ops.api.RunCommand.SendCommand",
         "muster.v1.fanout.one.cancel",
         "muster.v1.register",
-        "_INBOX_leo.a.b",
-        "_INBOX_muster-gateway.a.b",
+        "_INBOX.ops.leo.a.b",
+        "_INBOX.svc.muster-gateway.a.b",
         "$JS.API.STREAM.LIST",
         "$SYS.REQ.CLAIMS.UPDATE",
     ] {
@@ -256,7 +297,7 @@ async fn a_person_cannot_reach_nodes_or_speak_as_one() {
         "muster.v1.api.>",
         "muster.v1.ops.api.>",
         "_INBOX.>",
-        "_INBOX_leo.>",
+        "_INBOX.ops.leo.>",
         "$SYS.>",
     ] {
         assert!(!person.may_subscribe(foreign).await, "{foreign}");

@@ -6,4 +6,5 @@ mod accounts;
 mod docs;
 mod isolation;
 mod probe;
+mod reconnect;
 mod services;

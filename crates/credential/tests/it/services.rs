@@ -53,8 +53,12 @@ async fn no_service_may_do_what_only_another_s_list_says() {
         "muster.v1.ops.api.RunCommand.SendCommand",
         "muster.v1.up.mi-0123456789abcdef0.hb",
         "muster.v1.rpc.mi-0123456789abcdef0.reply",
-        "_INBOX_mi-0123456789abcdef0.a.b",
-        "_INBOX_mia.a.b",
+        "_INBOX.node.mi-0123456789abcdef0.a.b",
+        "_INBOX.svc.muster-access.a.b",
+        "_INBOX.svc.muster-fan-out.a.b",
+        "_INBOX.ops.mia.a.b",
+        "_INBOX.boot.a.b",
+        "_INBOX.a.b",
         "_R_.abc",
         "$SYS.REQ.CLAIMS.UPDATE",
         "$JS.API.STREAM.LIST",
@@ -82,7 +86,7 @@ async fn no_service_may_do_what_only_another_s_list_says() {
             ">",
             "muster.v1.>",
             "_INBOX.>",
-            "_INBOX_mi-0123456789abcdef0.>",
+            "_INBOX.node.mi-0123456789abcdef0.>",
             "_R_.>",
             "$SYS.>",
         ] {
@@ -92,7 +96,7 @@ async fn no_service_may_do_what_only_another_s_list_says() {
 }
 
 #[tokio::test]
-async fn services_answer_nodes_without_leave_to_write_into_their_inboxes() {
+async fn a_service_answers_a_node_that_its_process_hears_twice() {
     let server = NatsServer::start_secured().await;
     let trust = server.trust();
     let node = Probe::of(&server, &trust.node("mi-0123456789abcdef0", &[])).await;
@@ -119,6 +123,33 @@ async fn services_answer_nodes_without_leave_to_write_into_their_inboxes() {
     };
     let (answer, ()) = tokio::join!(asking, answering);
     assert_eq!(answer.unwrap().payload, "answer");
+}
+
+/// A question may name any subject for its answer. Whoever was asked has no leave to say there what it may not say.
+#[tokio::test]
+async fn being_asked_lends_no_leave_to_publish() {
+    let server = NatsServer::start_secured().await;
+    let trust = server.trust();
+    let node = Probe::of(&server, &trust.node("mi-0123456789abcdef0", &[])).await;
+    let fleet = Probe::of(&server, &trust.service("muster-fleet")).await;
+    let mut hellos = fleet.client.subscribe("muster.v1.rpc.*.hello").await.unwrap();
+    fleet.settle().await;
+    for named in [
+        "muster.v1.dn.mi-0123456789abcdef1.work",
+        "muster.v1.up.mi-0123456789abcdef1.hb",
+        "muster.v1.api.FanOut.StartRollout",
+        "_INBOX.svc.muster-fan-out.a.b",
+        "_INBOX.ops.mia.a.b",
+    ] {
+        let hello = "muster.v1.rpc.mi-0123456789abcdef0.hello";
+        node.client
+            .publish_with_reply(hello, named, "question".into())
+            .await
+            .unwrap();
+        let question = next(&mut hellos).await;
+        assert_eq!(question.reply.as_deref(), Some(named));
+        assert!(!fleet.may_publish(named).await, "{named}");
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub enum Service {
     Fleet,
     /// Documents.
     Documents,
+    /// Parameters.
+    ParameterStore,
     /// The coordinator.
     FanOut,
     /// Commands and invocations.
@@ -33,9 +35,10 @@ pub enum Service {
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Fleet,
         Self::Documents,
+        Self::ParameterStore,
         Self::FanOut,
         Self::RunCommand,
         Self::Access,
@@ -46,6 +49,7 @@ impl Service {
         match self {
             Self::Fleet => "muster-fleet",
             Self::Documents => "muster-documents",
+            Self::ParameterStore => "muster-parameter-store",
             Self::FanOut => "muster-fan-out",
             Self::RunCommand => "muster-run-command",
             Self::Access => "muster-access",
@@ -169,6 +173,13 @@ async fn start(service: Service, ground: &Ground, address: Option<SocketAddr>) -
     match service {
         Service::Fleet => of!(muster_fleet, Some(muster_fleet::DATABASE)),
         Service::Documents => of!(muster_documents, Some(muster_documents::DATABASE)),
+        Service::ParameterStore => {
+            let (defaults, database) = (muster_parameter_store::DEFAULTS, Some(muster_parameter_store::DATABASE));
+            let (mut settings, parts): (muster_parameter_store::Settings, _) =
+                prepare(service, ground, address, defaults, database).await?;
+            settings.key_file = ground.folder.join("parameter-store.key");
+            muster_parameter_store::Server::start(settings, parts).await
+        }
         Service::FanOut => of!(muster_fan_out, Some(muster_fan_out::DATABASE)),
         Service::RunCommand => of!(muster_run_command, Some(muster_run_command::DATABASE)),
         Service::Access => {

@@ -18,6 +18,7 @@ use muster_proto::access::v1::{
     UpdateAccessKeyResult,
 };
 use muster_store::Db;
+use muster_wire::Caller;
 use tonic::{Request, Response, Status};
 
 use super::{Pages, access_keys, attachments, groups, policies, roles, test_policy, users};
@@ -48,7 +49,7 @@ impl AccessApi {
         teller: Teller,
     ) -> Self {
         Self {
-            account: settings.account(),
+            account: (&parts.account).into(),
             settings,
             db,
             pages,
@@ -75,7 +76,8 @@ impl Access for AccessApi {
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResult>, Status> {
-        Ok(Response::new(users::list(self, request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(users::list(self, request.into_inner(), &asker).await?))
     }
 
     async fn create_group(&self, request: Request<CreateGroupRequest>) -> Result<Response<CreateGroupResult>, Status> {
@@ -87,11 +89,13 @@ impl Access for AccessApi {
     }
 
     async fn list_groups(&self, request: Request<ListGroupsRequest>) -> Result<Response<ListGroupsResult>, Status> {
-        Ok(Response::new(groups::list(self, request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(groups::list(self, request.into_inner(), &asker).await?))
     }
 
     async fn get_group(&self, request: Request<GetGroupRequest>) -> Result<Response<GetGroupResult>, Status> {
-        Ok(Response::new(groups::get(self, request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(groups::get(self, request.into_inner(), &asker).await?))
     }
 
     async fn add_user_to_group(
@@ -117,7 +121,8 @@ impl Access for AccessApi {
     }
 
     async fn list_roles(&self, request: Request<ListRolesRequest>) -> Result<Response<ListRolesResult>, Status> {
-        Ok(Response::new(roles::list(self, request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(roles::list(self, request.into_inner(), &asker).await?))
     }
 
     async fn put_policy(&self, request: Request<PutPolicyRequest>) -> Result<Response<PutPolicyResult>, Status> {
@@ -132,7 +137,8 @@ impl Access for AccessApi {
         &self,
         request: Request<ListPoliciesRequest>,
     ) -> Result<Response<ListPoliciesResult>, Status> {
-        Ok(Response::new(policies::list(self, request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(policies::list(self, request.into_inner(), &asker).await?))
     }
 
     async fn delete_policy(
@@ -188,7 +194,10 @@ impl Access for AccessApi {
         &self,
         request: Request<ListAccessKeysRequest>,
     ) -> Result<Response<ListAccessKeysResult>, Status> {
-        Ok(Response::new(access_keys::list(self, request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            access_keys::list(self, request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn test_policy(&self, request: Request<TestPolicyRequest>) -> Result<Response<TestPolicyResult>, Status> {

@@ -4,7 +4,7 @@ use muster_proto::access::v1::{
     AccessKey, AccessKeyStatus, CreateAccessKeyRequest, CreateAccessKeyResult, DeleteAccessKeyRequest,
     DeleteAccessKeyResult, ListAccessKeysRequest, ListAccessKeysResult, UpdateAccessKeyRequest, UpdateAccessKeyResult,
 };
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use super::access::AccessApi;
 use super::{pages, view};
@@ -55,12 +55,16 @@ pub(super) async fn delete(api: &AccessApi, request: DeleteAccessKeyRequest) -> 
     Ok(DeleteAccessKeyResult {})
 }
 
-pub(super) async fn list(api: &AccessApi, request: ListAccessKeysRequest) -> Result<ListAccessKeysResult, Failure> {
+pub(super) async fn list(
+    api: &AccessApi,
+    request: ListAccessKeysRequest,
+    asker: &Principal,
+) -> Result<ListAccessKeysResult, Failure> {
     let user = match request.user_name {
         None => None,
         Some(name) => Some(settle(identity::find(&api.db, &Who::user(name)).await)?.id),
     };
-    let question = format!("ListAccessKeys {user:?}");
+    let question = format!("{asker} ListAccessKeys {user:?}");
     let after = api.pages.position(&question, request.next_token.as_deref())?;
     let size = request.max_results;
     let rows = access_key::list(&api.db, user.as_deref(), &after, pages::limit(size)).await;

@@ -9,7 +9,7 @@ use muster_proto::access::v1::{
     VerifyAuditRequest, VerifyAuditResult,
 };
 use muster_store::Db;
-use muster_wire::Failure;
+use muster_wire::{Caller, Failure, Principal};
 use tonic::{Request, Response, Status};
 
 use super::{Pages, pages, view};
@@ -31,7 +31,11 @@ impl AuditApi {
         Self { db, pages, keys }
     }
 
-    async fn list(&self, request: ListAuditRecordsRequest) -> Result<ListAuditRecordsResult, Failure> {
+    async fn list(
+        &self,
+        request: ListAuditRecordsRequest,
+        asker: &Principal,
+    ) -> Result<ListAuditRecordsResult, Failure> {
         let mut question = Question {
             decision: match request.decision() {
                 Decision::Unset => None,
@@ -49,7 +53,7 @@ impl AuditApi {
             limit: 0,
         };
         let size = request.max_results;
-        let list = format!("ListAuditRecords {question:?} {:?}", request.from_sequence);
+        let list = format!("{asker} ListAuditRecords {question:?} {:?}", request.from_sequence);
         let position = self.pages.position(&list, request.next_token.as_deref())?;
         question.limit = pages::limit(size);
         if let Ok(sequence) = position.parse() {
@@ -146,7 +150,8 @@ impl Audit for AuditApi {
         &self,
         request: Request<ListAuditRecordsRequest>,
     ) -> Result<Response<ListAuditRecordsResult>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(self.list(request.into_inner(), &asker).await?))
     }
 
     async fn verify_audit(&self, request: Request<VerifyAuditRequest>) -> Result<Response<VerifyAuditResult>, Status> {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use muster_boot::Parts;
+use futures::future::BoxFuture;
+use muster_boot::{Authority, Parts};
 use muster_model::Clock;
 use muster_proto::Word as _;
 use muster_proto::access::v1::decisions_server::Decisions;
@@ -16,7 +17,6 @@ use muster_wire::Failure;
 use tonic::{Request, Response, Status};
 
 use super::view;
-use crate::Settings;
 use crate::domain::audit::Entry;
 use crate::domain::identity::{Account, Kind};
 use crate::domain::secret::Secret;
@@ -49,16 +49,9 @@ struct Found {
 }
 
 impl DecisionsApi {
-    pub(crate) fn new(
-        settings: &Settings,
-        parts: &Parts,
-        db: Db,
-        keys: Arc<KeyRing>,
-        recorder: Recorder,
-        last_used: LastUsed,
-    ) -> Self {
+    pub(crate) fn new(parts: &Parts, db: Db, keys: Arc<KeyRing>, recorder: Recorder, last_used: LastUsed) -> Self {
         Self {
-            account: settings.account(),
+            account: (&parts.account).into(),
             db,
             keys,
             recorder,
@@ -199,6 +192,27 @@ fn cut(text: String) -> String {
             .take(LONGEST_TEXT)
             .map(|c| if c == '\0' { '\u{fffd}' } else { c })
             .collect(),
+    }
+}
+
+/// What the layer in front of this service's own operations asks.
+impl Authority for DecisionsApi {
+    fn principal<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<GetPrincipalResult, Failure>> {
+        let request = GetPrincipalRequest {
+            arn: Some(arn.to_owned()),
+        };
+        Box::pin(self.principal(request))
+    }
+
+    fn bearer(&self, bearer: CheckBearerRequest) -> BoxFuture<'_, Result<CheckBearerResult, Failure>> {
+        Box::pin(self.bearer(bearer))
+    }
+
+    fn record(&self, decisions: Vec<DecisionRecord>) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async {
+            self.record(RecordDecisionsRequest { decisions }).await?;
+            Ok(())
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use muster_proto::access::v1::{
     DeleteGroupResult, GetGroupRequest, GetGroupResult, ListGroupsRequest, ListGroupsResult,
     RemoveUserFromGroupRequest, RemoveUserFromGroupResult,
 };
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use super::access::AccessApi;
 use super::{pages, view};
@@ -28,12 +28,16 @@ pub(super) async fn delete(api: &AccessApi, request: DeleteGroupRequest) -> Resu
     Ok(DeleteGroupResult {})
 }
 
-pub(super) async fn list(api: &AccessApi, request: ListGroupsRequest) -> Result<ListGroupsResult, Failure> {
+pub(super) async fn list(
+    api: &AccessApi,
+    request: ListGroupsRequest,
+    asker: &Principal,
+) -> Result<ListGroupsResult, Failure> {
     let user = match request.user_name {
         None => None,
         Some(name) => Some(settle(identity::find(&api.db, &Who::user(name)).await)?),
     };
-    let question = format!("ListGroups {:?}", user.as_ref().map(|user| &user.id));
+    let question = format!("{asker} ListGroups {:?}", user.as_ref().map(|user| &user.id));
     let after = api.pages.position(&question, request.next_token.as_deref())?;
     let size = request.max_results;
     let limit = pages::limit(size);
@@ -50,10 +54,14 @@ pub(super) async fn list(api: &AccessApi, request: ListGroupsRequest) -> Result<
     })
 }
 
-pub(super) async fn get(api: &AccessApi, request: GetGroupRequest) -> Result<GetGroupResult, Failure> {
+pub(super) async fn get(
+    api: &AccessApi,
+    request: GetGroupRequest,
+    asker: &Principal,
+) -> Result<GetGroupResult, Failure> {
     let who = Who::group(request.group_name.unwrap_or_default());
     let found = settle(identity::find(&api.db, &who).await)?;
-    let question = format!("GetGroup {}", found.id);
+    let question = format!("{asker} GetGroup {}", found.id);
     let after = api.pages.position(&question, request.next_token.as_deref())?;
     let size = request.max_results;
     let members = group::members(&api.db, &found.id, &after, pages::limit(size)).await;

@@ -8,7 +8,7 @@ use muster_proto::access::v1::{
     ListPoliciesResult, Policy, PutPolicyRequest, PutPolicyResult,
 };
 use muster_proto::facts;
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use super::access::AccessApi;
 use super::{pages, view};
@@ -17,7 +17,6 @@ use crate::store::policy::{self, NewPolicy};
 
 /// Stands before the names of people's own policies in tokens, so that the first of them has one, too.
 const OWN: &str = "own ";
-const QUESTION: &str = "ListPolicies";
 /// The services of ours whose operations are `muster:` actions.
 const OF_MUSTER: [&str; 2] = ["muster.access.v1.Access", "muster.access.v1.Audit"];
 /// Actions that are asked for and are no operations.
@@ -94,8 +93,13 @@ fn shown_built_in(name: &str, attachments: i64) -> Policy {
     }
 }
 
-pub(super) async fn list(api: &AccessApi, request: ListPoliciesRequest) -> Result<ListPoliciesResult, Failure> {
-    let after = api.pages.position(QUESTION, request.next_token.as_deref())?;
+pub(super) async fn list(
+    api: &AccessApi,
+    request: ListPoliciesRequest,
+    asker: &Principal,
+) -> Result<ListPoliciesResult, Failure> {
+    let question = format!("{asker} ListPolicies");
+    let after = api.pages.position(&question, request.next_token.as_deref())?;
     let size = request.max_results;
     let mut policies = Vec::new();
     // The built-in ones come first, and a page may end among them.
@@ -108,7 +112,7 @@ pub(super) async fn list(api: &AccessApi, request: ListPoliciesRequest) -> Resul
     }
     let rows = policy::list(&api.db, own_after.unwrap_or_default(), pages::limit(size)).await;
     policies.extend(rows.map_err(from_store)?.into_iter().map(view::policy));
-    let next_token = api.pages.cut(QUESTION, &mut policies, size, |last| {
+    let next_token = api.pages.cut(&question, &mut policies, size, |last| {
         let name = last.policy_name();
         match last.built_in() {
             true => name.to_owned(),

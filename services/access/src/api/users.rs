@@ -3,7 +3,7 @@
 use muster_proto::access::v1::{
     CreateUserRequest, CreateUserResult, DeleteUserRequest, DeleteUserResult, ListUsersRequest, ListUsersResult,
 };
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use super::access::AccessApi;
 use super::{pages, view};
@@ -33,14 +33,18 @@ pub(super) async fn delete(api: &AccessApi, request: DeleteUserRequest) -> Resul
     Ok(DeleteUserResult {})
 }
 
-pub(super) async fn list(api: &AccessApi, request: ListUsersRequest) -> Result<ListUsersResult, Failure> {
-    const QUESTION: &str = "ListUsers";
-    let after = api.pages.position(QUESTION, request.next_token.as_deref())?;
+pub(super) async fn list(
+    api: &AccessApi,
+    request: ListUsersRequest,
+    asker: &Principal,
+) -> Result<ListUsersResult, Failure> {
+    let question = format!("{asker} ListUsers");
+    let after = api.pages.position(&question, request.next_token.as_deref())?;
     let size = request.max_results;
     let mut rows = identity::list(&api.db, Kind::User, &after, pages::limit(size))
         .await
         .map_err(from_store)?;
-    let next_token = api.pages.cut(QUESTION, &mut rows, size, |row| row.name.to_lowercase());
+    let next_token = api.pages.cut(&question, &mut rows, size, |row| row.name.to_lowercase());
     let mut tags = identity::tags(&api.db, &rows).await.map_err(from_store)?;
     let shown = rows.into_iter().map(|row| {
         let tags: Tags = tags.remove(&row.id).unwrap_or_default();

@@ -107,6 +107,15 @@ pub(crate) struct Account {
     pub(crate) id: String,
 }
 
+impl From<&muster_model::Account> for Account {
+    fn from(account: &muster_model::Account) -> Self {
+        Self {
+            partition: account.partition().to_owned(),
+            id: account.id().to_owned(),
+        }
+    }
+}
+
 impl Account {
     /// `arn:aws:iam::000000000000:user/alice`.
     pub(crate) fn arn(&self, kind: Kind, name: &str) -> String {

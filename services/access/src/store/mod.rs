@@ -4,6 +4,7 @@ pub(crate) mod access_key;
 pub(crate) mod attachment;
 pub(crate) mod audit;
 pub(crate) mod change;
+pub(crate) mod first_admin;
 pub(crate) mod group;
 pub(crate) mod identity;
 pub(crate) mod policy;

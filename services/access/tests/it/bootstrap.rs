@@ -1,6 +1,7 @@
 //! The first access key.
 
 use muster_access::bootstrap::{BootstrapError, root_key};
+use muster_model::Account;
 use muster_proto::access::v1::{
     AccessKeyStatus, CheckBearerRequest, CreateAccessKeyRequest, Decision, DeleteUserRequest, DetachPolicyRequest,
     KeyState, ListAuditRecordsRequest, TestPolicyRequest, UpdateAccessKeyRequest,
@@ -13,9 +14,9 @@ use crate::service::{Service, attach, reason, saying};
 async fn root_is_made_once_may_do_everything_and_cannot_be_changed() {
     for service in Service::on_each_database().await {
         let (settings, url) = (service.settings(), service.database_url());
-        let made = root_key(&settings, &url, false).await.unwrap();
+        let made = root_key(&Account::default(), &settings, &url, false).await.unwrap();
         assert_eq!(made.arn, "arn:aws:iam::000000000000:user/root");
-        let again = root_key(&settings, &url, false).await.unwrap_err();
+        let again = root_key(&Account::default(), &settings, &url, false).await.unwrap_err();
         assert!(matches!(again, BootstrapError::Done), "{again}");
         assert!(again.to_string().contains("--replace"));
 
@@ -81,7 +82,7 @@ async fn root_is_made_once_may_do_everything_and_cannot_be_changed() {
             check(&made.access_key_id, made.secret.reveal()).await,
             KeyState::Inactive
         );
-        let new = root_key(&settings, &url, true).await.unwrap();
+        let new = root_key(&Account::default(), &settings, &url, true).await.unwrap();
         assert_eq!(
             check(&made.access_key_id, made.secret.reveal()).await,
             KeyState::Unknown
@@ -112,7 +113,7 @@ async fn root_is_made_once_may_do_everything_and_cannot_be_changed() {
 #[tokio::test]
 async fn what_is_printed_is_a_credentials_file_and_the_secret_has_no_other_form() {
     let service = Service::start().await;
-    let made = root_key(&service.settings(), &service.database_url(), false)
+    let made = root_key(&Account::default(), &service.settings(), &service.database_url(), false)
         .await
         .unwrap();
     let (id, secret) = (&made.access_key_id, made.secret.reveal());
@@ -121,5 +122,50 @@ async fn what_is_printed_is_a_credentials_file_and_the_secret_has_no_other_form(
         format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}")
     );
     assert!(!format!("{made:?}").contains(secret));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn the_first_user_is_made_once_and_is_a_user_like_others() {
+    let with_first = |settings: &mut muster_access::Settings| "operator".clone_into(&mut settings.first_admin);
+    let service = Service::with(with_first).await;
+    let tested = |action: &str| TestPolicyRequest {
+        principal: Some("user/operator".to_owned()),
+        action: Some(action.to_owned()),
+        ..TestPolicyRequest::default()
+    };
+    let mut access = service.access();
+    let may = access
+        .test_policy(tested("ssm:SendCommand"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(may.decision(), Decision::Allow);
+    let log = service
+        .audit()
+        .list_audit_records(ListAuditRecordsRequest::default())
+        .await;
+    let log = log.unwrap().into_inner().records;
+    assert_eq!(
+        log.iter()
+            .map(|each| (each.action(), each.resource()))
+            .collect::<Vec<_>>(),
+        [("muster:FirstAdmin", "arn:aws:iam::000000000000:user/operator")]
+    );
+
+    // Its rights are taken away as anybody's, and it is not made again.
+    let detach = DetachPolicyRequest {
+        policy_name: Some("admin".to_owned()),
+        user_name: Some("operator".to_owned()),
+        ..DetachPolicyRequest::default()
+    };
+    access.detach_policy(detach).await.unwrap();
+    let delete = DeleteUserRequest {
+        user_name: Some("operator".to_owned()),
+    };
+    access.delete_user(delete).await.unwrap();
+    let service = service.restart_with(with_first).await;
+    let gone = service.access().test_policy(tested("ssm:SendCommand")).await;
+    assert_eq!(reason(gone), Reason::NoSuchEntity);
     service.stop().await;
 }

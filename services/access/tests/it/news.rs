@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt as _;
 use muster_access::bootstrap;
+use muster_model::Account;
 use muster_proto::access::v1::{AccessKeyStatus, AddUserToGroupRequest, UpdateAccessKeyRequest};
 use serde_json::Value;
 
@@ -74,12 +75,12 @@ async fn every_change_that_matters_is_told_with_a_growing_epoch() {
 #[tokio::test]
 async fn what_the_bootstrap_command_changes_is_told_by_the_service_that_runs() {
     let service = Service::start().await;
-    let first = bootstrap::root_key(&service.settings(), &service.database_url(), false)
+    let first = bootstrap::root_key(&Account::default(), &service.settings(), &service.database_url(), false)
         .await
         .unwrap();
     let mut heard = service.nats.subscribe(SUBJECT).await.unwrap();
     service.nats.flush().await.unwrap();
-    let second = bootstrap::root_key(&service.settings(), &service.database_url(), true)
+    let second = bootstrap::root_key(&Account::default(), &service.settings(), &service.database_url(), true)
         .await
         .unwrap();
     let mut told = BTreeSet::new();

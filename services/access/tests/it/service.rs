@@ -114,6 +114,14 @@ impl Service {
         .await
     }
 
+    /// Stops it and starts another one on the same tables, with other settings than the default ones.
+    pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        self.running.stop(Duration::from_secs(5)).await;
+        let url = database_url(self.database.as_ref(), &self.folder);
+        let running = run(&self.server, &url, &self.folder, change).await.unwrap();
+        Self { running, ..self }
+    }
+
     /// Another replica on the same tables.
     pub(crate) async fn replica(&self) -> Running {
         run(&self.server, &self.database_url(), &self.folder, |_| {})

@@ -55,7 +55,7 @@ impl DocumentsApi {
         let row = settle(write::create(&self.db, &asked, document_type, &new, &tags, self.quotas()).await)?;
         self.fetch.notify_one();
         self.news.tell("created", &asked, Some(row.version), self.now()).await;
-        let mut description = view::description(&row, tags, &self.settings.account_id).map_err(from_store)?;
+        let mut description = view::description(&row, tags, &self.account).map_err(from_store)?;
         // The reply says what AWS says; a document without attachments can be used at once.
         description.set_status(DocumentStatus::Creating);
         Ok(CreateDocumentResult {
@@ -65,7 +65,7 @@ impl DocumentsApi {
 
     pub(super) async fn update(&self, request: UpdateDocumentRequest) -> Result<UpdateDocumentResult, Failure> {
         let given = request.name.clone().unwrap_or_default();
-        let asked = name::asked(&given, &self.settings.account_id)?.to_owned();
+        let asked = name::asked(&given, &self.account)?.to_owned();
         let sources = attachment::sources(&request.attachments)?;
         let latest = Selector {
             which: Some(Which::Latest),
@@ -96,7 +96,7 @@ impl DocumentsApi {
         self.fetch.notify_one();
         self.news.tell("updated", &asked, Some(row.version), self.now()).await;
         let tags = read::tags(&self.db, id).await.map_err(from_store)?;
-        let mut description = view::description(&row, tags, &self.settings.account_id).map_err(from_store)?;
+        let mut description = view::description(&row, tags, &self.account).map_err(from_store)?;
         description.set_status(DocumentStatus::Updating);
         Ok(UpdateDocumentResult {
             document_description: Some(description),
@@ -108,7 +108,7 @@ impl DocumentsApi {
         request: UpdateDocumentDefaultVersionRequest,
     ) -> Result<UpdateDocumentDefaultVersionResult, Failure> {
         let given = request.name.unwrap_or_default();
-        let asked = name::asked(&given, &self.settings.account_id)?;
+        let asked = name::asked(&given, &self.account)?;
         let which = Which::parse(request.document_version.as_deref().unwrap_or_default());
         let (version, version_name) = settle(write::move_default(&self.db, asked, which).await)?;
         self.news
@@ -125,7 +125,7 @@ impl DocumentsApi {
 
     pub(super) async fn delete(&self, request: DeleteDocumentRequest) -> Result<DeleteDocumentResult, Failure> {
         let given = request.name.unwrap_or_default();
-        let asked = name::asked(&given, &self.settings.account_id)?;
+        let asked = name::asked(&given, &self.account)?;
         let selector = Selector::new(request.document_version.as_deref(), request.version_name);
         let force = request.force.unwrap_or_default();
         let version = match settle(write::delete(&self.db, asked, &selector, force).await)? {

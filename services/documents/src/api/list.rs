@@ -3,7 +3,7 @@
 use muster_proto::documents::v1::{
     ListDocumentVersionsRequest, ListDocumentVersionsResult, ListDocumentsRequest, ListDocumentsResult,
 };
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use super::{DocumentsApi, settle, view};
 use crate::domain::version::Selector;
@@ -16,9 +16,13 @@ use crate::store::read;
 const DEFAULT_PAGE: i32 = 50;
 
 impl DocumentsApi {
-    pub(super) async fn list(&self, request: ListDocumentsRequest) -> Result<ListDocumentsResult, Failure> {
+    pub(super) async fn list(
+        &self,
+        request: ListDocumentsRequest,
+        asker: &Principal,
+    ) -> Result<ListDocumentsResult, Failure> {
         let filters = filter::parse(&request.filters, &request.document_filter_list)?;
-        let question = format!("ListDocuments {filters:?}");
+        let question = format!("{asker} ListDocuments {filters:?}");
         let after = self.position(&question, request.next_token.as_deref())?;
         let size = request.max_results.unwrap_or(DEFAULT_PAGE);
         let wanted = Question {
@@ -32,7 +36,7 @@ impl DocumentsApi {
         let mut tags = read::tags_of_all(&self.db, &ids).await.map_err(from_store)?;
         let identifiers = rows.iter().map(|row| {
             let tags = tags.remove(&row.document_id).unwrap_or_default();
-            view::identifier(row, tags, &self.settings.account_id)
+            view::identifier(row, tags, &self.account)
         });
         Ok(ListDocumentsResult {
             document_identifiers: identifiers.collect::<Result<_, _>>().map_err(from_store)?,
@@ -43,12 +47,13 @@ impl DocumentsApi {
     pub(super) async fn list_versions(
         &self,
         request: ListDocumentVersionsRequest,
+        asker: &Principal,
     ) -> Result<ListDocumentVersionsResult, Failure> {
         let given = request.name.unwrap_or_default();
-        let asked = name::asked(&given, &self.settings.account_id)?;
+        let asked = name::asked(&given, &self.account)?;
         let document = settle(read::pointer(&self.db, asked, &Selector::new(None, None)).await)?;
         // A document of the same name that was made since the last page is another list.
-        let question = format!("ListDocumentVersions {}", document.document_id);
+        let question = format!("{asker} ListDocumentVersions {}", document.document_id);
         let below = match self.position(&question, request.next_token.as_deref())? {
             None => i64::MAX,
             Some(position) => position.parse().map_err(|_| DocumentError::NextToken)?,

@@ -13,7 +13,7 @@ mod view;
 use std::sync::Arc;
 
 use muster_boot::Parts;
-use muster_model::{Clock, Timestamp};
+use muster_model::{Account, Clock, Timestamp};
 use muster_proto::documents::v1::documents_server::Documents;
 use muster_proto::documents::v1::{
     CreateDocumentRequest, CreateDocumentResult, DeleteDocumentRequest, DeleteDocumentResult,
@@ -25,7 +25,7 @@ use muster_proto::documents::v1::{
     UpdateDocumentMetadataResponse, UpdateDocumentRequest, UpdateDocumentResult,
 };
 use muster_store::{Db, Pager, StoreError};
-use muster_wire::Failure;
+use muster_wire::{Caller, Failure};
 use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
@@ -42,6 +42,7 @@ use crate::work::News;
 #[derive(Debug)]
 pub(crate) struct DocumentsApi {
     settings: Settings,
+    account: Account,
     db: Db,
     pager: Pager,
     clock: Arc<dyn Clock>,
@@ -56,6 +57,7 @@ impl DocumentsApi {
         Self {
             contents: Contents::new(settings.cache_bytes),
             settings,
+            account: parts.account.clone(),
             db,
             pager,
             clock: Arc::clone(&parts.clock),
@@ -154,21 +156,26 @@ impl Documents for DocumentsApi {
         &self,
         request: Request<ListDocumentsRequest>,
     ) -> Result<Response<ListDocumentsResult>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(self.list(request.into_inner(), &asker).await?))
     }
 
     async fn list_document_versions(
         &self,
         request: Request<ListDocumentVersionsRequest>,
     ) -> Result<Response<ListDocumentVersionsResult>, Status> {
-        Ok(Response::new(self.list_versions(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(self.list_versions(request.into_inner(), &asker).await?))
     }
 
     async fn describe_document_permission(
         &self,
         request: Request<DescribeDocumentPermissionRequest>,
     ) -> Result<Response<DescribeDocumentPermissionResponse>, Status> {
-        Ok(Response::new(self.describe_permission(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.describe_permission(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn modify_document_permission(
@@ -189,6 +196,9 @@ impl Documents for DocumentsApi {
         &self,
         request: Request<ListDocumentMetadataHistoryRequest>,
     ) -> Result<Response<ListDocumentMetadataHistoryResponse>, Status> {
-        Ok(Response::new(self.metadata_history(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.metadata_history(request.into_inner(), &asker).await?,
+        ))
     }
 }

@@ -4,7 +4,7 @@ use muster_proto::documents::v1::{
     AccountSharingInfo, DescribeDocumentPermissionRequest, DescribeDocumentPermissionResponse, DocumentPermissionType,
     ModifyDocumentPermissionRequest, ModifyDocumentPermissionResponse,
 };
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use super::{DocumentsApi, settle};
 use crate::domain::share::Change;
@@ -32,6 +32,7 @@ impl DocumentsApi {
     pub(super) async fn describe_permission(
         &self,
         request: DescribeDocumentPermissionRequest,
+        asker: &Principal,
     ) -> Result<DescribeDocumentPermissionResponse, Failure> {
         require_share(request.permission_type())?;
         let name = request.name.unwrap_or_default();
@@ -39,7 +40,7 @@ impl DocumentsApi {
         if row.built_in {
             return Err(DocumentError::BuiltIn { name }.into());
         }
-        let question = format!("DescribeDocumentPermission {}", row.document_id);
+        let question = format!("{asker} DescribeDocumentPermission {}", row.document_id);
         let after = self
             .position(&question, request.next_token.as_deref())?
             .unwrap_or_default();

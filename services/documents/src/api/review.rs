@@ -7,7 +7,7 @@ use muster_proto::documents::v1::{
     UpdateDocumentMetadataResponse,
 };
 use muster_store::StoreError;
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use super::{DocumentsApi, settle, view};
 use crate::domain::name;
@@ -26,7 +26,7 @@ impl DocumentsApi {
         request: UpdateDocumentMetadataRequest,
     ) -> Result<UpdateDocumentMetadataResponse, Failure> {
         let given = request.name.unwrap_or_default();
-        let asked = name::asked(&given, &self.settings.account_id)?;
+        let asked = name::asked(&given, &self.account)?;
         let selector = Selector::new(request.document_version.as_deref(), None);
         let reviews = request.document_reviews.unwrap_or_default();
         let action = match reviews.action() {
@@ -43,7 +43,7 @@ impl DocumentsApi {
             action,
             comment: reviews.comment.into_iter().find_map(|comment| comment.content),
             // Callers are not told apart here: it is somebody of the account.
-            reviewer: self.settings.account_id.to_string(),
+            reviewer: self.account.to_string(),
             at: self.now().as_microsecond(),
         };
         let version = settle(review::advance(&self.db, asked, &selector, &step).await)?;
@@ -54,13 +54,14 @@ impl DocumentsApi {
     pub(super) async fn metadata_history(
         &self,
         request: ListDocumentMetadataHistoryRequest,
+        asker: &Principal,
     ) -> Result<ListDocumentMetadataHistoryResponse, Failure> {
         let given = request.name.unwrap_or_default();
-        let asked = name::asked(&given, &self.settings.account_id)?;
+        let asked = name::asked(&given, &self.account)?;
         let selector = Selector::new(request.document_version.as_deref(), None);
         let pointer = settle(read::pointer(&self.db, asked, &selector).await)?;
         let question = format!(
-            "ListDocumentMetadataHistory {} {}",
+            "{asker} ListDocumentMetadataHistory {} {}",
             pointer.document_id, pointer.version
         );
         let below = match self.position(&question, request.next_token.as_deref())? {

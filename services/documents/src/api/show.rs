@@ -23,7 +23,7 @@ impl DocumentsApi {
         let wanted = request.document_format();
         let selector = Selector::new(request.document_version.as_deref(), request.version_name);
         let given = request.name.as_deref().unwrap_or_default();
-        let asked = name::asked(given, &self.settings.account_id)?;
+        let asked = name::asked(given, &self.account)?;
         let meant = settle(read::meant(&self.db, asked, &selector).await)?;
         let stored = self.stored(asked, &selector, meant.pointer).await?;
         let mut answer = match wanted == DocumentFormat::Unset || wanted == stored.document_format() {
@@ -40,7 +40,7 @@ impl DocumentsApi {
             .find(request.name.as_deref().unwrap_or_default(), &selector)
             .await?;
         let tags = read::tags(&self.db, &row.document_id).await.map_err(from_store)?;
-        let mut document = view::description(&row, tags, &self.settings.account_id).map_err(from_store)?;
+        let mut document = view::description(&row, tags, &self.account).map_err(from_store)?;
         self.add_reviews(&row, &mut document).await?;
         Ok(DescribeDocumentResult {
             document: Some(document),
@@ -49,7 +49,7 @@ impl DocumentsApi {
 
     /// The version that is meant.
     pub(super) async fn find(&self, given: &str, selector: &Selector) -> Result<VersionRow, Failure> {
-        let asked = name::asked(given, &self.settings.account_id)?;
+        let asked = name::asked(given, &self.account)?;
         settle(read::find(&self.db, asked, selector).await)
     }
 

@@ -1,5 +1,8 @@
 //! `DocumentTags`: what fleet's `Tags` forwards.
 
+use futures::future::BoxFuture;
+use muster_boot::{ResourceTags, TagMap};
+use muster_model::Account;
 use muster_proto::aws::v1::{
     AddTagsToResourceRequest, AddTagsToResourceResult, ListTagsForResourceRequest, ListTagsForResourceResult,
     RemoveTagsFromResourceRequest, RemoveTagsFromResourceResult, ResourceTypeForTagging,
@@ -10,7 +13,6 @@ use muster_wire::Failure;
 use tonic::{Request, Response, Status};
 
 use super::{settle, view};
-use crate::AccountId;
 use crate::domain::version::Selector;
 use crate::domain::{name, tag};
 use crate::error::{DocumentError, from_store};
@@ -20,12 +22,12 @@ use crate::store::{self, read};
 #[derive(Debug)]
 pub(crate) struct TagsApi {
     db: Db,
-    account_id: AccountId,
+    account: Account,
 }
 
 impl TagsApi {
-    pub(crate) fn new(db: Db, account_id: AccountId) -> Self {
-        Self { db, account_id }
+    pub(crate) fn new(db: Db, account: Account) -> Self {
+        Self { db, account }
     }
 
     async fn listed(&self, request: ListTagsForResourceRequest) -> Result<ListTagsForResourceResult, Failure> {
@@ -60,8 +62,25 @@ impl TagsApi {
         // The contract gives resource ids no shape, and PostgreSQL takes no NUL.
         match id.contains('\0') {
             true => Err(DocumentError::MissingResource { id: String::new() }),
-            false => name::asked(id, &self.account_id).map_err(as_resource),
+            false => name::asked(id, &self.account).map_err(as_resource),
         }
+    }
+}
+
+/// What decisions on documents ask for.
+impl ResourceTags for TagsApi {
+    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<TagMap, Failure>> {
+        Box::pin(async move {
+            if kind != "document" {
+                return Ok(TagMap::new());
+            }
+            let pointer = read::pointer(&self.db, name, &Selector::new(None, None)).await;
+            match pointer.map_err(from_store)? {
+                Ok(pointer) => read::tags(&self.db, &pointer.document_id).await.map_err(from_store),
+                // What is not there has no tags.
+                Err(_) => Ok(TagMap::new()),
+            }
+        })
     }
 }
 

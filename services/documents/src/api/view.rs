@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_model::Timestamp;
+use muster_model::{Account, Timestamp};
 use muster_proto::Word;
 use muster_proto::aws::v1::{DocumentHashType, PlatformType, Tag};
 use muster_proto::documents::v1::{
@@ -12,7 +12,6 @@ use muster_proto::documents::v1::{
 };
 use muster_store::StoreError;
 
-use crate::AccountId;
 use crate::domain::attachment::{Arrival, StoredFile};
 use crate::domain::draft::Facts;
 use crate::domain::review::Standing;
@@ -22,7 +21,7 @@ use crate::store::row::VersionRow;
 pub(super) fn description(
     row: &VersionRow,
     shown_tags: BTreeMap<String, String>,
-    account: &AccountId,
+    account: &Account,
 ) -> Result<DocumentDescription, StoreError> {
     let facts = row.facts()?;
     Ok(DocumentDescription {
@@ -56,7 +55,7 @@ pub(super) fn description(
 pub(super) fn identifier(
     row: &VersionRow,
     shown_tags: BTreeMap<String, String>,
-    account: &AccountId,
+    account: &Account,
 ) -> Result<DocumentIdentifier, StoreError> {
     let facts = row.facts()?;
     Ok(DocumentIdentifier {
@@ -189,7 +188,7 @@ pub(super) fn tags(tags: BTreeMap<String, String>) -> Vec<Tag> {
     tags.collect()
 }
 
-fn owner(row: &VersionRow, account: &AccountId) -> String {
+fn owner(row: &VersionRow, account: &Account) -> String {
     match row.built_in {
         true => "Amazon".to_owned(),
         false => account.to_string(),

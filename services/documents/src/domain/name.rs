@@ -1,6 +1,7 @@
 //! Names of documents, and the ARNs that stand for them (documents.md 8).
 
-use crate::config::AccountId;
+use muster_model::Account;
+
 use crate::error::DocumentError;
 
 /// Beginnings that only built-in documents have, in any case. The longer reserved ones, `AWSSupport` and its like,
@@ -26,7 +27,7 @@ pub(crate) fn check_new(name: &str) -> Result<(), DocumentError> {
 ///
 /// # Errors
 /// For the ARN of anything else: no such document can be here.
-pub(crate) fn asked<'a>(text: &'a str, account: &AccountId) -> Result<&'a str, DocumentError> {
+pub(crate) fn asked<'a>(text: &'a str, account: &Account) -> Result<&'a str, DocumentError> {
     let Some(rest) = text.strip_prefix("arn:") else {
         return Ok(text);
     };
@@ -35,7 +36,7 @@ pub(crate) fn asked<'a>(text: &'a str, account: &AccountId) -> Result<&'a str, D
     // The built-in documents belong to no account. Regions are not told apart: one installation is one region.
     let is_ours = parts
         .next()
-        .is_some_and(|owner| owner.is_empty() || owner == account.as_str());
+        .is_some_and(|owner| owner.is_empty() || owner == account.id());
     match parts.next().and_then(|resource| resource.strip_prefix("document/")) {
         Some(name) if service == Some("ssm") && is_ours => Ok(name),
         _ => Err(DocumentError::Missing { name: text.to_owned() }),
@@ -66,7 +67,7 @@ mod tests {
 
     #[test]
     fn an_arn_of_this_account_or_of_none_is_a_name() {
-        let account = AccountId::try_from("123456789012".to_owned()).unwrap();
+        let account = Account::new("aws", "us-east-1", "123456789012").unwrap();
         let check = |text: &str, name: Option<&str>| assert_eq!(asked(text, &account).ok(), name, "{text}");
         check("Plain", Some("Plain"));
         check("arn:aws:ssm:eu-west-1:123456789012:document/Mine", Some("Mine"));

@@ -10,6 +10,15 @@ pub(super) const INSERT: &str = "
     insert into document_files (document_id, version, standing, reason, found, attempts, due_at)
     values ($1, $2, 'Creating', null, '[]', 0, $3)";
 
+// Facts are stored as compact JSON, where a quotation mark within a text has a backslash before it.
+const ADOPT: &str = r#"
+    insert into document_files (document_id, version, standing, reason, found, attempts, due_at)
+    select v.document_id, v.version, 'Creating', null, '[]', 0, $1
+    from document_version as v join document as d on d.id = v.document_id
+    where d.document_type = 'Package' and v.facts like '%"attachments":[{%' and not exists (
+        select 1 from document_files as f where f.document_id = v.document_id and f.version = v.version)
+    on conflict (document_id, version) do nothing"#;
+
 const DUE: &str = "
     select f.document_id, f.version, f.attempts, f.due_at, v.facts, d.name
     from document_files as f
@@ -54,6 +63,15 @@ impl DueRow {
         let facts: Facts = serde_json::from_str(&self.facts).map_err(StoreError::corrupt)?;
         Ok(facts.attachments)
     }
+}
+
+/// Lets the files of packages be fetched that were stored before files were, and are worth nothing without. Says how
+/// many there are.
+pub(crate) async fn adopt(db: &Db, now: i64) -> Result<u64, StoreError> {
+    transact!(db, tx => {
+        let adopted = sqlx::query(ADOPT).bind(now).execute(&mut *tx).await?;
+        Ok(adopted.rows_affected())
+    })
 }
 
 /// Versions whose files are to be fetched now.
@@ -111,6 +129,19 @@ pub(crate) async fn settle(
     })
 }
 
+/// Bytes of all files that are stored, also of versions that are gone while their objects are still there.
+pub(crate) async fn stored_bytes(db: &Db) -> Result<u64, StoreError> {
+    let sql = "select found from document_files where standing = 'Active'";
+    let rows: Vec<String> = read!(db, pool => sqlx::query_scalar(sql).fetch_all(pool).await)?;
+    let mut bytes = 0_u64;
+    for found in rows {
+        let files: Vec<StoredFile> = serde_json::from_str(&found).map_err(StoreError::corrupt)?;
+        let sizes = files.iter().map(|file| u64::try_from(file.size).unwrap_or_default());
+        bytes = sizes.fold(bytes, u64::saturating_add);
+    }
+    Ok(bytes)
+}
+
 /// Versions that were deleted and whose objects are still there.
 pub(crate) async fn gone(db: &Db, now: i64, limit: i64) -> Result<Vec<(String, i64)>, StoreError> {
     Ok(read!(db, pool => sqlx::query_as(GONE).bind(now).bind(limit).fetch_all(pool).await)?)
@@ -126,4 +157,36 @@ pub(crate) async fn forget(db: &Db, document_id: &str, version: i64) -> Result<(
             .await?;
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_document::DocumentType;
+
+    use super::*;
+    use crate::domain::attachment::stated;
+    use crate::domain::tag::Tags;
+    use crate::store::tests::{QUOTAS, databases, version};
+    use crate::store::write;
+
+    #[tokio::test]
+    async fn packages_from_before_files_were_kept_get_theirs() {
+        for (db, _folder, _postgres) in databases().await {
+            for (name, kind) in [("Tool", DocumentType::Package), ("Script", DocumentType::Command)] {
+                let mut new = version(name);
+                let file = stated("tool.zip", "s3://source/tool.zip".to_owned(), &[]);
+                new.draft.facts.attachments = vec![file];
+                let made = write::create(&db, name, kind, &new, &Tags::new(), QUOTAS)
+                    .await
+                    .unwrap()
+                    .unwrap();
+                forget(&db, &made.document_id, made.version).await.unwrap();
+            }
+            assert!(due(&db, 9, 10).await.unwrap().is_empty());
+            assert_eq!(adopt(&db, 7).await.unwrap(), 1);
+            assert_eq!(adopt(&db, 8).await.unwrap(), 0);
+            let due = due(&db, 9, 10).await.unwrap();
+            assert_eq!((due.len(), due[0].name.as_str(), due[0].due_at), (1, "Tool", 7));
+        }
+    }
 }

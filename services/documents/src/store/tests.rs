@@ -20,7 +20,7 @@ use crate::domain::tag::Tags;
 use crate::domain::version::{Selector, Which};
 use crate::error::DocumentError;
 
-const QUOTAS: Quotas = Quotas {
+pub(super) const QUOTAS: Quotas = Quotas {
     documents: 2,
     versions: 30,
     shares: 3,

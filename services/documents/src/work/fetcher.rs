@@ -71,6 +71,11 @@ struct Fetcher {
 
 impl Fetcher {
     async fn run(self, stopping: CancellationToken) -> Result<(), BoxError> {
+        match files::adopt(&self.db, self.now()).await {
+            Ok(0) => {}
+            Ok(packages) => tracing::info!(packages, "packages from before files were kept get their files now"),
+            Err(error) => complain(&error),
+        }
         futures::join!(self.keep_fetching(&stopping), self.keep_removing(&stopping));
         Ok(())
     }
@@ -168,9 +173,23 @@ impl Fetcher {
             Miss::Later(why) | Miss::Never(why) => {
                 let reason = format!("the attachments could not be fetched: {why}");
                 files::settle(&self.db, &row, Arrival::Failed, Some(&reason), &[]).await?;
+                self.clear(&row).await;
                 self.tell("files-failed", &row).await;
                 Ok(())
             }
+        }
+    }
+
+    /// Removes the files that had come before the one that failed.
+    async fn clear(&self, row: &DueRow) {
+        let cleared = match self.bucket(&self.settings.attachments_bucket) {
+            Ok(bucket) => bucket.clear(&folder(&row.document_id, row.version)).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = cleared {
+            // They go with the version.
+            let error = &error as &dyn std::error::Error;
+            tracing::info!(error, document = row.name, "files of a version that failed stay");
         }
     }
 
@@ -183,21 +202,27 @@ impl Fetcher {
     async fn fetch_all(&self, row: &DueRow, halt: &Halt<'_>) -> Result<Vec<StoredFile>, Miss> {
         let attachments = row.attachments().map_err(|error| Miss::Later(error.to_string()))?;
         let bucket = self.bucket(&self.settings.attachments_bucket).map_err(store_miss)?;
+        let used = files::stored_bytes(&self.db).await;
+        let used = used.map_err(|error| Miss::Later(error.to_string()))?;
+        let mut room = self.settings.max_total_attachment_bytes.saturating_sub(used);
         let mut found = Vec::with_capacity(attachments.len());
         for attachment in &attachments {
             let object = format!("{}/{}", folder(&row.document_id, row.version), attachment.name);
             let named = |why: String| format!("{}: {why}", attachment.name);
-            let stored = self.fetch(&bucket, attachment, object, halt).await;
-            found.push(stored.map_err(|miss| match miss {
+            let stored = self.fetch(&bucket, attachment, object, room, halt).await;
+            let stored = stored.map_err(|miss| match miss {
                 Miss::Later(why) => Miss::Later(named(why)),
                 Miss::Never(why) => Miss::Never(named(why)),
-            })?);
+            })?;
+            room = room.saturating_sub(u64::try_from(stored.size).unwrap_or_default());
+            found.push(stored);
         }
         Ok(found)
     }
 
     /// Fetches one file into the object store, where it is seen only if it is the right one.
     ///
+    /// `room` is how long it may be beside all that is stored; what comes at the same moment is not counted.
     /// What was begun there is ended or given up before this returns: an upload that is only left stays, and costs, with
     /// many stores.
     async fn fetch(
@@ -205,6 +230,7 @@ impl Fetcher {
         bucket: &Bucket,
         attachment: &Attachment,
         object: String,
+        room: u64,
         halt: &Halt<'_>,
     ) -> Result<StoredFile, Miss> {
         let mut pieces = halt.or(self.open(bucket, attachment)).await??;
@@ -218,6 +244,13 @@ impl Fetcher {
                 Ok(None) => break self.check(attachment, size, digest),
                 Ok(Some(Ok(piece))) => {
                     size += piece.len() as u64;
+                    if size > room {
+                        let most = self.settings.max_total_attachment_bytes;
+                        break Err(Miss::Never(format!(
+                            "all attachments together would be longer than {most} bytes (max_total_attachment_bytes): \
+                             delete versions that have some"
+                        )));
+                    }
                     if size > longest {
                         break Err(Miss::Never(format!("it is longer than {longest} bytes")));
                     }

@@ -1,12 +1,12 @@
 //! Gives documents to nodes: a step that runs or downloads a document asks for its text (agent.md B9).
 //!
-//! Who asks is the subject's token, which the broker enforces. Every node may read what every command could send to it.
+//! Who asks is the subject's token, which the broker enforces. What it may read its role says.
 
 use std::sync::Arc;
 
 use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt;
-use muster_boot::{BoxError, Parts};
+use muster_boot::{BoxError, NodeGate, NodeQuota, Parts};
 use muster_proto::Word;
 use muster_proto::agent::v1::{DocumentFile, DocumentRequest, DocumentResult};
 use muster_proto::aws::v1::Reason;
@@ -36,6 +36,8 @@ pub(crate) async fn start(parts: &Parts, settings: &Settings, documents: Arc<Doc
         place: settings.files_place(),
         bucket: settings.attachments_bucket.clone(),
         nats: parts.nats.clone(),
+        quota: parts.node_quota.clone(),
+        gate: NodeGate::start(parts).await?,
     };
     parts
         .tasks
@@ -49,6 +51,8 @@ struct Lender {
     place: String,
     bucket: String,
     nats: Client,
+    quota: NodeQuota,
+    gate: NodeGate,
 }
 
 impl Lender {
@@ -88,18 +92,20 @@ impl Lender {
     }
 
     async fn lend(&self, question: &Message) -> Result<DocumentResult, Failure> {
-        subject::node_of(&question.subject).map_err(|error| Refusal::validation(error.to_string()))?;
+        self.quota.take(question)?;
+        let node = subject::node_of(&question.subject).map_err(|error| Refusal::validation(error.to_string()))?;
         let request = DocumentRequest::decode(question.payload.clone())
             .map_err(|error| Refusal::validation(format!("the question cannot be read: {error}")))?;
-        let found = self
-            .documents
-            .get(GetDocumentRequest {
-                name: Some(request.name),
-                document_version: Some(request.version).filter(|version| !version.is_empty()),
-                version_name: Some(request.version_name).filter(|name| !name.is_empty()),
-                ..GetDocumentRequest::default()
-            })
+        let wanted = GetDocumentRequest {
+            name: Some(request.name),
+            document_version: Some(request.version).filter(|version| !version.is_empty()),
+            version_name: Some(request.version_name).filter(|name| !name.is_empty()),
+            ..GetDocumentRequest::default()
+        };
+        self.gate
+            .admit(&node, "muster.documents.v1.Documents", "GetDocument", &wanted)
             .await?;
+        let found = self.documents.get(wanted).await?;
         if found.status() != DocumentStatus::Active {
             let (name, status) = (found.name(), found.status().word());
             let why = found

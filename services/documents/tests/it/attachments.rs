@@ -1,6 +1,10 @@
 //! Files that belong to a document.
 
-use muster_harness::until;
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use muster_harness::{Python, until};
+use muster_objects::{Encoding, Objects};
 use muster_proto::agent::v1::{DocumentRequest, DocumentResult};
 use muster_proto::aws::v1::Reason;
 use muster_proto::documents::v1::{
@@ -13,6 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::nodes;
 use crate::service::{Service, describe, get, new, on_each_surface, reason, refusal, saying, update};
 
 fn source(key: AttachmentsSourceKey, value: &str, name: Option<&str>) -> AttachmentsSource {
@@ -107,6 +112,7 @@ async fn the_files_of_a_package_are_fetched_checked_and_kept() {
 #[tokio::test]
 async fn a_file_that_is_not_the_stated_one_fails_the_version_and_is_not_kept() {
     let service = Service::start().await;
+    let fleet = nodes::fleet(&service).await;
     service.put("source", "tool/tool.zip", b"fool");
     service.put("source", "tool/arm.zip", b"arm");
     service
@@ -138,12 +144,14 @@ async fn a_file_that_is_not_the_stated_one_fails_the_version_and_is_not_kept() {
         .unwrap();
     let refused = format!("{:?}", answer.headers);
     assert!(refused.contains("Tool is Failed"), "{refused}");
+    fleet.stop(Duration::from_secs(5)).await;
     service.stop().await;
 }
 
 #[tokio::test]
 async fn a_node_gets_the_files_of_a_version_by_its_name() {
     let service = Service::start().await;
+    let fleet = nodes::fleet(&service).await;
     service.put("source", "x/run.sh", b"echo");
     let request = CreateDocumentRequest {
         version_name: Some("blue".to_owned()),
@@ -168,6 +176,7 @@ async fn a_node_gets_the_files_of_a_version_by_its_name() {
     let key = &service.objects(BUCKET)[0];
     assert_eq!(file.url, format!("s3://{BUCKET}/{key}"));
     assert!(ask("red").await.headers.is_some(), "there is no such version");
+    fleet.stop(Duration::from_secs(5)).await;
     service.stop().await;
 }
 
@@ -294,6 +303,138 @@ async fn what_a_service_that_ended_had_in_hand_is_fetched_by_the_next_one() {
     stream.read_exact(&mut [0; 4]).await.unwrap();
     stream.write_all(GOOD.as_bytes()).await.unwrap();
     assert_eq!(settled(&service, "Mine", "").await.status(), DocumentStatus::Active);
+    service.stop().await;
+}
+
+/// An S3-compatible service, played by moto, holds the sources and keeps the attachments.
+#[tokio::test]
+async fn attachments_come_from_and_go_to_an_s3_api() {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../agent/tests/scripts/object_store.py");
+    let store = Python::start(&script, None);
+    let url = store.url("");
+    let long = vec![b'x'; 9 * 1024 * 1024];
+    // Moto shows nothing to who does not sign.
+    let credentials = tempfile(b"[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = canary-secret-key\n");
+    let settings = Objects {
+        url: url.clone(),
+        credentials_file: credentials.path().display().to_string(),
+        ..Objects::default()
+    };
+    let bucket = |name: &str| {
+        let nowhere = std::path::Path::new("/");
+        settings
+            .bucket(nowhere, name, "", None, std::time::Duration::from_secs(20))
+            .unwrap()
+    };
+    for name in ["source", BUCKET] {
+        // Clients of the store make no buckets.
+        s3(&url, &format!("PUT /{name} HTTP/1.1")).await;
+    }
+    for (key, content) in [("tool/tool.zip", long.as_slice()), ("tool/arm.zip", b"arm")] {
+        let file = tempfile(content);
+        bucket("source")
+            .put_file(key, file.path(), Encoding::Plain)
+            .await
+            .unwrap();
+    }
+    let service = Service::with(|service| service.objects = settings.clone()).await;
+    let mut request = package(&sha256(&long), vec![folder()]);
+    request.content = request
+        .content
+        .map(|content| content.replace("\"size\":4", "\"size\":9437184"));
+    service.by_nats().create_document(request).await.unwrap();
+    let stored = settled(&service, "Tool", "").await;
+    assert_eq!(
+        stored.status(),
+        DocumentStatus::Active,
+        "{:?}",
+        stored.status_information
+    );
+    let file = &stored.attachments_content[0];
+    let key = file.url().strip_prefix(&format!("{url}/{BUCKET}/")).unwrap();
+    let kept: Vec<_> = bucket(BUCKET).read(key).await.unwrap().try_collect().await.unwrap();
+    assert!(kept.concat() == long);
+    let gone = DeleteDocumentRequest {
+        name: Some("Tool".to_owned()),
+        ..DeleteDocumentRequest::default()
+    };
+    service.by_nats().delete_document(gone).await.unwrap();
+    until("its objects are removed", async || {
+        match bucket(BUCKET).read(key).await {
+            Err(_) => Ok(()),
+            Ok(_) => Err("there"),
+        }
+    })
+    .await;
+    service.stop().await;
+}
+
+/// One request without a body.
+async fn s3(url: &str, line: &str) {
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("{line}\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+fn tempfile(content: &[u8]) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn all_attachments_together_are_bounded_and_a_version_that_fails_keeps_none() {
+    let service = Service::with(|settings| settings.max_total_attachment_bytes = 9).await;
+    service.put("source", "tool/tool.zip", b"tool");
+    service.put("source", "tool/arm.zip", b"arm");
+    service.put("source", "run.sh", b"echo");
+    let mut documents = service.by_nats();
+    documents
+        .create_document(with_file("Mine", "s3://source/run.sh"))
+        .await
+        .unwrap();
+    assert_eq!(settled(&service, "Mine", "").await.status(), DocumentStatus::Active);
+    // Its first file would fit.
+    documents
+        .create_document(package(&sha256(b"tool"), vec![folder()]))
+        .await
+        .unwrap();
+    let failed = settled(&service, "Tool", "").await;
+    assert_eq!(failed.status(), DocumentStatus::Failed);
+    let why = failed.status_information();
+    assert!(
+        why.contains("arm.zip: all attachments together would be longer than 9 bytes"),
+        "{why}"
+    );
+    until("only the other document's file is left", async || {
+        match service.objects(BUCKET) {
+            left if left.len() == 1 => Ok(()),
+            left => Err(left),
+        }
+    })
+    .await;
+    // There is room again once they are gone.
+    for name in ["Mine", "Tool"] {
+        let gone = DeleteDocumentRequest {
+            name: Some(name.to_owned()),
+            ..DeleteDocumentRequest::default()
+        };
+        documents.delete_document(gone).await.unwrap();
+    }
+    until("the objects are gone", async || match service.objects(BUCKET) {
+        left if left.is_empty() => Ok(()),
+        left => Err(left),
+    })
+    .await;
+    documents
+        .create_document(package(&sha256(b"tool"), vec![folder()]))
+        .await
+        .unwrap();
+    assert_eq!(settled(&service, "Tool", "").await.status(), DocumentStatus::Active);
     service.stop().await;
 }
 

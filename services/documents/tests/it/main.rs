@@ -6,6 +6,7 @@ mod attachments;
 mod built_in;
 mod content;
 mod lists;
+mod nodes;
 mod permissions;
 mod reviews;
 mod scripts;

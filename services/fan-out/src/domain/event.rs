@@ -76,6 +76,8 @@ pub enum Recipients {
     All,
     /// Some targets; the others go on.
     Some(Vec<u32>),
+    /// The whole rollout, but what nodes may have already goes on.
+    Unsent,
 }
 
 /// What an owner is told of a target: the phase without the coordinator's private matters.

@@ -21,7 +21,7 @@ pub enum Happening {
     Reported,
     /// The target is over.
     Ended(TargetOutcome),
-    /// The owner cancelled the whole rollout.
+    /// The owner cancelled the whole rollout, or all of it that nodes do not have.
     Cancelled,
     /// The owner cancelled this target.
     TargetCancelled,
@@ -87,7 +87,7 @@ impl Before {
         let mut add = |what, target, detail| entries.push(Entry { what, target, detail });
         match event {
             Event::Started => add(Happening::TakenUp, 0, fence),
-            Event::Cancelled(Recipients::All) => add(Happening::Cancelled, 0, 0),
+            Event::Cancelled(Recipients::All | Recipients::Unsent) => add(Happening::Cancelled, 0, 0),
             Event::Cancelled(Recipients::Some(indexes)) => {
                 for index in indexes {
                     add(Happening::TargetCancelled, *index, 0);

@@ -64,6 +64,7 @@ impl Step<'_> {
                     self.cancel(*index);
                 }
             }
+            Event::Cancelled(Recipients::Unsent) => self.cancel_unsent(),
             Event::Tick => self.tick(),
         }
     }
@@ -157,13 +158,22 @@ impl Step<'_> {
     // What the owner wants
 
     fn cancel_all(&mut self) {
-        if self.rollout.cancelled || self.rollout.is_finished() {
+        if self.rollout.is_finished() {
             return;
         }
         self.rollout.cancelled = true;
         for index in 0..self.rollout.len() {
             self.cancel(index);
         }
+    }
+
+    /// Nothing is sent any more, and those that never got the work are over.
+    fn cancel_unsent(&mut self) {
+        if self.rollout.is_finished() {
+            return;
+        }
+        self.rollout.cancelled = true;
+        self.end_all(TargetOutcome::Cancelled, Note::CancelledBeforeSending, never_delivered);
     }
 
     fn cancel(&mut self, index: u32) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use muster_boot::{BoxError, Parts};
 use muster_model::{Clock, NodeId, RolloutId, SignedDuration, Timestamp};
 use muster_store::Db;
+use muster_wire::Failure;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -184,13 +185,19 @@ impl Coordinator {
                 Input::Cancel {
                     id,
                     nodes,
+                    only_unsent,
                     forwarded,
                     answer,
                 } => {
                     let place = elsewhere.get(&id).filter(|_| !self.holdings.has(id));
                     match place {
-                        Some(Whereabouts::At(holder)) if !forwarded => self.peers.cancel(holder, id, &nodes, answer),
-                        _ => self.cancel(id, &nodes, answer, place, now),
+                        Some(Whereabouts::At(holder)) if !forwarded => {
+                            self.peers.cancel(holder, id, &nodes, only_unsent, answer);
+                        }
+                        _ => {
+                            let outcome = self.cancel(id, &nodes, only_unsent, place, now);
+                            self.batch.answers.push(Reply::Outcome(answer, outcome));
+                        }
                     }
                 }
                 Input::Ack { node, id, verdict } => self.ack(&node, id, verdict, now),
@@ -259,10 +266,18 @@ impl Coordinator {
         self.batch.answers.push(Reply::Outcome(answer, outcome));
     }
 
-    fn cancel(&mut self, id: RolloutId, nodes: &[NodeId], answer: Answer, place: Option<&Whereabouts>, now: Timestamp) {
-        let outcome = match place {
+    fn cancel(
+        &mut self,
+        id: RolloutId,
+        nodes: &[NodeId],
+        only_unsent: bool,
+        place: Option<&Whereabouts>,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        match place {
             None if self.holdings.has(id) => {
                 let recipients = match nodes {
+                    [] if only_unsent => Recipients::Unsent,
                     [] => Recipients::All,
                     nodes => {
                         let indexes = nodes.iter().filter_map(|node| self.holdings.index_of(id, node));
@@ -276,8 +291,7 @@ impl Coordinator {
             Some(Whereabouts::Unknown) => Err(no_such_rollout(id)),
             Some(Whereabouts::At(_)) => Err(unavailable("the replica that works on the rollout")),
             Some(Whereabouts::Unclear) | None => Err(unavailable("the database of fan-out")),
-        };
-        self.batch.answers.push(Reply::Outcome(answer, outcome));
+        }
     }
 
     fn ack(&mut self, node: &NodeId, id: RolloutId, verdict: Door, now: Timestamp) {

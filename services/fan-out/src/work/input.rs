@@ -29,6 +29,8 @@ pub(crate) enum Input {
         id: RolloutId,
         /// Empty: all.
         nodes: Vec<NodeId>,
+        /// What nodes may have already goes on.
+        only_unsent: bool,
         /// Another replica passed it on.
         forwarded: bool,
         answer: Answer,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use async_nats::{Client, Message, SubscribeError, Subscriber};
 use futures::StreamExt;
-use muster_boot::{BoxError, Tasks};
+use muster_boot::{BoxError, NodeQuota, Parts, Tasks};
 use muster_model::{NodeId, SignedDuration};
 use muster_proto::agent::v1::{Ack, PullRequest, ReplyRequest, Verdict};
 use muster_wire::reply_of;
@@ -31,17 +31,26 @@ pub(crate) struct Listener {
     replies: Subscriber,
     unreachable: Subscriber,
     peers: Subscriber,
+    ration: Ration,
+}
+
+/// Answers nodes that ask too much, and lets the others through.
+#[derive(Debug, Clone)]
+struct Ration {
+    quota: NodeQuota,
+    nats: Client,
 }
 
 impl Listener {
     /// Subscribes. When this returns the broker knows.
-    pub(crate) async fn start(nats: &Client, delivery: &Delivery, holder: &str) -> Result<Self, BoxError> {
-        let listener = Self::subscribe(nats, delivery, holder).await?;
-        nats.flush().await?;
+    pub(crate) async fn start(parts: &Parts, delivery: &Delivery, holder: &str) -> Result<Self, BoxError> {
+        let listener = Self::subscribe(parts, delivery, holder).await?;
+        parts.nats.flush().await?;
         Ok(listener)
     }
 
-    async fn subscribe(nats: &Client, delivery: &Delivery, holder: &str) -> Result<Self, SubscribeError> {
+    async fn subscribe(parts: &Parts, delivery: &Delivery, holder: &str) -> Result<Self, SubscribeError> {
+        let nats = &parts.nats;
         let in_group = |operation| nats.queue_subscribe(subject::rpc_of_all(operation), GROUP.to_owned());
         Ok(Self {
             acks: nats.subscribe(subject::up_of_all(UP_ACK)).await?,
@@ -50,21 +59,28 @@ impl Listener {
             replies: in_group(RPC_REPLY).await?,
             unreachable: nats.subscribe(delivery.inboxes()).await?,
             peers: nats.subscribe(peers::subjects(holder)).await?,
+            ration: Ration {
+                quota: parts.node_quota.clone(),
+                nats: nats.clone(),
+            },
         })
     }
 
     /// Starts handing on what comes. When the service stops nothing new is heard, but all is handed on that has come.
     pub(crate) fn listen(self, tasks: &Tasks, coordinator: &Inputs) -> Hearing {
         let (hearing, ended) = mpsc::channel(1);
-        let hear = |name, from, read| spawn(tasks, name, from, coordinator.clone(), read, hearing.clone());
-        hear("acks", self.acks, ack);
-        hear("greetings", self.greetings, present);
-        hear("pulls", self.pulls, pull);
-        hear("replies", self.replies, node_reply);
-        hear("unreachable", self.unreachable, |message| {
+        let hear = |name, from, ration, read| {
+            spawn(tasks, (name, from, ration), coordinator.clone(), read, hearing.clone());
+        };
+        hear("acks", self.acks, None, ack);
+        // What is answered is rationed.
+        hear("greetings", self.greetings, None, present);
+        hear("pulls", self.pulls, Some(self.ration.clone()), pull);
+        hear("replies", self.replies, Some(self.ration), node_reply);
+        hear("unreachable", self.unreachable, None, |message| {
             Delivery::unreachable(&message)
         });
-        hear("peers", self.peers, peers::read);
+        hear("peers", self.peers, None, peers::read);
         Hearing(ended)
     }
 }
@@ -84,8 +100,7 @@ type Read = fn(Message) -> Option<Input>;
 
 fn spawn(
     tasks: &Tasks,
-    name: &'static str,
-    mut from: Subscriber,
+    (name, mut from, ration): (&'static str, Subscriber, Option<Ration>),
     coordinator: Inputs,
     read: Read,
     hearing: mpsc::Sender<Infallible>,
@@ -111,6 +126,11 @@ fn spawn(
                     Err("the subscription ended".into())
                 };
             };
+            if let Some(Ration { quota, nats }) = &ration
+                && !quota.admit(nats, &message).await
+            {
+                continue;
+            }
             // What cannot be read has nobody to be told: a node's subject token is enforced by the broker.
             if let Some(input) = read(message)
                 && coordinator.send(input).await.is_err()

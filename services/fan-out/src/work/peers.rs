@@ -53,6 +53,7 @@ pub(crate) fn read(message: Message) -> Option<Input> {
             Some(Input::Cancel {
                 id: rollout_id(&request.rollout_id).ok()?,
                 nodes,
+                only_unsent: request.only_unsent,
                 forwarded: true,
                 answer: Answer::Bus(reply),
             })
@@ -100,10 +101,11 @@ impl Peers {
     }
 
     /// Passes an owner's cancel on.
-    pub(crate) fn cancel(&self, holder: &str, id: RolloutId, nodes: &[NodeId], answer: Answer) {
+    pub(crate) fn cancel(&self, holder: &str, id: RolloutId, nodes: &[NodeId], only_unsent: bool, answer: Answer) {
         let request = CancelRolloutRequest {
             rollout_id: id.to_string(),
             node_ids: nodes.iter().map(ToString::to_string).collect(),
+            only_unsent,
         };
         self.send(Letter {
             subject: format!("muster.v1.fanout.{holder}.cancel"),

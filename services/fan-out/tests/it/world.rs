@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use muster_boot::{Common, DatabaseSettings, NatsSettings, Parts, Running, ServerSettings, TelemetrySettings};
+use muster_boot::{
+    Common, DatabaseSettings, NatsSettings, NodeQuotaSettings, Parts, Running, ServerSettings, TelemetrySettings,
+};
 use muster_fan_out::{DATABASE, Server, Settings};
 use muster_harness::{Folder, NatsServer, Postgres, until};
-use muster_model::{Clock, CommandId, NodeId, SignedDuration, SystemClock, Timestamp};
+use muster_model::{Account, Clock, CommandId, NodeId, SignedDuration, SystemClock, Timestamp};
 use muster_proto::agent::v1::WorkItem;
 use muster_proto::fanout::v1::fan_out_client::FanOutClient;
 use muster_proto::fanout::v1::{
@@ -65,16 +67,16 @@ impl World {
         let common = Common {
             grace_seconds: 5,
             replica: replica.to_owned(),
+            account: Account::default(),
             nats: NatsSettings::open(&self.nats_server.url()),
-            server: ServerSettings {
-                listen: "127.0.0.1:0".to_owned(),
-            },
+            server: ServerSettings::loopback(),
             database: DatabaseSettings {
                 url: match &self.database {
                     Database::Sqlite(folder) => format!("sqlite:{}", folder.join("fan-out.db").display()),
                     Database::Postgres(postgres) => postgres.url(),
                 },
             },
+            node_quota: NodeQuotaSettings::default(),
             telemetry: TelemetrySettings {
                 log: "warn".to_owned(),
                 otlp: String::new(),
@@ -118,6 +120,7 @@ impl World {
     /// Cancels, as an owner does: again until it was heard.
     pub(crate) async fn cancel(&self, id: &str, nodes: &[&Node]) {
         let request = CancelRolloutRequest {
+            only_unsent: false,
             rollout_id: id.to_owned(),
             node_ids: nodes.iter().map(|node| node.id().to_string()).collect(),
         };

@@ -10,7 +10,7 @@ use muster_proto::fleet::v1::{
     UpdateManagedInstanceRoleResult,
 };
 use muster_store::StoreError;
-use muster_wire::{Failure, Refusal};
+use muster_wire::{Failure, Principal, Refusal};
 use uuid::Uuid;
 
 use super::FleetApi;
@@ -26,7 +26,8 @@ const DEFAULT_PAGE: i32 = 50;
 
 impl FleetApi {
     pub(super) async fn create(&self, request: CreateActivationRequest) -> Result<CreateActivationResult, Failure> {
-        let draft = Draft::parse(request, &self.roles, self.now())?;
+        let iam_role = self.roles.find(request.iam_role()).await?;
+        let draft = Draft::parse(request, iam_role, self.now())?;
         let (activation_id, code) = (Uuid::new_v4().hyphenated().to_string(), Code::random());
         activation::insert(&self.db, &activation_id, code.hash(), &draft)
             .await
@@ -46,10 +47,11 @@ impl FleetApi {
     pub(super) async fn list_activations(
         &self,
         request: DescribeActivationsRequest,
+        asker: &Principal,
     ) -> Result<DescribeActivationsResult, Failure> {
         let filter = Filter::parse(&request.filters)?;
         let now = self.now();
-        let list = format!("DescribeActivations {filter:?}");
+        let list = format!("{asker} DescribeActivations {filter:?}");
         let after = match request.next_token() {
             "" => Place::FIRST,
             token => {
@@ -99,7 +101,7 @@ impl FleetApi {
         &self,
         request: UpdateManagedInstanceRoleRequest,
     ) -> Result<UpdateManagedInstanceRoleResult, Failure> {
-        let role = self.roles.find(request.iam_role())?;
+        let role = self.roles.find(request.iam_role()).await?;
         let id = request.instance_id.unwrap_or_default();
         let unknown = || Refusal::new(Reason::InvalidInstanceId, format!("{id} is no managed node"));
         // The contract also lets ids of other kinds of machines through, which Muster has not.

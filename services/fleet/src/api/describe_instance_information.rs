@@ -1,7 +1,7 @@
 //! `DescribeInstanceInformation` (fleet 3).
 
 use muster_proto::fleet::v1::{DescribeInstanceInformationRequest, DescribeInstanceInformationResult};
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use super::{FleetApi, view};
 use crate::domain::filter;
@@ -13,13 +13,20 @@ impl FleetApi {
     pub(super) async fn describe_information(
         &self,
         request: DescribeInstanceInformationRequest,
+        asker: &Principal,
     ) -> Result<DescribeInstanceInformationResult, Failure> {
         let conditions = filter::parse(&request)?;
         let now = self.now();
         let size = request.max_results.unwrap_or(DEFAULT_PAGE);
         let token = request.next_token.as_deref();
         let page = self
-            .page("DescribeInstanceInformation", conditions, token, size, now)
+            .page(
+                &format!("{asker} DescribeInstanceInformation"),
+                conditions,
+                token,
+                size,
+                now,
+            )
             .await?;
         let cutoff = self.cutoff(now);
         Ok(DescribeInstanceInformationResult {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use muster_boot::Parts;
-use muster_model::{Clock, Timestamp};
+use muster_model::{Account, Clock, Timestamp};
 use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::fleet_server::Fleet;
 use muster_proto::fleet::v1::{
@@ -11,27 +11,28 @@ use muster_proto::fleet::v1::{
     DeregisterManagedInstanceRequest, DeregisterManagedInstanceResult, DescribeActivationsRequest,
     DescribeActivationsResult, DescribeInstanceInformationRequest, DescribeInstanceInformationResult,
     DescribeInstancePropertiesRequest, DescribeInstancePropertiesResult, GetConnectionStatusRequest,
-    GetConnectionStatusResponse, UpdateManagedInstanceRoleRequest, UpdateManagedInstanceRoleResult,
+    GetConnectionStatusResponse, ListNodesRequest, ListNodesResult, ListNodesSummaryRequest, ListNodesSummaryResult,
+    UpdateManagedInstanceRoleRequest, UpdateManagedInstanceRoleResult,
 };
 use muster_store::{Db, Pager};
-use muster_wire::{Failure, Refusal};
+use muster_wire::{Caller, Failure, Refusal};
 use tonic::{Request, Response, Status};
 
 use crate::Settings;
 use crate::domain::condition::Condition;
 use crate::domain::ping;
-use crate::domain::role::Roles;
 use crate::error::from_store;
 use crate::store::list::{self, Question};
 use crate::store::node::NodeRow;
-use crate::work::{News, Pulse};
+use crate::work::{News, Pulse, RoleBook};
 
 /// Nodes as users see them.
 #[derive(Debug)]
 pub(crate) struct FleetApi {
     pub(super) db: Db,
     pub(super) pager: Pager,
-    pub(super) roles: Roles,
+    pub(super) roles: RoleBook,
+    pub(super) account: Account,
     pub(super) pulse: Arc<Pulse>,
     pub(super) news: News,
     clock: Arc<dyn Clock>,
@@ -50,7 +51,8 @@ impl FleetApi {
         Self {
             db,
             pager,
-            roles: settings.roles(),
+            roles: RoleBook::new(parts, settings.roles(&parts.account)),
+            account: parts.account.clone(),
             pulse,
             news,
             clock: Arc::clone(&parts.clock),
@@ -66,16 +68,17 @@ impl FleetApi {
         ping::cutoff(now, self.connection_lost_seconds)
     }
 
-    /// A page of the nodes that meet the conditions, by id. The token goes with this operation and these conditions.
+    /// A page of the nodes that meet the conditions, by id. The token goes with this list, which says who asks by which
+    /// operation, and with these conditions.
     pub(super) async fn page(
         &self,
-        operation: &str,
+        list: &str,
         conditions: Vec<Condition>,
         token: Option<&str>,
         size: i32,
         now: Timestamp,
     ) -> Result<Page, Failure> {
-        let list = format!("{operation} {conditions:?}");
+        let list = format!("{list} {conditions:?}");
         let after = match token.filter(|token| !token.is_empty()) {
             None => String::new(),
             Some(token) => self.pager.position(&list, token, now).map_err(|_| {
@@ -115,14 +118,20 @@ impl Fleet for FleetApi {
         &self,
         request: Request<DescribeInstanceInformationRequest>,
     ) -> Result<Response<DescribeInstanceInformationResult>, Status> {
-        Ok(Response::new(self.describe_information(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.describe_information(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn describe_instance_properties(
         &self,
         request: Request<DescribeInstancePropertiesRequest>,
     ) -> Result<Response<DescribeInstancePropertiesResult>, Status> {
-        Ok(Response::new(self.describe_properties(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.describe_properties(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn deregister_managed_instance(
@@ -143,7 +152,10 @@ impl Fleet for FleetApi {
         &self,
         request: Request<DescribeActivationsRequest>,
     ) -> Result<Response<DescribeActivationsResult>, Status> {
-        Ok(Response::new(self.list_activations(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.list_activations(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn delete_activation(
@@ -158,6 +170,17 @@ impl Fleet for FleetApi {
         request: Request<UpdateManagedInstanceRoleRequest>,
     ) -> Result<Response<UpdateManagedInstanceRoleResult>, Status> {
         Ok(Response::new(self.update_role(request.into_inner()).await?))
+    }
+
+    async fn list_nodes(&self, request: Request<ListNodesRequest>) -> Result<Response<ListNodesResult>, Status> {
+        Ok(Response::new(self.nodes(request.into_inner()).await?))
+    }
+
+    async fn list_nodes_summary(
+        &self,
+        request: Request<ListNodesSummaryRequest>,
+    ) -> Result<Response<ListNodesSummaryResult>, Status> {
+        Ok(Response::new(self.summary(request.into_inner()).await?))
     }
 
     async fn get_connection_status(

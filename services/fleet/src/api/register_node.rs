@@ -1,8 +1,10 @@
-//! `Nodes.RegisterNode` (agent.md B8): trusts every machine, and answers only where registration is open.
+//! `Nodes.RegisterNode` (agent.md B8): trusts whoever asks, and answers only where registration is open, or to services
+//! that the bus knows as such.
 
+use muster_credential::{KeyKind, PublicKey};
 use muster_proto::aws::v1::{AddTagsToResourceRequest, Reason, ResourceTypeForTagging, Tag};
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
-use muster_wire::{Failure, Refusal, limits};
+use muster_wire::{CallerKind, Failure, Refusal, limits};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 
@@ -15,8 +17,13 @@ use crate::store::register::Registration;
 const LONGEST_IDENTITY: usize = 512;
 
 impl NodesApi {
-    pub(super) async fn register(&self, request: RegisterNodeRequest) -> Result<RegisterNodeResult, Failure> {
-        if self.registration != Mode::Open {
+    pub(super) async fn register(
+        &self,
+        request: RegisterNodeRequest,
+        caller: CallerKind,
+    ) -> Result<RegisterNodeResult, Failure> {
+        let is_service = self.issues_credentials && caller == CallerKind::Service;
+        if self.registration != Mode::Open && !is_service {
             let message = "a machine needs an activation to become a node: run `muster-agent register` on it";
             return Err(Refusal::new(Reason::AccessDeniedException, message).into());
         }
@@ -28,6 +35,7 @@ impl NodesApi {
             let message = format!("a machine needs an identity of 1 to {LONGEST_IDENTITY} printable characters");
             return Err(Refusal::validation(message).into());
         }
+        let public_key = signed_for(&request.public_key)?;
         let tags = request.tags.into_iter().map(|(key, value)| Tag {
             key: Some(key),
             value: Some(value),
@@ -40,6 +48,7 @@ impl NodesApi {
                 name: facts::name(&request.name),
                 tags: tag::wanted(within_limits(tags.collect())?)?,
                 facts: request.facts.unwrap_or_default().into(),
+                public_key,
             })
             .await?;
         Ok(RegisterNodeResult {
@@ -47,6 +56,16 @@ impl NodesApi {
             existing: registered.existing,
         })
     }
+}
+
+/// The key for which the caller signs claims.
+fn signed_for(text: &str) -> Result<Option<String>, Refusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let key = text.parse::<PublicKey>().and_then(|key| key.of_kind(KeyKind::User));
+    let key = key.map_err(|error| Refusal::validation(format!("public_key cannot be used: {error}")))?;
+    Ok(Some(key.to_string()))
 }
 
 /// Tags of a registration keep the same limits as tags that are added later; those stand in the contract.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use muster_proto::fleet::v1::registrar_server::Registrar;
 use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
+use muster_wire::Caller;
 use tonic::{Request, Response, Status};
 
 use crate::work::desk::Desk;
@@ -24,7 +25,8 @@ impl Registrar for RegistrarApi {
         &self,
         request: Request<RegisterManagedInstanceRequest>,
     ) -> Result<Response<RegisterManagedInstanceResult>, Status> {
-        // Where it came from the gateway alone knows, and does not say yet.
-        Ok(Response::new(self.0.register(request.into_inner(), "").await?))
+        let source = Caller::of(&request)?.source_ip;
+        let source = source.map(|address| address.to_string()).unwrap_or_default();
+        Ok(Response::new(self.0.register(request.into_inner(), &source).await?))
     }
 }

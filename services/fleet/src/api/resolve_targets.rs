@@ -1,23 +1,35 @@
 //! `Nodes.ResolveTargets` (run-command 3): nodes as they are at this moment.
 
+use std::collections::HashMap;
+
 use muster_proto::fleet::v1::{ResolveTargetsRequest, ResolveTargetsResult, ResolvedNode, UnresolvedNode};
 use muster_wire::Failure;
 
 use super::NodesApi;
 use crate::domain::target::Selection;
 use crate::error::from_store;
+use crate::store::tag;
 use crate::store::target::{Named, TargetRow, everything, matching, named};
 
 impl NodesApi {
     pub(super) async fn resolve(&self, request: ResolveTargetsRequest) -> Result<ResolveTargetsResult, Failure> {
-        match Selection::parse(request)? {
+        let with_tags = request.with_tags;
+        let mut result = match Selection::parse(request)? {
             Selection::Named(ids) => {
                 let found = named(&self.db, &ids).await.map_err(from_store)?;
-                Ok(by_name(ids, found))
+                by_name(ids, found)
             }
-            Selection::Everything => Ok(all(everything(&self.db).await.map_err(from_store)?)),
-            Selection::Matching(criteria) => Ok(all(matching(&self.db, &criteria).await.map_err(from_store)?)),
+            Selection::Everything => all(everything(&self.db).await.map_err(from_store)?),
+            Selection::Matching(criteria) => all(matching(&self.db, &criteria).await.map_err(from_store)?),
+        };
+        if with_tags {
+            let ids: Vec<&str> = result.nodes.iter().map(|node| node.node_id.as_str()).collect();
+            let mut tags = tag::of_nodes(&self.db, &ids).await.map_err(from_store)?;
+            for node in &mut result.nodes {
+                node.tags = tags.remove(&node.node_id).unwrap_or_default();
+            }
         }
+        Ok(result)
     }
 }
 
@@ -56,5 +68,6 @@ fn resolved(row: TargetRow) -> ResolvedNode {
         computer_name: row.computer_name,
         agent_version: row.agent_version,
         capabilities: row.capabilities.split_whitespace().map(str::to_owned).collect(),
+        tags: HashMap::new(),
     }
 }

@@ -1,5 +1,5 @@
-//! `Tags`: tags of nodes are kept here, those of documents by the documents service. The other kinds of resources
-//! answer `UnsupportedOperationException` until the service that owns them is there.
+//! `Tags`: tags of nodes are kept here, those of documents and parameters by the services that own these. The other kinds
+//! of resources answer `UnsupportedOperationException` until the service that owns them is there.
 
 use async_nats::Client;
 use muster_model::NodeId;
@@ -11,6 +11,7 @@ use muster_proto::aws::v1::{
 };
 use muster_proto::documents::v1::document_tags_client::DocumentTagsClient;
 use muster_proto::fleet::v1::tags_server::Tags;
+use muster_proto::parameterstore::v1::parameter_tags_client::ParameterTagsClient;
 use muster_store::Db;
 use muster_wire::{Failure, NatsChannel, Refusal, subject};
 use prost::Message;
@@ -32,6 +33,7 @@ pub(crate) struct TagsApi {
 enum Keeper {
     Us(NodeId),
     Documents,
+    Parameters,
 }
 
 impl TagsApi {
@@ -43,6 +45,7 @@ impl TagsApi {
         match kind {
             ResourceTypeForTagging::ManagedInstance => Ok(Keeper::Us(node(id, self.tag_i_nodes)?)),
             ResourceTypeForTagging::Document => Ok(Keeper::Documents),
+            ResourceTypeForTagging::Parameter => Ok(Keeper::Parameters),
             // Out of scope: there are no such resources, so none has this id.
             ResourceTypeForTagging::OpsItem
             | ResourceTypeForTagging::OpsMetadata
@@ -58,10 +61,15 @@ impl TagsApi {
         DocumentTagsClient::new(NatsChannel::new(self.nats.clone()))
     }
 
+    fn parameters(&self) -> ParameterTagsClient<NatsChannel> {
+        ParameterTagsClient::new(NatsChannel::new(self.nats.clone()))
+    }
+
     async fn add(&self, request: AddTagsToResourceRequest) -> Result<AddTagsToResourceResult, Failure> {
         let (kind, id) = (request.resource_type(), request.resource_id.clone().unwrap_or_default());
         match self.keeper(kind, &id)? {
             Keeper::Documents => Ok(self.documents().add(request).await?.into_inner()),
+            Keeper::Parameters => Ok(self.parameters().add(request).await?.into_inner()),
             Keeper::Us(node) => {
                 let tags = wanted(request.tags)?;
                 let change = tag::add(&self.db, node.as_str(), &tags).await.map_err(from_store)?;
@@ -75,6 +83,7 @@ impl TagsApi {
         let (kind, id) = (request.resource_type(), request.resource_id.clone().unwrap_or_default());
         match self.keeper(kind, &id)? {
             Keeper::Documents => Ok(self.documents().remove(request).await?.into_inner()),
+            Keeper::Parameters => Ok(self.parameters().remove(request).await?.into_inner()),
             Keeper::Us(node) => {
                 let change = tag::remove(&self.db, node.as_str(), &request.tag_keys)
                     .await
@@ -89,6 +98,7 @@ impl TagsApi {
         let (kind, id) = (request.resource_type(), request.resource_id.clone().unwrap_or_default());
         match self.keeper(kind, &id)? {
             Keeper::Documents => Ok(self.documents().list(request).await?.into_inner()),
+            Keeper::Parameters => Ok(self.parameters().list(request).await?.into_inner()),
             Keeper::Us(node) => {
                 let tags = tag::of_node(&self.db, node.as_str()).await.map_err(from_store)?;
                 let tag_list = tags

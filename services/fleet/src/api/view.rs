@@ -1,10 +1,14 @@
 //! Nodes in the shapes of the contract. Members that are not known are absent.
 
-use muster_model::Timestamp;
+use muster_model::{Account, Timestamp};
 use muster_proto::Word;
 use muster_proto::aws::v1::PlatformType;
-use muster_proto::fleet::v1::{InstanceInformation, InstanceProperty, PingStatus, ResourceType, SourceType};
+use muster_proto::fleet::v1::{
+    InstanceInfo, InstanceInformation, InstanceProperty, ManagedStatus, Node, NodeOwnerInfo, NodeType, PingStatus,
+    ResourceType, SourceType,
+};
 
+use crate::domain::node_list::AGENT;
 use crate::domain::ping;
 use crate::store::node::NodeRow;
 
@@ -63,6 +67,40 @@ pub(super) fn properties(node: NodeRow, cutoff: i64) -> InstanceProperty {
         availability_zone: known(&node.availability_zone),
         instance_id: Some(node.node_id),
         ..InstanceProperty::default()
+    }
+}
+
+/// What `ListNodes` shows of a node.
+pub(super) fn node(node: NodeRow, cutoff: i64, account: &Account) -> Node {
+    let (resource_type, source_type) = kind(&node.node_id);
+    let instance = InstanceInfo {
+        agent_type: Some(AGENT.to_owned()),
+        agent_version: known(&node.agent_version),
+        computer_name: known(&node.computer_name),
+        instance_status: Some(ping::status(node.last_ping, cutoff).word().to_owned()),
+        ip_address: known(&node.ip_address),
+        managed_status: Some(ManagedStatus::Managed.into()),
+        name: known(&node.name),
+        platform_type: PlatformType::from_word(&node.platform_type).map(Into::into),
+        platform_name: known(&node.platform_name),
+        platform_version: known(&node.platform_version),
+        resource_type: Some(resource_type.into()),
+        source_type: Some(source_type.into()),
+        source_id: known(&node.node_id),
+        availability_zone: known(&node.availability_zone),
+        ..InstanceInfo::default()
+    };
+    Node {
+        capture_time: time(node.last_ping),
+        owner: Some(NodeOwnerInfo {
+            account_id: Some(account.id().to_owned()),
+            ..NodeOwnerInfo::default()
+        }),
+        region: Some(account.region().to_owned()),
+        node_type: Some(NodeType {
+            instance: Some(instance),
+        }),
+        id: Some(node.node_id),
     }
 }
 

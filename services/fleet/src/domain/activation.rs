@@ -9,7 +9,7 @@ use muster_proto::fleet::v1::{
 };
 use muster_wire::Refusal;
 
-use super::role::{self, Roles};
+use super::role;
 use super::tag;
 
 /// How long an activation lasts unless the caller says otherwise, and at most.
@@ -30,12 +30,11 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Reads a request whose members are within the contract's limits.
+    /// Reads a request whose members are within the contract's limits; nodes get the role `iam_role`, which exists.
     ///
     /// # Errors
-    /// If the role, the date or the tags cannot be.
-    pub(crate) fn parse(request: CreateActivationRequest, roles: &Roles, now: Timestamp) -> Result<Self, Refusal> {
-        let iam_role = roles.find(request.iam_role())?;
+    /// If the date or the tags cannot be.
+    pub(crate) fn parse(request: CreateActivationRequest, iam_role: String, now: Timestamp) -> Result<Self, Refusal> {
         let expires_at = match &request.expiration_date {
             Some(wanted) => expiration(wanted, now)?,
             None => later(now, LIFE),
@@ -137,13 +136,9 @@ mod tests {
     const DAY: i64 = 24 * 60 * 60;
 
     fn draft(change: impl FnOnce(&mut CreateActivationRequest)) -> Result<Draft, Refusal> {
-        let mut request = CreateActivationRequest {
-            iam_role: Some("service-role/SSMServiceRole".to_owned()),
-            ..CreateActivationRequest::default()
-        };
+        let mut request = CreateActivationRequest::default();
         change(&mut request);
-        let roles = Roles::new("000000000000", &["SSMServiceRole".to_owned()]);
-        Draft::parse(request, &roles, NOW)
+        Draft::parse(request, "SSMServiceRole".to_owned(), NOW)
     }
 
     fn at(seconds: i64) -> Option<prost_types::Timestamp> {

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use super::claim;
 use super::code::CodeHash;
 use super::facts::Facts;
-use super::identity::Attributes;
+use super::identity::{Attributes, Evidence};
 use super::tag;
 
 /// Wrong codes in a row after which an activation is locked.
@@ -60,8 +61,8 @@ pub(crate) struct Candidate {
     pub(crate) keys: Vec<String>,
     /// Whether it was heard of lately.
     pub(crate) is_online: bool,
-    /// Whether an operator allows that it changes its place or its parts.
-    pub(crate) is_approved: bool,
+    /// The fingerprint of the key to which an operator gave leave to take its place; empty: none.
+    pub(crate) approved: String,
 }
 
 /// Why a machine is not let in. For the audit only: the machine hears the same in every case.
@@ -99,6 +100,8 @@ pub(crate) enum Verdict {
     },
     /// It is a node that is online with another key: one of the two is a copy.
     Clone { node_id: String },
+    /// It may be this node, which is silent; what speaks for it could also be told by another machine.
+    Doubtful { node_id: String },
     /// The key is that of another node.
     ForeignKey,
     /// With the activation's tags it would have so many, which is more than a node can have.
@@ -126,7 +129,15 @@ pub(crate) fn decide(
         true => candidates.iter().find(|candidate| {
             key_owner == Some(candidate.node_id.as_str()) && candidate.installations.contains(&applicant.installation)
         }),
-        false => find(applicant, candidates),
+        false => match find(applicant, candidates) {
+            Found::Nothing => None,
+            Found::Sure(node) => Some(node),
+            Found::Likely(node) => {
+                return Verdict::Doubtful {
+                    node_id: node.node_id.clone(),
+                };
+            }
+        },
     };
     if let Some(owner) = key_owner
         && found.is_none_or(|found| found.node_id != owner)
@@ -150,7 +161,7 @@ pub(crate) fn decide(
     let node_id = found.node_id.clone();
     let holds = |key: &String| *key == applicant.key || applicant.former_key.as_ref() == Some(key);
     let is_other = !found.keys.is_empty() && !found.keys.iter().any(holds);
-    match is_other && found.is_online && !found.is_approved {
+    match is_other && found.is_online && !has_leave(applicant, found) {
         true => Verdict::Clone { node_id },
         false => Verdict::Known { node_id },
     }
@@ -182,18 +193,39 @@ fn check<'a>(applicant: &Applicant, terms: Option<&'a mut Terms>, now: i64) -> R
     }
 }
 
-/// The node that the machine is: by its state directory if its parts do not contradict, otherwise by its parts.
-fn find<'a>(applicant: &Applicant, candidates: &'a [Candidate]) -> Option<&'a Candidate> {
+/// Whether an operator said that this machine is that node.
+fn has_leave(applicant: &Applicant, candidate: &Candidate) -> bool {
+    candidate.approved == claim::of_key(&applicant.key)
+}
+
+/// The node that a machine is.
+enum Found<'a> {
+    Nothing,
+    /// It may be this one.
+    Likely(&'a Candidate),
+    Sure(&'a Candidate),
+}
+
+/// By an operator's word, or by the state directory if the parts do not contradict, otherwise by the parts.
+fn find<'a>(applicant: &Applicant, candidates: &'a [Candidate]) -> Found<'a> {
+    if let Some(approved) = candidates.iter().find(|candidate| has_leave(applicant, candidate)) {
+        return Found::Sure(approved);
+    }
     let own = candidates.iter().find(|candidate| {
         let is_own = candidate.installations.contains(&applicant.installation);
-        is_own && (candidate.is_approved || applicant.attributes.continues(&candidate.attributes))
+        is_own && applicant.attributes.continues(&candidate.attributes)
     });
-    let likely = candidates
+    let best = candidates
         .iter()
         .filter(|candidate| !candidate.installations.contains(&applicant.installation))
         .filter_map(|candidate| Some((applicant.attributes.evidence(&candidate.attributes)?, candidate)))
         .max_by(|(one, first), (other, second)| one.cmp(other).then_with(|| second.node_id.cmp(&first.node_id)));
-    own.or(likely.map(|(_, candidate)| candidate))
+    match (own, best) {
+        (Some(own), _) => Found::Sure(own),
+        (None, Some((Evidence::Enough(_), node))) => Found::Sure(node),
+        (None, Some((Evidence::Some(_), node))) => Found::Likely(node),
+        (None, None) => Found::Nothing,
+    }
 }
 
 /// Tags of a new node: those of its activation, and of the machine's own those with other keys.

@@ -20,6 +20,8 @@ pub(crate) enum Field {
     IamRole,
     ResourceType,
     SourceType,
+    /// Something that is the same for all nodes, as the account.
+    Same(String),
     /// Something that no node has yet: the status of its associations, their documents.
     Association,
     /// The value of the tag with this key. A node without the tag has none, which is not the empty one.

@@ -78,12 +78,12 @@ pub(crate) fn version_order(version: &str) -> Option<String> {
     Some(order.join("."))
 }
 
-/// Without control characters, which no reader wants and PostgreSQL partly refuses.
+/// Without control characters, which no reader wants and PostgreSQL partly refuses, and then without spaces around it.
 fn clean(text: &str, longest: usize) -> String {
     let kept: String = text
-        .trim()
         .chars()
         .filter(|character| !character.is_control())
+        .skip_while(|character| character.is_whitespace())
         .take(longest)
         .collect();
     kept.trim_end().to_owned()
@@ -171,6 +171,11 @@ mod tests {
         assert_eq!(facts.platform_type, "MacOS");
         assert_eq!(facts.ip_address, "2001:db8::1");
         assert_eq!(facts.architecture, "x86_64");
+    }
+
+    #[test]
+    fn spaces_behind_control_characters_are_taken_away_too() {
+        assert_eq!(clean("\0 a\u{1} b \0", 10), "a b");
     }
 
     proptest! {

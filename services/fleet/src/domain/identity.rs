@@ -2,9 +2,11 @@
 //!
 //! A machine tells what stays the same on it, each as a hash, so that nothing of it can be read here. Parts may change
 //! one at a time without making it another machine; a copy of its disk on other hardware is one. Its address and the
-//! version of its system are no part of it.
+//! version of its system are no part of it. Whoever tells less than is known has changed as much.
 
 use std::collections::BTreeMap;
+
+use super::claim;
 
 /// Something that stays the same on a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,9 +35,12 @@ pub(crate) const KINDS: [Kind; 6] = [
     Kind::Disk,
 ];
 
-/// So much must agree before a machine is taken for a known one without the state directory that it had: more than the
-/// system's id alone, which containers of one image share.
+/// So much must agree before a machine is taken for a known one without the state directory that it had: more than all
+/// that others can find out without being root on it, which are the system's id, the network card and the disk.
 const EVIDENCE: u32 = 60;
+/// So much must agree before an operator is asked whether it is a known one: more than the system's id alone, which all
+/// copies of an image share, or than a disk or a network card that went into another machine.
+const SUSPICION: u32 = 45;
 
 impl Kind {
     /// As agents call it.
@@ -58,10 +63,10 @@ impl Kind {
     /// How much it says.
     const fn weight(self) -> u32 {
         match self {
-            Self::MachineId => 40,
-            Self::ProductUuid => 30,
-            Self::Mac => 20,
-            Self::ProductSerial | Self::BoardSerial => 15,
+            Self::ProductUuid => 40,
+            Self::MachineId => 30,
+            Self::ProductSerial | Self::BoardSerial => 20,
+            Self::Mac => 15,
             Self::Disk => 10,
         }
     }
@@ -71,13 +76,22 @@ impl Kind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Attributes(pub(crate) BTreeMap<Kind, String>);
 
-/// How two tellings compare, in weights.
+/// How what is told compares with what is known, in weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Agreement {
-    /// Of what both tell.
-    told: u32,
+    /// Of all that is known.
+    known: u32,
     /// Of what is the same.
     same: u32,
+}
+
+/// How surely a machine without its state directory is a known one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Evidence {
+    /// It may be: somebody must say so.
+    Some(u32),
+    /// It is.
+    Enough(u32),
 }
 
 impl Attributes {
@@ -91,30 +105,41 @@ impl Attributes {
         Self(known.collect())
     }
 
-    fn agreement(&self, other: &Self) -> Agreement {
-        let mut agreement = Agreement { told: 0, same: 0 };
-        for (kind, hash) in &self.0 {
-            if let Some(also) = other.0.get(kind) {
-                agreement.told += kind.weight();
-                if also == hash {
-                    agreement.same += kind.weight();
-                }
+    fn agreement(&self, former: &Self) -> Agreement {
+        let mut agreement = Agreement { known: 0, same: 0 };
+        for (kind, hash) in &former.0 {
+            agreement.known += kind.weight();
+            if self.0.get(kind) == Some(hash) {
+                agreement.same += kind.weight();
             }
         }
         agreement
     }
 
-    /// Whether a machine that still has its state directory is the one that had it: at least half of what both tell is
-    /// the same. Where nothing can be compared, the directory alone says so.
+    /// Whether a machine that still has its state directory is the one that had it: at least half of what is known is
+    /// the same. Where nothing is known, the directory alone says so.
     pub(crate) fn continues(&self, former: &Self) -> bool {
-        let Agreement { told, same } = self.agreement(former);
-        same * 2 >= told
+        let Agreement { known, same } = self.agreement(former);
+        same * 2 >= known
     }
 
     /// How surely a machine without its state directory is a known one; `None`: it is not.
-    pub(crate) fn evidence(&self, former: &Self) -> Option<u32> {
-        let Agreement { told, same } = self.agreement(former);
-        (same >= EVIDENCE && same * 2 >= told).then_some(same)
+    pub(crate) fn evidence(&self, former: &Self) -> Option<Evidence> {
+        let Agreement { known, same } = self.agreement(former);
+        match same {
+            _ if same * 2 < known => None,
+            EVIDENCE.. => Some(Evidence::Enough(same)),
+            SUSPICION.. => Some(Evidence::Some(same)),
+            _ => None,
+        }
+    }
+
+    /// What is known of a machine when it has told this. What it does not tell any more stays known: a machine that tells
+    /// less each time would otherwise be any machine in the end.
+    fn over(&self, former: &Self) -> Self {
+        let mut known = former.0.clone();
+        known.extend(self.0.clone());
+        Self(known)
     }
 }
 
@@ -124,32 +149,39 @@ pub(crate) struct Stored {
     pub(crate) attributes: Attributes,
     /// Why an operator is asked about it; empty: nobody is.
     pub(crate) concern: String,
-    /// An operator said that it may change.
-    pub(crate) is_approved: bool,
+    /// The fingerprint of the parts to which an operator gave leave; empty: none.
+    pub(crate) approved: String,
 }
 
 /// What a machine is that speaks for a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Recognition {
     /// The one that is known.
     Same,
-    /// The one that is known, with other parts: they are to be remembered.
-    Learn,
+    /// The one that is known, with other parts: this is to be remembered.
+    Learn(Attributes),
     /// Another one.
-    Changed,
+    Changed {
+        /// Of its parts.
+        fingerprint: String,
+    },
 }
 
 impl Stored {
     /// Compares with what the machine tells now.
     pub(crate) fn recognise(&self, told: &Attributes) -> Recognition {
+        let fingerprint = claim::of_parts(told);
+        if fingerprint == self.approved {
+            return Recognition::Learn(told.clone());
+        }
+        if !told.continues(&self.attributes) {
+            return Recognition::Changed { fingerprint };
+        }
         let is_doubted = self.concern == "IdentityChanged";
-        if told.0.is_empty() || (*told == self.attributes && !is_doubted) {
-            // An agent that tells nothing is an old one, or its machine has nothing to tell.
-            Recognition::Same
-        } else if told.continues(&self.attributes) || self.is_approved {
-            Recognition::Learn
-        } else {
-            Recognition::Changed
+        let known = told.over(&self.attributes);
+        match known == self.attributes && !is_doubted {
+            true => Recognition::Same,
+            false => Recognition::Learn(known),
         }
     }
 }
@@ -182,8 +214,51 @@ mod tests {
     fn one_part_may_change() {
         for kind in KINDS {
             assert!(with(whole(1), kind, 2).continues(&whole(1)), "{kind:?}");
-            assert!(with(whole(1), kind, 2).evidence(&whole(1)).is_some(), "{kind:?}");
+            let evidence = with(whole(1), kind, 2).evidence(&whole(1));
+            assert!(matches!(evidence, Some(Evidence::Enough(_))), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn what_others_can_find_out_is_never_enough() {
+        // Every user of the machine reads these, neighbours in the network see one, and copies of the disk hold one.
+        let open = [Kind::MachineId, Kind::Mac, Kind::Disk];
+        for known in [whole(1), of(&open.map(|kind| (kind, 1)))] {
+            let evidence = of(&open.map(|kind| (kind, 1))).evidence(&known);
+            assert!(!matches!(evidence, Some(Evidence::Enough(_))), "{evidence:?}");
+        }
+        let both = [(Kind::MachineId, 1), (Kind::Mac, 1)];
+        assert_eq!(
+            of(&both).evidence(&of(&both)),
+            Some(Evidence::Some(45)),
+            "somebody is asked"
+        );
+    }
+
+    #[test]
+    fn whoever_tells_nothing_any_more_has_changed() {
+        assert!(!Attributes::default().continues(&whole(1)));
+        assert!(
+            Attributes::default().continues(&Attributes::default()),
+            "nothing was ever told"
+        );
+        // Nor does it help to tell less each time.
+        let mut stored = Stored {
+            attributes: whole(1),
+            ..Stored::default()
+        };
+        let less = of(&[(Kind::ProductUuid, 1), (Kind::MachineId, 1)]);
+        assert_eq!(stored.recognise(&less), Recognition::Same, "what is known stays known");
+        let one_new = with(less, Kind::Disk, 2);
+        let Recognition::Learn(known) = stored.recognise(&one_new) else {
+            panic!("one part is another one");
+        };
+        assert_eq!(known, with(whole(1), Kind::Disk, 2));
+        stored.attributes = known;
+        assert!(matches!(
+            stored.recognise(&of(&[(Kind::MachineId, 1)])),
+            Recognition::Changed { .. }
+        ));
     }
 
     #[test]
@@ -195,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_new_system_on_the_same_machine_is_the_machine() {
-        assert!(with(whole(1), Kind::MachineId, 2).evidence(&whole(1)).is_some());
+        let evidence = with(whole(1), Kind::MachineId, 2).evidence(&whole(1));
+        assert!(matches!(evidence, Some(Evidence::Enough(_))));
     }
 
     #[test]
@@ -219,23 +295,28 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_machine_is_learned_only_with_an_operators_leave() {
-        let stored = |is_approved| Stored {
+    fn a_changed_machine_is_learned_only_with_an_operators_leave_for_its_parts() {
+        let stored = |approved: &Attributes| Stored {
             attributes: whole(1),
             concern: String::new(),
-            is_approved,
+            approved: claim::of_parts(approved),
         };
-        assert_eq!(stored(false).recognise(&whole(1)), Recognition::Same);
-        assert_eq!(stored(false).recognise(&Attributes::default()), Recognition::Same);
-        assert_eq!(
-            stored(false).recognise(&with(whole(1), Kind::Disk, 2)),
-            Recognition::Learn
+        let none = Attributes::default();
+        assert_eq!(stored(&none).recognise(&whole(1)), Recognition::Same);
+        let one_new = with(whole(1), Kind::Disk, 2);
+        assert_eq!(stored(&none).recognise(&one_new), Recognition::Learn(one_new.clone()));
+        let changed = Recognition::Changed {
+            fingerprint: claim::of_parts(&whole(2)),
+        };
+        assert_eq!(stored(&none).recognise(&whole(2)), changed);
+        assert_eq!(stored(&whole(2)).recognise(&whole(2)), Recognition::Learn(whole(2)));
+        assert!(
+            matches!(stored(&whole(2)).recognise(&whole(3)), Recognition::Changed { .. }),
+            "the leave was for another machine"
         );
-        assert_eq!(stored(false).recognise(&whole(2)), Recognition::Changed);
-        assert_eq!(stored(true).recognise(&whole(2)), Recognition::Learn);
         assert_eq!(
             Stored::default().recognise(&whole(2)),
-            Recognition::Learn,
+            Recognition::Learn(whole(2)),
             "nothing was known"
         );
     }
@@ -256,9 +337,22 @@ mod tests {
         }
 
         #[test]
-        fn both_sides_see_it_the_same(one in any_attributes(), other in any_attributes()) {
-            prop_assert_eq!(one.continues(&other), other.continues(&one));
-            prop_assert_eq!(one.evidence(&other), other.evidence(&one));
+        fn to_tell_less_never_helps(
+            told in any_attributes(), known in any_attributes(), kind in 0_usize..KINDS.len(),
+        ) {
+            let mut less = told.clone();
+            less.0.remove(&KINDS[kind]);
+            prop_assert!(told.continues(&known) || !less.continues(&known));
+            prop_assert!(less.evidence(&known) <= told.evidence(&known));
+        }
+
+        #[test]
+        fn nothing_known_is_forgotten_without_leave(told in any_attributes(), known in any_attributes()) {
+            let stored = Stored { attributes: known.clone(), ..Stored::default() };
+            if let Recognition::Learn(learned) = stored.recognise(&told) {
+                prop_assert!(known.0.keys().all(|kind| learned.0.contains_key(kind)));
+                prop_assert!(told.0.iter().all(|(kind, hash)| learned.0.get(kind) == Some(hash)));
+            }
         }
 
         #[test]

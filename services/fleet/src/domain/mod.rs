@@ -3,14 +3,18 @@
 
 pub(crate) mod activation;
 pub(crate) mod admission;
+pub(crate) mod claim;
 pub(crate) mod code;
 pub(crate) mod condition;
 pub(crate) mod facts;
 pub(crate) mod filter;
 pub(crate) mod identity;
+pub(crate) mod node_list;
 pub(crate) mod ping;
 pub(crate) mod property_filter;
-pub(crate) mod quota;
+pub(crate) mod revocation;
 pub(crate) mod role;
+pub(crate) mod rotation;
+pub(crate) mod session;
 pub(crate) mod tag;
 pub(crate) mod target;

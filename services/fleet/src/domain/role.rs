@@ -1,33 +1,34 @@
-//! The roles that nodes may have (fleet 2). Which of them exist is a setting.
+//! The roles that nodes may have (fleet 2): those of the settings, and those that access knows.
 
 use std::collections::BTreeSet;
 
+use muster_model::Account;
 use muster_wire::Refusal;
 
 /// Longest name of a role, in characters; the contract's limit.
 const LONGEST: usize = 64;
 
-/// The roles that exist, in an account.
+/// The roles of the settings, in an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Roles {
-    account_id: String,
+    account: Account,
     names: BTreeSet<String>,
 }
 
 impl Roles {
     /// Roles of an account.
-    pub(crate) fn new(account_id: &str, names: &[String]) -> Self {
+    pub(crate) fn new(account: &Account, names: &[String]) -> Self {
         Self {
-            account_id: account_id.to_owned(),
+            account: account.clone(),
             names: names.iter().cloned().collect(),
         }
     }
 
-    /// The name of a role that a caller names, with or without a path before it.
+    /// The name of a role that a caller names, with or without a path before it. It may be that of no role.
     ///
     /// # Errors
-    /// If there is no such role, or the text is an ARN.
-    pub(crate) fn find(&self, wanted: &str) -> Result<String, Refusal> {
+    /// If the text is an ARN.
+    pub(crate) fn named<'a>(&self, wanted: &'a str) -> Result<&'a str, Refusal> {
         if wanted.contains(':') {
             let message = format!(
                 "IamRole {} is not the name of a role: give the name alone, not an ARN",
@@ -35,16 +36,30 @@ impl Roles {
             );
             return Err(Refusal::validation(message));
         }
-        let name = without_path(wanted);
-        match self.names.contains(name) {
-            true => Ok(name.to_owned()),
-            // Terraform waits for a role to appear when it reads the first two words.
-            false => Err(Refusal::validation(format!(
-                "Nonexistent role or missing ssm service principal in trust policy: arn:aws:iam::{}:role/{}",
-                self.account_id,
-                name.escape_debug()
-            ))),
-        }
+        Ok(without_path(wanted))
+    }
+
+    /// Whether the settings say that a role of this name exists.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// The ARN of a role of this name.
+    pub(crate) fn arn(&self, name: &str) -> String {
+        format!(
+            "arn:{}:iam::{}:role/{name}",
+            self.account.partition(),
+            self.account.id()
+        )
+    }
+
+    /// The refusal of a role that is none.
+    pub(crate) fn nonexistent(&self, name: &str) -> Refusal {
+        // Terraform waits for a role to appear when it reads the first two words.
+        Refusal::validation(format!(
+            "Nonexistent role or missing ssm service principal in trust policy: {}",
+            self.arn(&name.escape_debug().to_string())
+        ))
     }
 }
 
@@ -66,29 +81,30 @@ mod tests {
     use super::*;
 
     fn roles() -> Roles {
-        Roles::new("000000000000", &["SSMServiceRole".to_owned()])
+        Roles::new(&Account::default(), &["SSMServiceRole".to_owned()])
     }
 
     #[test]
     fn a_path_before_a_role_does_not_matter() {
         for given in ["SSMServiceRole", "service-role/SSMServiceRole", "/a/b/SSMServiceRole"] {
-            assert_eq!(roles().find(given).as_deref(), Ok("SSMServiceRole"), "{given}");
+            assert_eq!(roles().named(given), Ok("SSMServiceRole"), "{given}");
         }
+        assert!(roles().has("SSMServiceRole"));
     }
 
     #[test]
     fn what_is_no_role_is_refused_with_the_words_that_callers_wait_for() {
-        for given in ["Nobody", "ssmservicerole", "SSMServiceRole/", ""] {
-            let refusal = roles().find(given).unwrap_err();
+        for name in ["Nobody", "ssmservicerole", ""] {
+            assert!(!roles().has(name));
+            let refusal = roles().nonexistent(name);
             assert_eq!(refusal.reason, Reason::ValidationException);
-            let name = without_path(given);
             let expected = format!(
                 "Nonexistent role or missing ssm service principal in trust policy: arn:aws:iam::000000000000:role/{name}"
             );
             assert_eq!(refusal.message, expected);
         }
         let refusal = roles()
-            .find("arn:aws:iam::000000000000:role/SSMServiceRole")
+            .named("arn:aws:iam::000000000000:role/SSMServiceRole")
             .unwrap_err();
         assert!(refusal.message.contains("not an ARN"), "{}", refusal.message);
     }

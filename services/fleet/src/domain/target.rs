@@ -39,7 +39,9 @@ impl Selection {
     /// # Errors
     /// `ValidationException`, if it names nothing, mixes ids and expressions, or an expression breaks a rule.
     pub(crate) fn parse(request: ResolveTargetsRequest) -> Result<Self, Refusal> {
-        let ResolveTargetsRequest { instance_ids, targets } = request;
+        let ResolveTargetsRequest {
+            instance_ids, targets, ..
+        } = request;
         match (instance_ids.is_empty(), targets.is_empty()) {
             (false, true) => {
                 let mut seen = BTreeSet::new();
@@ -181,6 +183,7 @@ mod tests {
                     values: values.iter().map(|value| (*value).to_owned()).collect(),
                 })
                 .collect(),
+            ..ResolveTargetsRequest::default()
         })
     }
 
@@ -193,6 +196,7 @@ mod tests {
         let request = ResolveTargetsRequest {
             instance_ids: [C, A, "web", C].map(str::to_owned).into(),
             targets: Vec::new(),
+            ..ResolveTargetsRequest::default()
         };
         assert_eq!(Selection::parse(request), Ok(named(&[C, A, "web"])));
     }
@@ -240,6 +244,7 @@ mod tests {
         let both = ResolveTargetsRequest {
             instance_ids: vec![A.to_owned()],
             targets: vec![TargetExpression::default()],
+            ..ResolveTargetsRequest::default()
         };
         assert!(Selection::parse(both).is_err());
     }

@@ -6,10 +6,12 @@ use muster_model::NodeId;
 use muster_store::{Column, Db, StoreError, json, transact};
 
 use crate::domain::admission::{Applicant, Candidate, Terms, Verdict, decide};
+use crate::domain::claim::of_key;
 use crate::domain::identity::Kind;
+use crate::store::claim;
 use crate::store::hello::{FACTS_COLUMNS, UPDATE_FACTS, facts_row};
 use crate::store::register::{
-    INSERT_NODES, INSERT_PRESENCE, INSERT_TAGS, MACHINE_COLUMNS, NODE_COLUMNS, TAG_COLUMNS, TAKE,
+    INSERT_NODES, INSERT_PRESENCE, INSERT_TAGS, KEY_COLUMNS, MACHINE_COLUMNS, NODE_COLUMNS, TAG_COLUMNS, TAKE,
 };
 
 /// What became of an applicant.
@@ -51,7 +53,7 @@ const BY_ATTRIBUTE: &str = "
     select a.node_id from {rows} as r join machine_attribute as a on a.kind = r.kind and a.hash = r.hash";
 const ATTRIBUTE: [Column; 2] = [Column::Text("kind"), Column::Text("hash")];
 const NODES: &str = "
-    select n.node_id, p.last_ping, n.is_approved
+    select n.node_id, p.last_ping, n.approved
     from {rows} as r join node as n on n.node_id = r.node_id join presence as p on p.node_id = n.node_id";
 const INSTALLATIONS: &str = "
     select m.node_id, m.machine_identity from {rows} as r join machine as m on m.node_id = r.node_id";
@@ -69,7 +71,7 @@ const NODE: [Column; 1] = [Column::Text("node_id")];
 const BELONG: &str = "
     update node set
         iam_role = case when node.activation_id = r.activation_id then node.iam_role else r.iam_role end,
-        activation_id = r.activation_id, is_approved = false, concern = ''
+        activation_id = r.activation_id, approved = '', concern = ''
     from {rows} as r where node.node_id = r.node_id";
 const BELONG_COLUMNS: [Column; 3] = [
     Column::Text("node_id"),
@@ -87,14 +89,11 @@ const RETIRE_KEYS: &str = "
 const INSERT_KEYS: &str = "
     insert into node_key (public_key, node_id, created_at)
     select r.public_key, r.node_id, r.at from {rows} as r where true
-    on conflict (public_key) do update set retired_at = null";
-const KEY_COLUMNS: [Column; 3] = [
-    Column::Text("node_id"),
-    Column::Text("public_key"),
-    Column::BigInt("at"),
-];
+    on conflict (public_key) do update set retired_at = null, offered_until = null";
+const FORGET_CLAIMS: &str = "
+    delete from node_claim where node_id in (select r.node_id from {rows} as r)";
 const CONCERN: &str = "
-    update node set concern = 'Clone' from {rows} as r where node.node_id = r.node_id";
+    update node set concern = r.concern from {rows} as r where node.node_id = r.node_id";
 
 type TermsRow = (String, String, i64, i64, i64, bool, i64, i64, String, String, String);
 
@@ -128,7 +127,7 @@ pub(crate) async fn admit(
         }
         let ids: Vec<_> = nodes.into_iter().map(|node_id| (node_id,)).collect();
         let ids = json(&ids);
-        let nodes: Vec<(String, i64, bool)> =
+        let nodes: Vec<(String, i64, String)> =
             sqlx::query_as(db.with_rows(NODES, &NODE)).bind(&ids).fetch_all(&mut *tx).await?;
         let installations: Vec<(String, String)> =
             sqlx::query_as(db.with_rows(INSTALLATIONS, &NODE)).bind(&ids).fetch_all(&mut *tx).await?;
@@ -150,10 +149,13 @@ pub(crate) async fn admit(
             (UPDATE_FACTS, FACTS_COLUMNS.as_slice(), &plan.facts),
             (INSERT_TAGS, TAG_COLUMNS.as_slice(), &plan.tags),
             (FORGET_ATTRIBUTES, BELONG_COLUMNS.as_slice(), &plan.belonging),
+            (FORGET_CLAIMS, BELONG_COLUMNS.as_slice(), &plan.belonging),
             (INSERT_ATTRIBUTES, ATTRIBUTE_COLUMNS.as_slice(), &plan.attributes),
             (RETIRE_KEYS, KEY_COLUMNS.as_slice(), &plan.keys),
             (INSERT_KEYS, KEY_COLUMNS.as_slice(), &plan.keys),
-            (CONCERN, NODE.as_slice(), &plan.clones),
+            (CONCERN, claim::COLUMNS.as_slice(), &plan.claims),
+            (claim::INSERT, claim::COLUMNS.as_slice(), &plan.claims),
+            (claim::PRUNE, claim::COLUMNS.as_slice(), &plan.claims),
         ] {
             sqlx::query(db.with_rows(sql, columns)).bind(rows).execute(&mut *tx).await?;
         }
@@ -192,8 +194,8 @@ impl Asked {
 /// What the database has about it.
 struct Found {
     terms: Vec<TermsRow>,
-    /// With the time of the last sign of life, and whether an operator gave leave.
-    nodes: Vec<(String, i64, bool)>,
+    /// With the time of the last sign of life, and to whom an operator gave leave.
+    nodes: Vec<(String, i64, String)>,
     installations: Vec<(String, String)>,
     attributes: Vec<(String, String, String)>,
     keys: Vec<(String, String)>,
@@ -203,11 +205,11 @@ struct Found {
 impl Found {
     fn candidates(&self, cutoff: i64) -> Vec<Candidate> {
         let mut candidates: BTreeMap<&str, Candidate> = BTreeMap::new();
-        for (node_id, last_ping, is_approved) in &self.nodes {
+        for (node_id, last_ping, approved) in &self.nodes {
             let candidate = Candidate {
                 node_id: node_id.clone(),
                 is_online: *last_ping > cutoff,
-                is_approved: *is_approved,
+                approved: approved.clone(),
                 ..Candidate::default()
             };
             candidates.insert(node_id, candidate);
@@ -242,7 +244,7 @@ struct Plan {
     tags: String,
     attributes: String,
     keys: String,
-    clones: String,
+    claims: String,
 }
 
 impl Plan {
@@ -265,7 +267,11 @@ impl Plan {
                 Verdict::New { .. } => Some(NodeId::random().to_string()),
                 Verdict::Known { node_id } => Some(node_id.clone()),
                 Verdict::Clone { node_id } => {
-                    rows.clones.push((node_id.clone(),));
+                    rows.claim(applicant, node_id, "Clone", now);
+                    None
+                }
+                Verdict::Doubtful { node_id } => {
+                    rows.claim(applicant, node_id, "Doubtful", now);
                     None
                 }
                 Verdict::Denied { .. } | Verdict::ForeignKey | Verdict::TooManyTags(_) => None,
@@ -302,7 +308,7 @@ impl Plan {
             tags: json(&rows.tags),
             attributes: json(&rows.attributes),
             keys: json(&rows.keys),
-            clones: json(&rows.clones),
+            claims: json(&rows.claims),
         })
     }
 }
@@ -317,7 +323,7 @@ fn remember(candidates: &mut Vec<Candidate>, applicant: &Applicant, node_id: &st
     candidate.keys = vec![applicant.key.clone()];
     // It is there: it has just spoken.
     candidate.is_online = true;
-    candidate.is_approved = false;
+    candidate.approved = String::new();
     candidates.push(candidate);
 }
 
@@ -365,10 +371,20 @@ struct Rows<'a> {
     tags: Vec<(String, String, String)>,
     attributes: Vec<(String, &'static str, &'a str)>,
     keys: Vec<(String, &'a str, i64)>,
-    clones: Vec<(String,)>,
+    claims: Vec<(String, String, &'static str, &'a str, i64)>,
 }
 
 impl<'a> Rows<'a> {
+    /// An operator is asked whether the applicant is that node.
+    fn claim(&mut self, applicant: &'a Applicant, node_id: &str, concern: &'static str, now: i64) {
+        let fingerprint = of_key(&applicant.key);
+        // One key asks for a node once.
+        self.claims
+            .retain(|(node, print, ..)| node != node_id || *print != fingerprint);
+        self.claims
+            .push((node_id.to_owned(), fingerprint, concern, &applicant.source, now));
+    }
+
     fn admit(&mut self, applicant: &'a Applicant, verdict: &Verdict, node_id: &str, about: &About, now: i64) {
         let id = || node_id.to_owned();
         // Of a machine that asks twice in a group the last answer is what it is.

@@ -1,14 +1,15 @@
-//! What stays the same on the machines of nodes, and about which of them an operator is asked (agent.md B8).
+//! What stays the same on the machines of nodes (agent.md B8).
 
 use std::collections::HashMap;
 
 use muster_store::{Column, Db, StoreError, json, read, transact};
 
 use crate::domain::identity::{Attributes, Kind, Stored};
+use crate::store::claim;
 
 const NODE: [Column; 1] = [Column::Text("node_id")];
 const CONCERNS: &str = "
-    select n.node_id, n.concern, n.is_approved from {rows} as r join node as n on n.node_id = r.node_id
+    select n.node_id, n.concern, n.approved from {rows} as r join node as n on n.node_id = r.node_id
     where n.deregistered_at is null";
 const ATTRIBUTES: &str = "
     select a.node_id, a.kind, a.hash from {rows} as r join machine_attribute as a on a.node_id = r.node_id";
@@ -20,8 +21,11 @@ const LEARN: &str = "
     where n.deregistered_at is null";
 const ATTRIBUTE: [Column; 3] = [Column::Text("node_id"), Column::Text("kind"), Column::Text("hash")];
 const SETTLE: &str = "
-    update node set is_approved = false, concern = case when concern = 'IdentityChanged' then '' else concern end
+    update node set approved = '', concern = case when concern = 'IdentityChanged' then '' else concern end
     from {rows} as r where node.node_id = r.node_id";
+const FORGET_CHANGED: &str = "
+    delete from node_claim
+    where concern = 'IdentityChanged' and node_id in (select r.node_id from {rows} as r)";
 const DOUBT: &str = "
     update node set concern = 'IdentityChanged' from {rows} as r
     where node.node_id = r.node_id and node.concern <> 'IdentityChanged' and node.deregistered_at is null
@@ -31,7 +35,7 @@ const DOUBT: &str = "
 pub(crate) async fn of_nodes(db: &Db, ids: &[&str]) -> Result<HashMap<String, Stored>, StoreError> {
     let rows: Vec<_> = ids.iter().map(|id| (id,)).collect();
     let rows = json(&rows);
-    let concerns: Vec<(String, String, bool)> = read!(db, pool => {
+    let concerns: Vec<(String, String, String)> = read!(db, pool => {
         sqlx::query_as(db.with_rows(CONCERNS, &NODE)).bind(&rows).fetch_all(pool).await
     })?;
     let attributes: Vec<(String, String, String)> = read!(db, pool => {
@@ -39,11 +43,11 @@ pub(crate) async fn of_nodes(db: &Db, ids: &[&str]) -> Result<HashMap<String, St
     })?;
     let mut nodes: HashMap<String, Stored> = concerns
         .into_iter()
-        .map(|(node_id, concern, is_approved)| {
+        .map(|(node_id, concern, approved)| {
             let stored = Stored {
                 attributes: Attributes::default(),
                 concern,
-                is_approved,
+                approved,
             };
             (node_id, stored)
         })
@@ -57,7 +61,7 @@ pub(crate) async fn of_nodes(db: &Db, ids: &[&str]) -> Result<HashMap<String, St
 }
 
 /// Takes what nodes tell for what their machines are from now on.
-pub(crate) async fn learn(db: &Db, nodes: &[(&str, &Attributes)]) -> Result<(), StoreError> {
+pub(crate) async fn learn(db: &Db, nodes: &[(&str, Attributes)]) -> Result<(), StoreError> {
     let ids: Vec<_> = nodes.iter().map(|(node_id, _)| (node_id,)).collect();
     let told: Vec<_> = nodes
         .iter()
@@ -68,6 +72,7 @@ pub(crate) async fn learn(db: &Db, nodes: &[(&str, &Attributes)]) -> Result<(), 
         for (sql, columns, rows) in [
             // The nodes' rows first, so that a node that is put out meanwhile is waited for.
             (SETTLE, NODE.as_slice(), &ids),
+            (FORGET_CHANGED, NODE.as_slice(), &ids),
             (FORGET, NODE.as_slice(), &ids),
             (LEARN, ATTRIBUTE.as_slice(), &told),
         ] {
@@ -77,34 +82,20 @@ pub(crate) async fn learn(db: &Db, nodes: &[(&str, &Attributes)]) -> Result<(), 
     })
 }
 
-/// Asks an operator about nodes whose machines have changed; gives those about which nobody was asked yet.
-pub(crate) async fn doubt(db: &Db, ids: &[&str]) -> Result<Vec<String>, StoreError> {
-    let rows: Vec<_> = ids.iter().map(|id| (id,)).collect();
-    let rows = json(&rows);
+/// Asks an operator about nodes whose machines have changed, each with the fingerprint of its parts; gives those about
+/// which nobody was asked yet.
+pub(crate) async fn doubt(db: &Db, nodes: &[(&str, &str)], now: i64) -> Result<Vec<String>, StoreError> {
+    let ids: Vec<_> = nodes.iter().map(|(node_id, _)| (node_id,)).collect();
+    let claims: Vec<_> = nodes
+        .iter()
+        .map(|(node_id, fingerprint)| (node_id, fingerprint, "IdentityChanged", "", now))
+        .collect();
+    let (ids, claims) = (json(&ids), json(&claims));
     transact!(db, tx => {
-        Ok(sqlx::query_scalar(db.with_rows(DOUBT, &NODE)).bind(&rows).fetch_all(&mut *tx).await?)
-    })
-}
-
-/// Lets a node go on with other parts, or from another place, once.
-///
-/// # Errors
-/// `Missing` if it is not managed.
-pub(crate) async fn approve(db: &Db, node_id: &str) -> Result<(), StoreError> {
-    transact!(db, tx => {
-        let sql = "
-            update node set is_approved = true, concern = '' where node_id = $1 and deregistered_at is null";
-        let found = sqlx::query(sql).bind(node_id).execute(&mut *tx).await?;
-        match found.rows_affected() {
-            0 => Err(StoreError::Missing),
-            _ => Ok(()),
+        let asked = sqlx::query_scalar(db.with_rows(DOUBT, &NODE)).bind(&ids).fetch_all(&mut *tx).await?;
+        for sql in [claim::INSERT, claim::PRUNE] {
+            sqlx::query(db.with_rows(sql, &claim::COLUMNS)).bind(&claims).execute(&mut *tx).await?;
         }
+        Ok(asked)
     })
-}
-
-/// Managed nodes about which an operator is asked, with why.
-pub(crate) async fn concerns(db: &Db) -> Result<Vec<(String, String)>, StoreError> {
-    let sql = "
-        select node_id, concern from node where concern <> '' and deregistered_at is null order by node_id";
-    Ok(read!(db, pool => sqlx::query_as(sql).fetch_all(pool).await)?)
 }

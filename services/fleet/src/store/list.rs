@@ -18,6 +18,11 @@ const ORDER: &str = "
     order by n.node_id limit $2";
 /// Parameters of the two constants above.
 const FIXED_PARAMETERS: usize = 2;
+const COUNT_FROM: &str = ", count(*)
+    from node as n join presence as p on p.node_id = n.node_id
+    where true";
+const GROUP: &str = "
+    group by 1, 2";
 
 /// What a list is asked for.
 #[derive(Debug, Clone)]
@@ -32,12 +37,12 @@ pub(crate) struct Question {
 
 /// Managed nodes in the order of their ids.
 pub(crate) async fn page(db: &Db, question: &Question) -> Result<Vec<NodeRow>, StoreError> {
-    let mut statement = Statement::new(db, question.cutoff);
+    let mut statement = Statement::new(db, question.cutoff, FIXED_PARAMETERS);
     for condition in &question.conditions {
         statement.and(condition);
     }
-    let Statement { mut sql, bound, .. } = statement;
-    sql.push_str(ORDER);
+    let Statement { tests, bound, .. } = statement;
+    let sql = [SELECT, &tests, ORDER].concat();
     Ok(read!(db, pool => {
         // Safe: `Statement` puts together constants and numbers of parameters.
         let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(&question.after).bind(question.limit);
@@ -48,19 +53,47 @@ pub(crate) async fn page(db: &Db, question: &Question) -> Result<Vec<NodeRow>, S
     })?)
 }
 
+/// How many managed nodes there are of each pair of values that two fields have together, in no order.
+pub(crate) async fn counts(
+    db: &Db,
+    conditions: &[Condition],
+    by: [&Field; 2],
+    cutoff: i64,
+) -> Result<Vec<(String, String, i64)>, StoreError> {
+    let mut statement = Statement::new(db, cutoff, 0);
+    let columns = by.map(|field| statement.text_of(field));
+    for condition in conditions {
+        statement.and(condition);
+    }
+    let Statement { tests, bound, .. } = statement;
+    let sql = format!("select {}{COUNT_FROM}{tests}{GROUP}", columns.join(", "));
+    Ok(read!(db, pool => {
+        // Safe: `Statement` puts together constants and numbers of parameters.
+        let mut query = sqlx::query_as(AssertSqlSafe(sql));
+        for text in &bound {
+            query = query.bind(text);
+        }
+        query.fetch_all(pool).await
+    })?)
+}
+
 struct Statement<'a> {
     db: &'a Db,
     cutoff: i64,
-    sql: String,
+    /// Parameters that stand before those that are bound here.
+    fixed: usize,
+    /// What follows "where".
+    tests: String,
     bound: Vec<String>,
 }
 
 impl<'a> Statement<'a> {
-    fn new(db: &'a Db, cutoff: i64) -> Self {
+    fn new(db: &'a Db, cutoff: i64, fixed: usize) -> Self {
         Self {
             db,
             cutoff,
-            sql: SELECT.to_owned(),
+            fixed,
+            tests: String::new(),
             bound: Vec::new(),
         }
     }
@@ -68,7 +101,7 @@ impl<'a> Statement<'a> {
     /// The number of a new parameter.
     fn bind(&mut self, text: String) -> usize {
         self.bound.push(text);
-        FIXED_PARAMETERS + self.bound.len()
+        self.fixed + self.bound.len()
     }
 
     fn and(&mut self, condition: &Condition) {
@@ -102,8 +135,8 @@ impl<'a> Statement<'a> {
                 }
             }
         };
-        self.sql.push_str("\n        and ");
-        self.sql.push_str(&test);
+        self.tests.push_str("\n        and ");
+        self.tests.push_str(&test);
     }
 
     fn text_of(&mut self, field: &Field) -> String {
@@ -131,6 +164,10 @@ impl<'a> Statement<'a> {
             Field::ResourceType => "case when n.node_id like 'i-%' then 'EC2Instance' else 'ManagedInstance' end",
             Field::SourceType => {
                 "case when n.node_id like 'i-%' then 'AWS::EC2::Instance' else 'AWS::SSM::ManagedInstance' end"
+            }
+            Field::Same(value) => {
+                let value = self.bind(value.clone());
+                return format!("cast(${value} as text)");
             }
             // `and` has dealt with these.
             Field::Association | Field::Tag(_) | Field::TagKey => "''",

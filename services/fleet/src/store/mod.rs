@@ -2,6 +2,8 @@
 
 pub(crate) mod activation;
 pub(crate) mod admit;
+pub(crate) mod alien;
+pub(crate) mod claim;
 pub(crate) mod hello;
 pub(crate) mod identity;
 pub(crate) mod key;
@@ -9,6 +11,7 @@ pub(crate) mod list;
 pub(crate) mod node;
 pub(crate) mod presence;
 pub(crate) mod register;
+pub(crate) mod session;
 pub(crate) mod tag;
 pub(crate) mod target;
 #[cfg(test)]

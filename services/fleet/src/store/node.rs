@@ -29,6 +29,12 @@ pub(crate) async fn last_ping(db: &Db, node_id: &str) -> Result<Option<i64>, Sto
     Ok(read!(db, pool => sqlx::query_scalar(sql).bind(node_id).fetch_optional(pool).await)?)
 }
 
+/// The role of a managed node, empty if it has none; `None` if it is not managed.
+pub(crate) async fn role(db: &Db, node_id: &str) -> Result<Option<String>, StoreError> {
+    let sql = "select iam_role from node where node_id = $1 and deregistered_at is null";
+    Ok(read!(db, pool => sqlx::query_scalar(sql).bind(node_id).fetch_optional(pool).await)?)
+}
+
 /// Puts a node out: it is in no list any more, its tags are gone, and its machine may register anew.
 ///
 /// # Errors
@@ -46,6 +52,8 @@ pub(crate) async fn deregister(db: &Db, node_id: &str, now: i64) -> Result<(), S
         }
         sqlx::query("delete from node_tag where node_id = $1").bind(node_id).execute(&mut *tx).await?;
         sqlx::query("delete from presence where node_id = $1").bind(node_id).execute(&mut *tx).await?;
+        sqlx::query("delete from node_session where node_id = $1").bind(node_id).execute(&mut *tx).await?;
+        sqlx::query("delete from node_claim where node_id = $1").bind(node_id).execute(&mut *tx).await?;
         sqlx::query("delete from machine_attribute where node_id = $1").bind(node_id).execute(&mut *tx).await?;
         sqlx::query("update node_key set retired_at = $2 where node_id = $1 and retired_at is null")
             .bind(node_id)

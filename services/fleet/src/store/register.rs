@@ -18,6 +18,8 @@ pub(crate) struct Registration {
     pub(crate) name: String,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) facts: Facts,
+    /// The key for which whoever registers it signs claims itself.
+    pub(crate) public_key: Option<String>,
 }
 
 /// The node that a machine is now.
@@ -54,7 +56,18 @@ pub(super) const INSERT_PRESENCE: &str = "
     insert into presence (node_id, last_ping, is_connected) select r.node_id, 0, false from {rows} as r";
 pub(super) const INSERT_TAGS: &str = "
     insert into node_tag (node_id, key, value) select r.node_id, r.key, r.value from {rows} as r";
+pub(super) const KEY_COLUMNS: [Column; 3] = [
+    Column::Text("node_id"),
+    Column::Text("public_key"),
+    Column::BigInt("at"),
+];
 pub(super) const TAG_COLUMNS: [Column; 3] = [Column::Text("node_id"), Column::Text("key"), Column::Text("value")];
+
+// A key belongs to one node for ever, and one that was put out stays out.
+const KEEP_KEYS: &str = "
+    insert into node_key (public_key, node_id, created_at)
+    select r.public_key, r.node_id, r.at from {rows} as r where true
+    on conflict (public_key) do nothing";
 
 /// Registers machines in one transaction; the answers are in the order of the questions.
 /// No machine may stand in the group twice.
@@ -78,6 +91,7 @@ pub(crate) async fn register(db: &Db, machines: &[Registration], now: i64) -> Re
             (INSERT_PRESENCE, NODE_COLUMNS.as_slice(), &plan.nodes),
             (UPDATE_FACTS, FACTS_COLUMNS.as_slice(), &plan.facts),
             (INSERT_TAGS, TAG_COLUMNS.as_slice(), &plan.tags),
+            (KEEP_KEYS, KEY_COLUMNS.as_slice(), &plan.keys),
         ] {
             sqlx::query(db.with_rows(sql, columns)).bind(rows).execute(&mut *tx).await?;
         }
@@ -99,13 +113,14 @@ struct Plan {
     nodes: String,
     facts: String,
     tags: String,
+    keys: String,
 }
 
 impl Plan {
     fn of(machines: &[Registration], proposed: &[String], found: &[(String, String)], now: i64) -> Self {
         let found: HashMap<&str, &String> = found.iter().map(|(machine, node)| (machine.as_str(), node)).collect();
         let mut answers = Vec::with_capacity(machines.len());
-        let (mut nodes, mut facts, mut tags) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut nodes, mut facts, mut tags, mut keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (machine, proposed) in machines.iter().zip(proposed) {
             // Who asked for a new node was not looked for.
             let node_id = found
@@ -118,6 +133,7 @@ impl Plan {
                 tags.extend(machine.tags.iter().map(|(key, value)| (node_id, key, value)));
             }
             facts.push(facts_row(node_id, &machine.facts));
+            keys.extend(machine.public_key.iter().map(|key| (node_id, key, now)));
             answers.push(Registered {
                 node_id: node_id.clone(),
                 existing,
@@ -128,6 +144,7 @@ impl Plan {
             nodes: json(&nodes),
             facts: json(&facts),
             tags: json(&tags),
+            keys: json(&keys),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Tags of nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use muster_store::{Column, Db, StoreError, json, read, transact};
 
@@ -27,6 +27,8 @@ const OTHERS: &str = "
 const UPSERT: &str = "
     insert into node_tag (node_id, key, value) select r.node_id, r.key, r.value from {rows} as r where true
     on conflict (node_id, key) do update set value = excluded.value where node_tag.value <> excluded.value";
+const OF_NODES: &str = "
+    select t.node_id, t.key, t.value from {rows} as r join node_tag as t on t.node_id = r.node_id";
 const REMOVE: &str = "
     delete from node_tag where node_id = $2 and key in (select r.key from {rows} as r)";
 
@@ -44,6 +46,21 @@ pub(crate) async fn of_node(db: &Db, node_id: &str) -> Result<Option<BTreeMap<St
     Ok(Some(
         rows.into_iter().filter_map(|(key, value)| key.zip(value)).collect(),
     ))
+}
+
+/// The tags of many nodes, by node; one without tags is not in it.
+pub(crate) async fn of_nodes(
+    db: &Db,
+    node_ids: &[&str],
+) -> Result<HashMap<String, HashMap<String, String>>, StoreError> {
+    let sql = db.with_rows(OF_NODES, &[Column::Text("node_id")]);
+    let ids = json(&node_ids.iter().map(|id| (id,)).collect::<Vec<_>>());
+    let rows: Vec<(String, String, String)> = read!(db, pool => sqlx::query_as(sql).bind(&ids).fetch_all(pool).await)?;
+    let mut tags: HashMap<String, HashMap<String, String>> = HashMap::new();
+    for (node, key, value) in rows {
+        tags.entry(node).or_default().insert(key, value);
+    }
+    Ok(tags)
 }
 
 /// Sets tags; the others stay.

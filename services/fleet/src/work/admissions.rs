@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Settings;
 use crate::domain::admission::{Applicant, Verdict};
+use crate::domain::claim;
 use crate::domain::ping;
 use crate::error::from_store_for_each;
 use crate::store::admit::{Admitted, admit};
@@ -131,7 +132,20 @@ impl Clerk {
                     source,
                     "a machine wants to be a node that is online: one of the two is a copy"
                 );
-                self.news.cloned(node_id, source).await;
+                self.news
+                    .claimed("clone", node_id, &claim::of_key(&applicant.key), source)
+                    .await;
+            }
+            (Verdict::Doubtful { node_id }, _) => {
+                tracing::warn!(
+                    node_id,
+                    activation_id,
+                    source,
+                    "a machine may be a node: an operator is asked"
+                );
+                self.news
+                    .claimed("doubtful", node_id, &claim::of_key(&applicant.key), source)
+                    .await;
             }
             (Verdict::ForeignKey | Verdict::TooManyTags(_), _) => {
                 tracing::warn!(activation_id, source, verdict = ?admitted.verdict, "a machine was not let in");

@@ -8,7 +8,7 @@ use async_nats::{Client, HeaderMap, Message};
 use futures::StreamExt;
 use muster_boot::{BoxError, Parts};
 use muster_credential::{KeyKind, Proof, PublicKey, Purpose};
-use muster_model::{Clock, NodeId, Timestamp};
+use muster_model::{Clock, NodeId, Quota, Rate, Timestamp};
 use muster_proto::agent::v1::RenewRequest;
 use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
@@ -21,15 +21,16 @@ use tonic::Status;
 
 use crate::Settings;
 use crate::domain::admission::{Applicant, Verdict};
+use crate::domain::claim;
 use crate::domain::code::Code;
 use crate::domain::facts;
 use crate::domain::identity::Attributes;
-use crate::domain::quota::{Quota, Rate};
 use crate::domain::tag::wanted;
 use crate::error::from_store;
 use crate::store::tag;
 use crate::work::issuer::Issuer;
 use crate::work::renewals::Renewals;
+use crate::work::welcome::Welcome;
 use crate::work::{Admissions, answer};
 
 /// Replicas share the questions.
@@ -42,6 +43,8 @@ const WINDOW: i64 = 300;
 const KEY_TYPE: &str = "Ed25519Nkey";
 /// After this time whoever is not let in is told so, however long it took to find out.
 const DENIED_AFTER: Duration = Duration::from_millis(300);
+/// Addresses, and activations, whose tries are remembered.
+const REMEMBERED: usize = 10_000;
 /// How often an address may ask: a site may stand behind one.
 const PER_SOURCE: Rate = Rate {
     burst: 200.0,
@@ -59,6 +62,8 @@ pub(crate) struct Desk {
     admissions: Admissions,
     clock: Arc<dyn Clock>,
     machine_tags: bool,
+    /// What machines are told of the bus.
+    welcome: Welcome,
     /// None where the bus needs no credentials.
     issuer: Option<Arc<Issuer>>,
     renewals: Option<Arc<Renewals>>,
@@ -71,6 +76,7 @@ impl Desk {
     pub(crate) fn new(
         parts: &Parts,
         settings: &Settings,
+        welcome: Welcome,
         admissions: Admissions,
         issuer: Option<Arc<Issuer>>,
         renewals: Option<Arc<Renewals>>,
@@ -79,11 +85,12 @@ impl Desk {
             admissions,
             clock: Arc::clone(&parts.clock),
             machine_tags: settings.machine_tags,
+            welcome,
             issuer,
             renewals,
             db: parts.database(),
-            sources: Mutex::new(Quota::new(PER_SOURCE)),
-            activations: Mutex::new(Quota::new(PER_ACTIVATION)),
+            sources: Mutex::new(Quota::new(PER_SOURCE, REMEMBERED)),
+            activations: Mutex::new(Quota::new(PER_ACTIVATION, REMEMBERED)),
         }
     }
 
@@ -122,7 +129,8 @@ impl Desk {
                 tokio::time::sleep_until(arrived + DENIED_AFTER).await;
                 return Err(denied().into());
             }
-            Verdict::Clone { node_id } => return Err(cloned(&node_id).into()),
+            Verdict::Clone { node_id } => return Err(cloned(&node_id, &claim::of_key(key.as_str())).into()),
+            Verdict::Doubtful { node_id } => return Err(doubtful(&node_id, &claim::of_key(key.as_str())).into()),
             Verdict::ForeignKey => {
                 let message = "this key belongs to another node: make a new one on this machine";
                 return Err(Refusal::validation(message).into());
@@ -149,6 +157,7 @@ impl Desk {
             existing: Some(existing),
             service_time,
             user_jwt,
+            ..self.welcome.answer()
         })
     }
 
@@ -171,6 +180,7 @@ impl Desk {
             proof_time: request.proof_time(),
             proof: request.proof().to_vec(),
             attributes: request.attributes.clone(),
+            confirms_key: false,
         };
         let renewed = match request.instance_id().parse::<NodeId>() {
             Ok(node) => renewals.renew(&node, &renewal).await,
@@ -182,6 +192,7 @@ impl Desk {
                 existing: Some(true),
                 service_time: renewed.service_time,
                 user_jwt: Some(renewed.user_jwt),
+                ..self.welcome.answer()
             }),
             Err(Failure::Refused(refusal))
                 if [
@@ -298,11 +309,21 @@ fn denied() -> Refusal {
     Refusal::new(Reason::InvalidActivation, message)
 }
 
-fn cloned(node_id: &str) -> Refusal {
+fn cloned(node_id: &str, fingerprint: &str) -> Refusal {
     let message = format!(
         "this machine is node {node_id}, which is online with another key: if that is a copy or an older installation, \
-         stop it and try again in a few minutes, or approve this one with `muster nodes approve {node_id}`; if this is \
-         the copy, register it with --new"
+         stop it and try again in a few minutes, or approve this one with \
+         `muster nodes approve {node_id} --fingerprint {fingerprint}` and register again; if this is the copy, register \
+         it with --new"
+    );
+    Refusal::new(Reason::ConflictException, message)
+}
+
+fn doubtful(node_id: &str, fingerprint: &str) -> Refusal {
+    let message = format!(
+        "this machine may be node {node_id}, but what speaks for it others could tell as well: approve it with \
+         `muster nodes approve {node_id} --fingerprint {fingerprint}` and register again, or make it another node with \
+         --new"
     );
     Refusal::new(Reason::ConflictException, message)
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt;
 use futures::stream::ReadyChunks;
-use muster_boot::{BoxError, Parts};
+use muster_boot::{BoxError, NodeQuota, Parts};
 use muster_model::{Clock, NodeId, Timestamp};
-use muster_proto::agent::v1::{HelloRequest, HelloResult};
+use muster_proto::agent::v1::{ConfigChanged, HelloRequest, HelloResult};
 use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::PingStatus;
 use muster_store::{Db, StoreError};
@@ -20,9 +20,11 @@ use tonic::Status;
 use crate::Settings;
 use crate::domain::facts::Facts;
 use crate::domain::identity::{Attributes, Recognition};
+use crate::domain::rotation;
+use crate::domain::session::{Heard, is_session};
 use crate::error::from_store;
-use crate::store::hello::{Standing, greet};
-use crate::store::identity;
+use crate::store::hello::{Greeted, Standing, greet};
+use crate::store::{identity, key, session};
 
 use crate::work::{Metrics, News, answer};
 
@@ -49,6 +51,9 @@ pub(crate) async fn start(
         nats: parts.nats.clone(),
         clock: Arc::clone(&parts.clock),
         heartbeat_seconds: settings.heartbeat_seconds,
+        key_days: (!settings.node_key_file.is_empty()).then_some(settings.key_days),
+        quarantine_clones: settings.quarantine_clones,
+        quota: parts.node_quota.clone(),
         news,
         metrics,
     };
@@ -62,12 +67,27 @@ struct Greeter {
     nats: Client,
     clock: Arc<dyn Clock>,
     heartbeat_seconds: u32,
+    /// How long a node keeps a key; none where the bus needs none.
+    key_days: Option<u32>,
+    quarantine_clones: bool,
+    quota: NodeQuota,
     news: News,
     metrics: Metrics,
 }
 
-/// Who said hello in a message, or why it cannot be read.
-type Read<'a> = (&'a Message, Result<NodeId, Refusal>);
+/// Who said hello in a message, in which session, or why it cannot be read.
+type Read<'a> = (&'a Message, Result<(NodeId, String), Refusal>);
+
+/// What a group of hellos came to.
+struct Outcome {
+    greeted: Greeted,
+    /// Whose machines are others, with the fingerprints of these.
+    changed: HashMap<String, String>,
+    /// Who needs another key.
+    old: HashSet<String>,
+    /// What it means that a session of a node speaks.
+    heard: HashMap<(String, String), Heard>,
+}
 
 impl Greeter {
     async fn listen(self, mut hellos: ReadyChunks<Subscriber>, stopping: CancellationToken) -> Result<(), BoxError> {
@@ -93,28 +113,25 @@ impl Greeter {
     async fn greet(&self, group: &[Message]) {
         let now = self.clock.now();
         let mut told: HashMap<String, Facts> = HashMap::with_capacity(group.len());
-        let mut machines: HashMap<String, Attributes> = HashMap::new();
+        let mut machines: HashMap<String, Attributes> = HashMap::with_capacity(group.len());
         let read: Vec<Read<'_>> = group
             .iter()
-            .map(|message| match read(message) {
-                Ok((node, facts, attributes)) => {
-                    told.insert(node.to_string(), facts);
-                    if !attributes.0.is_empty() {
-                        machines.insert(node.to_string(), attributes);
-                    }
-                    (message, Ok(node))
+            .map(|message| match self.quota.take(message).and_then(|()| read(message)) {
+                Ok(hello) => {
+                    let node = hello.node;
+                    told.insert(node.to_string(), hello.facts);
+                    machines.insert(node.to_string(), hello.attributes);
+                    (message, Ok((node, hello.session)))
                 }
                 Err(refusal) => (message, Err(refusal)),
             })
             .collect();
-        let greeted = match self.recognise(&machines).await {
-            Ok(changed) => greet(&self.db, &told, &changed, now.as_microsecond())
-                .await
-                .map(|greeted| (greeted, changed)),
+        let outcome = match self.recognise(&machines, now).await {
+            Ok(changed) => self.write(&told, sessions(&read), changed, now).await,
             Err(error) => Err(error),
         };
-        let (greeted, changed) = match greeted {
-            Ok(both) => both,
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
             Err(error) => {
                 // They ask again; whoever waits for the database need not wait here too.
                 let status = Status::from(from_store(error));
@@ -124,36 +141,123 @@ impl Greeter {
                 return;
             }
         };
-        for (message, node) in read {
-            let standing = node.and_then(|node| match greeted.standing.get(node.as_str()) {
-                Some(Standing::Managed(_)) if changed.contains(node.as_str()) => Err(another(&node)),
-                Some(Standing::Managed(tags)) => Ok(tags),
-                Some(Standing::Deregistered) => Err(stranger(&node, "deregistered")),
-                None => Err(stranger(&node, "unknown")),
+        for (message, speaker) in read {
+            let standing = speaker.and_then(|(node, session)| {
+                let tags = self.judge(&outcome, &node, &session)?;
+                Ok((node, tags))
             });
             match standing {
-                Ok(tags) => self.welcome(message, tags, now).await,
+                Ok((node, tags)) => {
+                    let is_old = outcome.old.contains(node.as_str());
+                    self.welcome(message, tags, is_old, now).await;
+                }
                 Err(refusal) => {
                     self.metrics.refused_hellos.inc();
                     answer::refuse(&self.nats, message, &refusal.into()).await;
                 }
             }
         }
-        self.news.connection(&greeted.back, PingStatus::Online).await;
+        self.news.connection(&outcome.greeted.back, PingStatus::Online).await;
+        self.tell(&outcome.heard).await;
     }
 
-    /// Compares machines with those that their nodes were; gives the nodes whose machines are others.
-    async fn recognise(&self, machines: &HashMap<String, Attributes>) -> Result<HashSet<String>, StoreError> {
-        if machines.is_empty() {
-            return Ok(HashSet::new());
+    /// The tags of a node that may go on.
+    fn judge<'a>(
+        &self,
+        outcome: &'a Outcome,
+        node: &NodeId,
+        session: &str,
+    ) -> Result<&'a BTreeMap<String, String>, Refusal> {
+        let heard = outcome.heard.get(&(node.to_string(), session.to_owned()));
+        let standing = outcome.greeted.standing.get(node.as_str());
+        if let (Some(Standing::Managed(_)), Some(fingerprint)) = (standing, outcome.changed.get(node.as_str())) {
+            return Err(another(node, fingerprint));
         }
+        match standing {
+            Some(Standing::Managed(_)) if self.quarantine_clones && heard == Some(&Heard::Quarantined) => {
+                Err(copy(node))
+            }
+            Some(Standing::Managed(tags)) => Ok(tags),
+            Some(Standing::Deregistered) => Err(stranger(node, "deregistered")),
+            None => Err(stranger(node, "unknown")),
+        }
+    }
+
+    /// Asks nodes that speak in a new session whether somebody else is there, and tells of those where there is.
+    async fn tell(&self, heard: &HashMap<(String, String), Heard>) {
+        for ((node_id, _), heard) in heard {
+            match heard {
+                Heard::Known | Heard::Quarantined => {}
+                Heard::New => {
+                    let Ok(node) = node_id.parse::<NodeId>() else { continue };
+                    let changed = ConfigChanged {}.encode_to_vec();
+                    if let Err(error) = self.nats.publish(subject::config(&node), changed.into()).await {
+                        // It shows when the other one says hello by itself.
+                        tracing::debug!(error = &error as &dyn std::error::Error, "a node was not asked again");
+                    }
+                }
+                Heard::Clone => {
+                    tracing::error!(
+                        node_id,
+                        "two machines speak with the key of one node: one of the two is a copy"
+                    );
+                    self.news.cloned(node_id, "").await;
+                }
+            }
+        }
+    }
+
+    /// Writes down what was told.
+    async fn write(
+        &self,
+        told: &HashMap<String, Facts>,
+        sessions: Vec<HashMap<String, String>>,
+        changed: HashMap<String, String>,
+        now: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        let at = now.as_microsecond();
+        let doubted = changed.keys().cloned().collect();
+        let greeted = greet(&self.db, told, &doubted, at).await?;
+        let old = match self.key_days {
+            Some(days) => {
+                let nodes: Vec<&str> = told.keys().map(String::as_str).collect();
+                key::due(&self.db, &nodes, rotation::cutoff(at, days)).await?
+            }
+            None => HashSet::new(),
+        };
+        let mut heard = HashMap::new();
+        for spoken in sessions {
+            let means = session::hear(&self.db, &spoken, at).await?;
+            let means = means.into_iter().filter_map(|(node_id, means)| {
+                let session = spoken.get(&node_id)?.clone();
+                Some(((node_id, session), means))
+            });
+            heard.extend(means);
+        }
+        Ok(Outcome {
+            greeted,
+            changed,
+            old,
+            heard,
+        })
+    }
+
+    /// Compares machines with those that their nodes were; gives the nodes whose machines are others, with the
+    /// fingerprints of these.
+    async fn recognise(
+        &self,
+        machines: &HashMap<String, Attributes>,
+        now: Timestamp,
+    ) -> Result<HashMap<String, String>, StoreError> {
         let ids: Vec<&str> = machines.keys().map(String::as_str).collect();
         let known = identity::of_nodes(&self.db, &ids).await?;
-        let (mut learned, mut changed) = (Vec::new(), Vec::new());
+        let (mut learned, mut changed) = (Vec::new(), HashMap::new());
         for (node_id, told) in machines {
             match known.get(node_id).map(|stored| stored.recognise(told)) {
-                Some(Recognition::Learn) => learned.push((node_id.as_str(), told)),
-                Some(Recognition::Changed) => changed.push(node_id.as_str()),
+                Some(Recognition::Learn(known)) => learned.push((node_id.as_str(), known)),
+                Some(Recognition::Changed { fingerprint }) => {
+                    changed.insert(node_id.clone(), fingerprint);
+                }
                 Some(Recognition::Same) | None => {}
             }
         }
@@ -161,7 +265,11 @@ impl Greeter {
             identity::learn(&self.db, &learned).await?;
         }
         if !changed.is_empty() {
-            for node_id in identity::doubt(&self.db, &changed).await? {
+            let claims: Vec<_> = changed
+                .iter()
+                .map(|(node_id, fingerprint)| (node_id.as_str(), fingerprint.as_str()))
+                .collect();
+            for node_id in identity::doubt(&self.db, &claims, now.as_microsecond()).await? {
                 tracing::error!(
                     node_id,
                     "the machine of a node is another one: approve it, or put the node out"
@@ -169,10 +277,10 @@ impl Greeter {
                 self.news.identity_changed(&node_id).await;
             }
         }
-        Ok(changed.into_iter().map(str::to_owned).collect())
+        Ok(changed)
     }
 
-    async fn welcome(&self, message: &Message, tags: &BTreeMap<String, String>, now: Timestamp) {
+    async fn welcome(&self, message: &Message, tags: &BTreeMap<String, String>, rotate_key: bool, now: Timestamp) {
         self.metrics.hellos.inc();
         let answer = HelloResult {
             tags: tags.clone().into_iter().collect(),
@@ -181,24 +289,64 @@ impl Greeter {
                 seconds: now.as_second(),
                 nanos: now.subsec_nanosecond(),
             }),
+            rotate_key,
         };
         answer::give(&self.nats, message, answer.encode_to_vec()).await;
     }
 }
 
+struct Hello {
+    node: NodeId,
+    facts: Facts,
+    attributes: Attributes,
+    /// Empty where the agent has none.
+    session: String,
+}
+
 /// Whoever a hello claims to be from inside, it is from whom the subject says.
-fn read(message: &Message) -> Result<(NodeId, Facts, Attributes), Refusal> {
+fn read(message: &Message) -> Result<Hello, Refusal> {
     let node = subject::node_of(&message.subject).map_err(|error| Refusal::validation(error.to_string()))?;
     let hello = HelloRequest::decode(message.payload.clone())
         .map_err(|error| Refusal::validation(format!("the hello cannot be read: {error}")))?;
-    let attributes = Attributes::read(&hello.attributes);
-    Ok((node, hello.facts.unwrap_or_default().into(), attributes))
+    Ok(Hello {
+        node,
+        attributes: Attributes::read(&hello.attributes),
+        facts: hello.facts.unwrap_or_default().into(),
+        session: Some(hello.session).filter(|text| is_session(text)).unwrap_or_default(),
+    })
 }
 
-pub(crate) fn another(node: &NodeId) -> Refusal {
+/// The sessions that speak, in an order in which each node speaks once at a time.
+fn sessions(read: &[Read<'_>]) -> Vec<HashMap<String, String>> {
+    let mut rounds: Vec<HashMap<String, String>> = Vec::new();
+    for (node, session) in read.iter().filter_map(|(_, speaker)| speaker.as_ref().ok()) {
+        if session.is_empty() {
+            continue;
+        }
+        let is_free = |round: &HashMap<String, String>| !round.contains_key(node.as_str());
+        match rounds.iter_mut().find(|round| is_free(round)) {
+            Some(round) => {
+                round.insert(node.to_string(), session.clone());
+            }
+            None => rounds.push([(node.to_string(), session.clone())].into()),
+        }
+    }
+    rounds
+}
+
+/// The agent knows the first word.
+fn copy(node: &NodeId) -> Refusal {
+    let message = format!(
+        "Clone: another machine that was there before speaks with the key of {node}; if this is the copy, register it \
+         with --new; if it is the other one, stop that and approve this one with `muster nodes approve {node}`"
+    );
+    Refusal::new(Reason::ConflictException, message)
+}
+
+pub(crate) fn another(node: &NodeId, fingerprint: &str) -> Refusal {
     let message = format!(
         "IdentityChanged: this machine is not the one that registered as {node}; if its hardware was changed, approve it \
-         with `muster nodes approve {node}`; if it is a copy, register it with --new"
+         with `muster nodes approve {node} --fingerprint {fingerprint}`; if it is a copy, register it with --new"
     );
     Refusal::new(Reason::ConflictException, message)
 }

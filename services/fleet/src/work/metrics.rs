@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     pub(crate) heartbeats: Counter,
     pub(crate) nodes: Gauge,
     pub(crate) online_nodes: Gauge,
+    pub(crate) missing_revocations: Gauge,
 }
 
 impl Metrics {
@@ -46,6 +47,11 @@ impl Metrics {
             "online_nodes",
             "Managed nodes that were heard of lately",
             metrics.online_nodes.clone(),
+        );
+        registry.register(
+            "missing_revocations",
+            "Keys that the bus should refuse and did not when it was last compared",
+            metrics.missing_revocations.clone(),
         );
         metrics
     }

@@ -10,9 +10,13 @@ mod news;
 pub(crate) mod pulse;
 mod registrar;
 pub(crate) mod renewals;
+mod rotations;
+mod roles;
+pub(crate) mod welcome;
 
 pub(crate) use admissions::Admissions;
 pub(crate) use metrics::Metrics;
 pub(crate) use news::News;
 pub(crate) use pulse::Pulse;
 pub(crate) use registrar::Registrar;
+pub(crate) use roles::RoleBook;

@@ -41,9 +41,17 @@ struct NodeData<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CloneData<'a> {
+struct ClaimData<'a> {
     instance_id: &'a str,
+    fingerprint: &'a str,
     source: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AlienData<'a> {
+    public_key: &'a str,
+    name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -74,6 +82,11 @@ impl News {
         self.of_node("deregistered", node_id, None).await;
     }
 
+    /// A node has another key.
+    pub(crate) async fn key_rotated(&self, node_id: &str) {
+        self.of_node("key-rotated", node_id, None).await;
+    }
+
     /// Nodes came back or went away.
     pub(crate) async fn connection(&self, node_ids: &[String], status: PingStatus) {
         for node_id in node_ids {
@@ -86,13 +99,21 @@ impl News {
         self.of_node("identity-changed", node_id, None).await;
     }
 
-    /// A machine wants to be a node that is online with another key: one of the two is a copy.
-    pub(crate) async fn cloned(&self, node_id: &str, source: &str) {
-        let data = CloneData {
+    /// A machine wants to be a node: `clone`, one that is online with another key, so that one of the two is a copy;
+    /// `doubtful`, a silent one, and others could tell what speaks for it.
+    pub(crate) async fn claimed(&self, what: &str, node_id: &str, fingerprint: &str, source: &str) {
+        let data = ClaimData {
             instance_id: node_id,
+            fingerprint,
             source,
         };
-        self.publish("node", "clone", node_id, data).await;
+        self.publish("node", what, node_id, data).await;
+    }
+
+    /// Somebody has connected with credentials of the key that signs nodes, and fleet has not signed them.
+    pub(crate) async fn alien(&self, public_key: &str, name: &str) {
+        self.publish("credential", "alien", public_key, AlienData { public_key, name })
+            .await;
     }
 
     /// An activation did not let a machine in. Only here and in the log it is said why.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_nats::{Client, Message};
-use futures::StreamExt;
-use muster_boot::{BoxError, Parts};
+use futures::{StreamExt, stream};
+use muster_boot::{BoxError, NodeQuota, Parts};
 use muster_credential::{Proof, PublicKey, Purpose};
 use muster_model::{Clock, NodeId, Timestamp};
 use muster_proto::agent::v1::{RenewRequest, RenewResult};
@@ -33,9 +33,14 @@ const WINDOW: u64 = 300;
 /// If the bus does not take the subscription.
 pub(crate) async fn listen(parts: &Parts, renewals: Arc<Renewals>) -> Result<(), BoxError> {
     let nats = parts.nats.clone();
-    let subject = subject::rpc_of_all(subject::RPC_AUTH_RENEW);
-    let questions = nats.queue_subscribe(subject, QUEUE.to_owned()).await?;
-    let questions = questions.take_until(parts.tasks.stopping().cancelled_owned());
+    let of_all = subject::rpc_of_all;
+    let renew = nats
+        .queue_subscribe(of_all(subject::RPC_AUTH_RENEW), QUEUE.to_owned())
+        .await?;
+    let rotate = nats
+        .queue_subscribe(of_all(subject::RPC_AUTH_ROTATE), QUEUE.to_owned())
+        .await?;
+    let questions = stream::select(renew, rotate).take_until(parts.tasks.stopping().cancelled_owned());
     parts.tasks.spawn("renewals", async move {
         let clerk = &renewals;
         let serving = questions.for_each_concurrent(AT_ONCE, |question| async move { clerk.serve(&question).await });
@@ -48,11 +53,12 @@ pub(crate) async fn listen(parts: &Parts, renewals: Arc<Renewals>) -> Result<(),
 /// Renews credentials.
 #[derive(Debug)]
 pub(crate) struct Renewals {
-    db: Db,
-    nats: Client,
-    issuer: Arc<Issuer>,
+    pub(super) db: Db,
+    pub(super) nats: Client,
+    pub(super) issuer: Arc<Issuer>,
     news: News,
-    clock: Arc<dyn Clock>,
+    pub(super) quota: NodeQuota,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Renewals {
@@ -62,11 +68,15 @@ impl Renewals {
             nats: parts.nats.clone(),
             issuer,
             news,
+            quota: parts.node_quota.clone(),
             clock: Arc::clone(&parts.clock),
         }
     }
 
     async fn serve(&self, question: &Message) {
+        if question.subject.ends_with(subject::RPC_AUTH_ROTATE) {
+            return self.serve_rotation(question).await;
+        }
         match self.answer(question).await {
             Ok(result) => answer::give(&self.nats, question, result.encode_to_vec()).await,
             Err(failure) => answer::refuse(&self.nats, question, &Status::from(failure)).await,
@@ -74,6 +84,7 @@ impl Renewals {
     }
 
     async fn answer(&self, question: &Message) -> Result<RenewResult, Failure> {
+        self.quota.take(question)?;
         // Whoever it claims to be from inside, it is from whom the subject says.
         let node = subject::node_of(&question.subject).map_err(|error| Refusal::validation(error.to_string()))?;
         let request = RenewRequest::decode(question.payload.clone())
@@ -99,41 +110,56 @@ impl Renewals {
         }
         let public = proven(node, request, now)?;
         let Some(tags) = tag::of_node(&self.db, node.as_str()).await.map_err(from_store)? else {
-            let message = format!("{node} is no managed node: register again with --force");
-            return Err(Refusal::new(Reason::InvalidInstanceId, message).into());
+            return Err(stranger(node).into());
         };
-        if !key::is_current(&self.db, node.as_str(), public.as_str())
-            .await
-            .map_err(from_store)?
-        {
-            let message = format!("the key is not that of {node} any more: register again with --force");
-            return Err(Refusal::new(Reason::AccessDeniedException, message).into());
+        self.check_key(node, &public, now).await?;
+        self.recognise(node, &Attributes::read(&request.attributes), now)
+            .await?;
+        if request.confirms_key {
+            let confirmed = key::confirm(&self.db, node.as_str(), public.as_str(), now.as_microsecond()).await;
+            if confirmed.map_err(from_store)? {
+                tracing::info!(node_id = node.as_str(), "a node has another key");
+                self.news.key_rotated(node.as_str()).await;
+            }
         }
-        self.recognise(node, &Attributes::read(&request.attributes)).await?;
         Ok(RenewResult {
             service_time,
             user_jwt: self.issuer.sign(node.as_str(), &public, &tags, now)?,
         })
     }
 
+    /// Whether the key is one that the node has.
+    pub(super) async fn check_key(&self, node: &NodeId, public: &PublicKey, now: Timestamp) -> Result<(), Failure> {
+        let is_current = key::is_current(&self.db, node.as_str(), public.as_str(), now.as_microsecond()).await;
+        match is_current.map_err(from_store)? {
+            true => Ok(()),
+            false => {
+                let message = format!("the key is not that of {node} any more: register again with --force");
+                Err(Refusal::new(Reason::AccessDeniedException, message).into())
+            }
+        }
+    }
+
     /// Whether it is still the same machine.
-    async fn recognise(&self, node: &NodeId, told: &Attributes) -> Result<(), Failure> {
+    pub(super) async fn recognise(&self, node: &NodeId, told: &Attributes, now: Timestamp) -> Result<(), Failure> {
         let known = identity::of_nodes(&self.db, &[node.as_str()])
             .await
             .map_err(from_store)?;
         match known.get(node.as_str()).map(|stored| stored.recognise(told)) {
-            Some(Recognition::Changed) => {
-                for node_id in identity::doubt(&self.db, &[node.as_str()]).await.map_err(from_store)? {
+            Some(Recognition::Changed { fingerprint }) => {
+                let claim = [(node.as_str(), fingerprint.as_str())];
+                let asked = identity::doubt(&self.db, &claim, now.as_microsecond()).await;
+                for node_id in asked.map_err(from_store)? {
                     tracing::error!(
                         node_id,
                         "the machine of a node is another one: approve it, or put the node out"
                     );
                     self.news.identity_changed(&node_id).await;
                 }
-                Err(greeter::another(node).into())
+                Err(greeter::another(node, &fingerprint).into())
             }
-            Some(Recognition::Learn) => {
-                let learned = [(node.as_str(), told)];
+            Some(Recognition::Learn(known)) => {
+                let learned = [(node.as_str(), known)];
                 identity::learn(&self.db, &learned).await.map_err(from_store)
             }
             Some(Recognition::Same) | None => Ok(()),
@@ -147,10 +173,7 @@ fn proven(node: &NodeId, request: &RenewRequest, now: Timestamp) -> Result<Publi
         .public_key
         .parse::<PublicKey>()
         .map_err(|error| Refusal::validation(format!("public_key cannot be used: {error}")))?;
-    if now.as_second().abs_diff(request.proof_time) > WINDOW {
-        let message = "proof_time is not near the service's time: ask without proof for the time, and sign that";
-        return Err(Refusal::validation(message));
-    }
+    check_time(request.proof_time, now)?;
     let time = request.proof_time.to_string();
     let parts = [node.as_str(), request.public_key.as_str(), &time];
     match Proof::from_bytes(&request.proof).holds(&key, Purpose::Renewal, &parts.map(str::as_bytes)) {
@@ -159,4 +182,20 @@ fn proven(node: &NodeId, request: &RenewRequest, now: Timestamp) -> Result<Publi
             "proof is not the key's signature over node, key and time",
         )),
     }
+}
+
+/// Whether a proof is over a time near the service's.
+pub(super) fn check_time(proof_time: i64, now: Timestamp) -> Result<(), Refusal> {
+    match now.as_second().abs_diff(proof_time) > WINDOW {
+        true => {
+            let message = "proof_time is not near the service's time: ask without proof for the time, and sign that";
+            Err(Refusal::validation(message))
+        }
+        false => Ok(()),
+    }
+}
+
+pub(super) fn stranger(node: &NodeId) -> Refusal {
+    let message = format!("{node} is no managed node: register again with --force");
+    Refusal::new(Reason::InvalidInstanceId, message)
 }

@@ -1,13 +1,22 @@
 //! Activations as users see them: made, listed, deleted; roles of nodes.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_harness::Anybody;
+use muster_proto::access::v1::decisions_server::{Decisions, DecisionsServer};
+use muster_proto::access::v1::{GetPrincipalRequest, GetPrincipalResult};
 use muster_proto::fleet::v1::{
     Activation, CreateActivationRequest, CreateActivationResult, DeleteActivationRequest, DescribeActivationsFilter,
     DescribeActivationsFilterKeys as Key, DescribeActivationsRequest, DescribeInstanceInformationRequest,
-    UpdateManagedInstanceRoleRequest,
+    GetNodeRoleRequest, UpdateManagedInstanceRoleRequest,
 };
-use muster_wire::Reason;
+use muster_wire::{CallMetrics, Mount, Reason};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tonic::{Request, Response, Status};
 
-use crate::world::{START, refusal, tags};
+use crate::world::{START, World, refusal, tags};
 
 const ROLE: &str = "SSMServiceRole";
 
@@ -253,6 +262,13 @@ by_both_surfaces!(a_node_gets_another_role, |world, clients| {
         .unwrap()
         .into_inner();
     assert_eq!(list.instance_information_list[0].iam_role(), ROLE);
+    let role = |node: &str| GetNodeRoleRequest {
+        node_id: node.to_owned(),
+    };
+    let asked = clients.nodes.get_node_role(role(&node)).await.unwrap().into_inner();
+    assert_eq!((asked.is_managed, asked.iam_role.as_str()), (true, ROLE));
+    let asked = clients.nodes.get_node_role(role("mi-0123456789abcdef0")).await.unwrap();
+    assert!(!asked.into_inner().is_managed);
     for (request, reason, text) in [
         (
             update("mi-0123456789abcdef0", ROLE),
@@ -266,3 +282,51 @@ by_both_surfaces!(a_node_gets_another_role, |world, clients| {
         assert!(word == reason && message.contains(text), "{message}");
     }
 });
+
+/// Access, as far as fleet asks it.
+struct Access;
+
+#[tonic::async_trait]
+impl Decisions for Access {
+    async fn get_principal(
+        &self,
+        request: Request<GetPrincipalRequest>,
+    ) -> Result<Response<GetPrincipalResult>, Status> {
+        let is_known = request.into_inner().arn() == "arn:aws:iam::000000000000:role/Databases";
+        Ok(Response::new(GetPrincipalResult {
+            known: Some(is_known),
+            ..GetPrincipalResult::default()
+        }))
+    }
+}
+
+#[tokio::test]
+async fn roles_that_access_knows_are_roles() {
+    let world = World::start().await;
+    let mut clients = world.by_nats();
+    let databases = || CreateActivationRequest {
+        iam_role: Some("service-role/Databases".to_owned()),
+        ..wanted()
+    };
+    // Where access does not run there are the roles of the settings.
+    let status = clients.fleet.create_activation(databases()).await.unwrap_err();
+    assert!(refusal(status).1.contains("Nonexistent role"));
+    clients.fleet.create_activation(wanted()).await.unwrap();
+
+    let metrics = CallMetrics::register(&mut Registry::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let access = Mount::new(world.nats.clone(), metrics, Arc::new(Anybody::default()))
+        .add_on_bus(DecisionsServer::new(Access))
+        .start(listener, axum::Router::new())
+        .await
+        .unwrap();
+    clients.fleet.create_activation(databases()).await.unwrap();
+    let other = CreateActivationRequest {
+        iam_role: Some("Caches".to_owned()),
+        ..wanted()
+    };
+    let status = clients.fleet.create_activation(other).await.unwrap_err();
+    assert!(refusal(status).1.contains("role/Caches"));
+    access.stop(Duration::from_secs(5)).await;
+    world.end().await;
+}

@@ -236,7 +236,11 @@ async fn nobody_takes_the_place_of_a_node_that_is_online() {
     let ticket = Ticket::of(&world, wanted(5)).await;
     let machine = Machine::new("a");
     let node = machine.register(&world, &ticket).await.unwrap().instance_id.unwrap();
-    world.hello(&node, facts("a")).await.unwrap();
+    let hello = HelloRequest {
+        facts: Some(facts("a")),
+        attributes: attributes("a"),
+    };
+    world.hello_bytes(&node, hello.encode_to_vec()).await.unwrap();
     let copy = Machine {
         parts: "a".to_owned(),
         ..Machine::new("copy")
@@ -250,6 +254,54 @@ async fn nobody_takes_the_place_of_a_node_that_is_online() {
     );
     let event = clones.next().await.unwrap();
     assert!(String::from_utf8_lossy(&event.payload).contains(&node));
+    // An operator's leave is for one of two that ask, by what it shows.
+    let third = Machine {
+        parts: "a".to_owned(),
+        ..Machine::new("third")
+    };
+    let print = fingerprint(&third.register(&world, &ticket).await.unwrap_err());
+    let mut nodes = world.by_nats().nodes;
+    let claims = nodes
+        .list_concerns(ListConcernsRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .concerns;
+    let mut shown: Vec<_> = claims.iter().map(|each| each.fingerprint.clone()).collect();
+    shown.sort_unstable();
+    let mut expected = vec![fingerprint(&refused), print.clone()];
+    expected.sort_unstable();
+    assert_eq!(shown, expected);
+    assert!(
+        claims
+            .iter()
+            .all(|each| each.concern == "Clone" && each.time.unwrap().seconds == START.as_second())
+    );
+    for wrong in ["", "00000000000000000000"] {
+        let approve = ApproveNodeRequest {
+            node_id: node.clone(),
+            fingerprint: wrong.to_owned(),
+        };
+        let (reason, message) = refusal(nodes.approve_node(approve).await.unwrap_err());
+        assert!(
+            reason == Reason::ValidationException && message.contains(&print),
+            "{message}"
+        );
+    }
+    let approve = ApproveNodeRequest {
+        node_id: node.clone(),
+        fingerprint: print,
+    };
+    nodes.approve_node(approve).await.unwrap();
+    assert_eq!(
+        copy.register(&world, &ticket).await.unwrap_err().word,
+        "ConflictException"
+    );
+    assert_eq!(
+        third.register(&world, &ticket).await.unwrap().instance_id.as_deref(),
+        Some(node.as_str())
+    );
+    let machine = third;
     // Whoever has the key that the node had is the node.
     let changed = Machine {
         key: Key::generate(KeyKind::User),
@@ -266,6 +318,60 @@ async fn nobody_takes_the_place_of_a_node_that_is_online() {
     let answer = copy.register(&world, &ticket).await.unwrap();
     assert_eq!(answer.instance_id.as_deref(), Some(node.as_str()));
     world.end().await;
+}
+
+#[tokio::test]
+async fn what_others_can_find_out_takes_no_silent_node_without_an_operator() {
+    let world = World::guarded().await;
+    let mut doubts = world
+        .nats
+        .subscribe("muster.v1.event.fleet.node.doubtful")
+        .await
+        .unwrap();
+    world.nats.flush().await.unwrap();
+    let ticket = Ticket::of(&world, wanted(5)).await;
+    let open = |name: &str| {
+        let machine = Machine {
+            parts: "a".to_owned(),
+            ..Machine::new(name)
+        };
+        let mut question = machine.question(&ticket, world.second());
+        question
+            .attributes
+            .retain(|kind, _| kind == "machine-id" || kind == "mac");
+        question
+    };
+    let node = ask(&world, open("a")).await.unwrap().instance_id.unwrap();
+    // It was never online: whoever knows the two could take its place.
+    let question = open("stranger");
+    let refused = ask(&world, question.clone()).await.unwrap_err();
+    assert!(
+        refused.word == "ConflictException" && refused.text.contains(&node),
+        "{}",
+        refused.text
+    );
+    let event = doubts.next().await.unwrap();
+    let print = fingerprint(&refused);
+    assert!(String::from_utf8_lossy(&event.payload).contains(&print));
+    let as_new = RegisterManagedInstanceRequest {
+        as_new: Some(true),
+        ..open("neighbour")
+    };
+    assert_eq!(ask(&world, as_new).await.unwrap().existing, Some(false));
+    let approve = ApproveNodeRequest {
+        node_id: node.clone(),
+        fingerprint: print,
+    };
+    world.by_nats().nodes.approve_node(approve).await.unwrap();
+    assert!(ask(&world, open("another")).await.is_err());
+    assert_eq!(ask(&world, question).await.unwrap().instance_id, Some(node));
+    world.end().await;
+}
+
+/// The fingerprint that a machine is told to show.
+fn fingerprint(refused: &Refused) -> String {
+    let (_, rest) = refused.text.split_once("--fingerprint ").unwrap();
+    rest.chars().take_while(char::is_ascii_hexdigit).collect()
 }
 
 #[tokio::test]
@@ -354,20 +460,34 @@ async fn a_machine_shows_that_it_holds_its_key() {
 }
 
 #[tokio::test]
-async fn without_an_activation_nobody_becomes_a_node_unless_registration_is_open() {
-    let world = World::guarded().await;
-    let status = world
-        .by_nats()
-        .nodes
-        .register_node(registration("a", &[]))
-        .await
-        .unwrap_err();
-    let (reason, message) = refusal(status);
+async fn without_an_activation_nobody_becomes_a_node_unless_a_service_says_so() {
+    let refused = |status| {
+        let (reason, message) = refusal(status);
+        assert!(
+            reason == Reason::AccessDeniedException && message.contains("muster-agent register"),
+            "{message}"
+        );
+    };
+    // Where the bus lets everybody in, everybody could say that he is a service.
+    let world = World::by_default().await;
+    let question = || registration("a", &[("Role", "web")]);
+    refused(world.by_nats().nodes.register_node(question()).await.unwrap_err());
+    refused(world.by_grpc().await.nodes.register_node(question()).await.unwrap_err());
+    let ticket = Ticket::of(&world, wanted(1)).await;
+    let mut tagged = Machine::new("a").question(&ticket, world.second());
+    tagged.tags = tags(&[("Role", "web")]);
+    let said = ask(&world, tagged).await.unwrap_err();
     assert!(
-        reason == Reason::AccessDeniedException && message.contains("muster-agent register"),
-        "{message}"
+        said.word == "ValidationException" && said.text.contains("may not choose tags"),
+        "{}",
+        said.text
     );
     assert!(nodes(&world).await.is_empty());
+    world.end().await;
+
+    let world = World::guarded().await;
+    refused(world.by_grpc().await.nodes.register_node(question()).await.unwrap_err());
+    world.by_nats().nodes.register_node(question()).await.unwrap();
     world.end().await;
 }
 
@@ -413,6 +533,7 @@ async fn a_node_on_another_machine_waits_for_an_operator() {
         let hello = HelloRequest {
             facts: Some(facts("a")),
             attributes: attributes(parts),
+            ..HelloRequest::default()
         };
         world.hello_bytes(&node, hello.encode_to_vec())
     };
@@ -440,10 +561,15 @@ async fn a_node_on_another_machine_waits_for_an_operator() {
     );
     // It is not locked out for good: where it was it may go on, and where it is with an operator's leave.
     hello("a").await.unwrap();
-    hello("b").await.unwrap_err();
-    let approve = ApproveNodeRequest { node_id: node.clone() };
+    let print = fingerprint(&hello("b").await.unwrap_err());
+    let approve = ApproveNodeRequest {
+        node_id: node.clone(),
+        fingerprint: print,
+    };
     nodes.approve_node(approve).await.unwrap();
     told.next().await.unwrap();
+    // The leave is for those parts, and not for whatever machine comes first.
+    hello("c").await.unwrap_err();
     hello("b").await.unwrap();
     assert!(
         nodes
@@ -455,8 +581,16 @@ async fn a_node_on_another_machine_waits_for_an_operator() {
             .is_empty()
     );
     hello("a").await.unwrap_err();
+    // To tell nothing any more is a change like any other.
+    let silent = HelloRequest {
+        facts: Some(facts("a")),
+        ..HelloRequest::default()
+    };
+    let refused = world.hello_bytes(&node, silent.encode_to_vec()).await.unwrap_err();
+    assert!(refused.text.contains("IdentityChanged"), "{}", refused.text);
     let unknown = ApproveNodeRequest {
         node_id: "mi-0123456789abcdef0".to_owned(),
+        ..ApproveNodeRequest::default()
     };
     assert_eq!(
         refusal(nodes.approve_node(unknown).await.unwrap_err()).0,

@@ -68,6 +68,7 @@ async fn ten_thousand_machines_register_say_hello_and_are_resolved() {
             key: "tag:Role".to_owned(),
             values: vec!["web".to_owned()],
         }],
+        ..ResolveTargetsRequest::default()
     };
     let started = Instant::now();
     let resolved = nodes.clone().resolve_targets(request).await.unwrap().into_inner();

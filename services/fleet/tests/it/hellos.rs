@@ -18,6 +18,7 @@ async fn a_hello_is_answered_with_tags_and_the_pace_of_heartbeats() {
             seconds: START.as_second() + 7,
             nanos: 0,
         }),
+        rotate_key: false,
     };
     assert_eq!(answer, expected);
     world.end().await;

@@ -79,6 +79,7 @@ by_both_surfaces!(a_node_that_is_put_out_is_gone_at_once, |world, clients| {
     let ask = ResolveTargetsRequest {
         instance_ids: vec![id.clone()],
         targets: Vec::new(),
+        ..ResolveTargetsRequest::default()
     };
     let resolved = clients.nodes.resolve_targets(ask).await.unwrap().into_inner();
     assert_eq!(resolved.unresolved[0].reason, "deregistered");

@@ -31,6 +31,7 @@ fn question(node: &str, key: &Key, time: i64, parts: &str) -> RenewRequest {
         proof_time: time,
         attributes: attributes(parts),
         public_key: public,
+        confirms_key: false,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
+use muster_harness::Anybody;
 use muster_model::NodeId;
 use muster_proto::aws::v1::{
     AddTagsToResourceRequest, AddTagsToResourceResult, ListTagsForResourceRequest, ListTagsForResourceResult,
@@ -85,6 +86,7 @@ by_both_surfaces!(a_change_of_tags_counts_at_once_and_calls_the_node, |world, cl
             key: "tag:Role".to_owned(),
             values: vec!["web".to_owned()],
         }],
+        ..ResolveTargetsRequest::default()
     };
     clients
         .tags
@@ -140,11 +142,6 @@ by_both_surfaces!(refusals_have_the_words_of_the_spec, |world, clients| {
             add(ResourceTypeForTagging::OpsItem, "oi-1", &[]),
             Reason::InvalidResourceId,
             "oi-1",
-        ),
-        (
-            add(ResourceTypeForTagging::Parameter, "p", &[]),
-            Reason::UnsupportedOperationException,
-            "Parameter",
         ),
         (
             add(ResourceTypeForTagging::MaintenanceWindow, "mw-1", &[]),
@@ -243,7 +240,7 @@ async fn tags_of_documents_are_the_documents_service_s() {
     let documents = Arc::new(Documents::default());
     let metrics = CallMetrics::register(&mut Registry::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mounted = Mount::new(world.nats.clone(), metrics)
+    let mounted = Mount::new(world.nats.clone(), metrics, Arc::new(Anybody::default()))
         .add(DocumentTagsServer::from_arc(Arc::clone(&documents)))
         .start(listener, axum::Router::new())
         .await

@@ -10,13 +10,12 @@ const STRANGER: &str = "mi-00000000000000000";
 fn ids(ids: &[&str]) -> ResolveTargetsRequest {
     ResolveTargetsRequest {
         instance_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
-        targets: Vec::new(),
+        ..ResolveTargetsRequest::default()
     }
 }
 
 fn targets(expressions: &[(&str, &[&str])]) -> ResolveTargetsRequest {
     ResolveTargetsRequest {
-        instance_ids: Vec::new(),
         targets: expressions
             .iter()
             .map(|(key, values)| TargetExpression {
@@ -24,6 +23,7 @@ fn targets(expressions: &[(&str, &[&str])]) -> ResolveTargetsRequest {
                 values: values.iter().map(|value| (*value).to_owned()).collect(),
             })
             .collect(),
+        ..ResolveTargetsRequest::default()
     }
 }
 

@@ -70,21 +70,34 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// Where registration is open.
     pub(crate) async fn start() -> Self {
+        Self::with(open()).await
+    }
+
+    /// As the settings are by default.
+    pub(crate) async fn by_default() -> Self {
         let (_, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
         Self::with(settings).await
     }
 
-    /// Where a machine needs an activation.
+    /// Where a machine needs an activation, and gets credentials; it may choose tags.
     pub(crate) async fn guarded() -> Self {
         let (_, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
         let keys = Folder::new("fleet-keys");
         let file = keys.join("nodes.seed");
         std::fs::write(&file, Key::generate(KeyKind::Account).seed().expose()).unwrap();
+        let authority = keys.join("ca.pem");
+        let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        std::fs::write(&authority, certificate).unwrap();
         let settings = Settings {
-            registration: Registration::Activation,
             node_key_file: file.display().to_string(),
             node_account: Key::generate(KeyKind::Account).public().to_string(),
+            machine_tags: true,
+            node_servers: ["tls://bus.example:4222", "tls://other.example:4222"]
+                .map(str::to_owned)
+                .to_vec(),
+            node_ca_file: authority.display().to_string(),
             ..settings
         };
         Self {
@@ -95,10 +108,9 @@ impl World {
 
     /// With fleet looking at who is silent every second.
     pub(crate) async fn watchful() -> Self {
-        let (_, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
         Self::with(Settings {
             flush_seconds: 1,
-            ..settings
+            ..open()
         })
         .await
     }
@@ -228,6 +240,15 @@ impl World {
         let heartbeat = Heartbeat::default().encode_to_vec();
         self.nats.publish(subject, heartbeat.into()).await.unwrap();
         self.nats.flush().await.unwrap();
+    }
+}
+
+/// The settings of a bus that nobody else reaches.
+fn open() -> Settings {
+    let (_, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
+    Settings {
+        registration: Registration::Open,
+        ..settings
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use muster_harness::NatsServer;
+use muster_harness::{Anybody, NatsServer};
 use muster_proto::runcommand::v1::ListCommandsRequest;
 use muster_proto::runcommand::v1::run_command_client::RunCommandClient;
 use muster_proto::runcommand::v1::run_command_server::RunCommandServer;
@@ -132,7 +132,11 @@ async fn a_person_on_the_bus_is_whom_the_broker_names() {
     let fake = Fake::new();
     let service = server.client_as(&trust.service("muster-run-command")).await;
     let metrics = CallMetrics::register(&mut Registry::default());
-    let mount = Mount::new(service.expect("the bus takes a service"), metrics);
+    let mount = Mount::new(
+        service.expect("the bus takes a service"),
+        metrics,
+        Arc::new(Anybody::default()),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let mount = mount.add(RunCommandServer::from_arc(Arc::clone(&fake)));
     let _mounted = mount.start(listener, axum::Router::new()).await.expect("a service");

@@ -42,6 +42,11 @@ impl Call {
             .body(body)
     }
 
+    /// A request of somebody who has no credentials.
+    pub(crate) fn unsigned(operation: &str, body: &str) -> Self {
+        Self::of(operation, body).without("Authorization").without("X-Amz-Date")
+    }
+
     /// With this header instead of one of the same name.
     pub(crate) fn with(self, name: &str, value: &str) -> Self {
         let mut call = self.without(name);

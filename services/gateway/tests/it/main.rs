@@ -1,5 +1,6 @@
 //! The gateway over real sockets and a real bus, before a service made for the purpose.
 
+mod anonymous;
 mod authentication;
 mod callers;
 mod client;

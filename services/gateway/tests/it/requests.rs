@@ -56,7 +56,7 @@ async fn an_unknown_operation_is_said_before_anything_else() {
 async fn an_operation_that_nobody_serves_yet_is_named() {
     let world = World::start().await;
     // The first is described and planned, the second is not even described.
-    for operation in ["PutParameter", "StartSession", "CreateOpsItem"] {
+    for operation in ["CreateAssociation", "StartSession", "CreateOpsItem"] {
         let reply = world.call(operation, "{}").await;
         assert_eq!(reply.status, 400);
         let (word, text) = reply.error();

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use muster_boot::{Parts, Running, Tasks};
+use muster_boot::{NodeQuota, Parts, Running, ServerSettings, Tasks};
 use muster_gateway::{AuthenticationMode, KeyCache, Server, Settings};
-use muster_harness::NatsServer;
-use muster_model::ManualClock;
+use muster_harness::{Anybody, NatsServer};
+use muster_model::{Account, ManualClock};
 use muster_proto::runcommand::v1::run_command_server::RunCommandServer;
 use muster_wire::{CallMetrics, Mount, Mounted};
 use prometheus_client::registry::Registry;
@@ -74,7 +74,7 @@ impl World {
     /// Puts the service on the bus.
     pub(crate) async fn mount(&mut self) {
         let metrics = CallMetrics::register(&mut Registry::default());
-        let mount = Mount::new(self.nats.client().await, metrics);
+        let mount = Mount::new(self.nats.client().await, metrics, Arc::new(Anybody::default()));
         let service = RunCommandServer::from_arc(Arc::clone(&self.fake));
         let listener = listener().await;
         let mounted = mount.add(service).start(listener, axum::Router::new()).await;
@@ -121,8 +121,13 @@ pub(crate) async fn parts(nats: &NatsServer, clock: &ManualClock) -> Parts {
     let mut registry = Registry::default();
     let calls = CallMetrics::register(&mut registry);
     let (tasks, failures) = Tasks::new();
+    let (common, _) = muster_boot::load::<Settings>(muster_gateway::DEFAULTS, None).expect("the defaults");
+    let node_quota = NodeQuota::new(&common.node_quota, Arc::new(clock.clone()), &mut registry);
     Parts {
+        node_quota,
         replica: "test".to_owned(),
+        account: Account::default(),
+        server: ServerSettings::loopback(),
         nats: nats.client().await,
         db: None,
         clock: Arc::new(clock.clone()),

@@ -10,6 +10,7 @@ use crate::api::Api;
 use crate::domain::targets::refuse_duplicates;
 use crate::error::from_store;
 use crate::store;
+use crate::store::cancel::Scope;
 
 impl Api {
     pub(super) async fn cancel(&self, request: CancelCommandRequest) -> Result<CancelCommandResult, Failure> {
@@ -36,7 +37,11 @@ impl Api {
         }
         let traceparent = trace::current().unwrap_or_default();
         let now = self.now().as_microsecond();
-        match store::cancel::cancel(&self.db, id, &request.instance_ids, &traceparent, now).await {
+        let scope = match request.instance_ids.as_slice() {
+            [] => Scope::All,
+            nodes => Scope::Nodes(nodes),
+        };
+        match store::cancel::cancel(&self.db, id, scope, &traceparent, now).await {
             Ok(Some((entry, told))) => {
                 self.dispatcher.tell(vec![entry]);
                 self.news.tell(told.news);

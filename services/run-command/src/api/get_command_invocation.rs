@@ -39,9 +39,10 @@ impl Api {
             .await
             .map_err(from_store)?;
         let row = rows.first().ok_or_else(missing)?;
-        let steps = store::read::plugins(&self.db, &[(&row.invocation.command_id, &row.invocation.node_id)])
+        let told = store::read::plugins(&self.db, &[(&row.invocation.command_id, &row.invocation.node_id)])
             .await
             .map_err(from_store)?;
+        let steps = row.all_steps(told).map_err(from_store)?;
         let facts = view::facts(row).map_err(from_store)?;
         let chosen = choose(&steps, request.plugin_name.as_deref())?;
 
@@ -55,7 +56,9 @@ impl Api {
             _ => (invocation.status().to_owned(), invocation.details().to_owned()),
         };
         let started = shown.iter().filter_map(|step| step.started_at).min();
-        let running = shown.iter().any(|step| step.finished_at.is_none());
+        // A step that did not begin before the invocation ended never will.
+        let may_begin = |step: &PluginRow| step.started_at.is_some() || !invocation.is_final();
+        let running = shown.iter().any(|step| step.finished_at.is_none() && may_begin(step));
         let ended = shown
             .iter()
             .filter_map(|step| step.finished_at)
@@ -68,6 +71,14 @@ impl Api {
         let join = |pick: fn(&PluginRow) -> &str, limit| {
             let whole: String = shown.iter().map(|step| pick(step)).collect();
             output::shortened(&whole, limit)
+        };
+        // Where no step began, the reason stands nowhere else in this answer: a document that cannot run, a deadline.
+        let never_began = steps
+            .iter()
+            .all(|step| step.started_at.is_none() && step.finished_at.is_none());
+        let stderr = match never_began && invocation.is_final() {
+            true => output::shortened(&row.invocation.trace, STDERR_LIMIT),
+            false => join(|step| &step.stderr, STDERR_LIMIT),
         };
         let location = view::location(&facts, &self.objects_url, &row.invocation.command_id, &node_id);
         let url = |stream| match shown.as_slice() {
@@ -90,7 +101,7 @@ impl Api {
             status_details: Some(details),
             standard_output_content: Some(join(|step| &step.stdout, STDOUT_LIMIT)),
             standard_output_url: Some(stdout_url),
-            standard_error_content: Some(join(|step| &step.stderr, STDERR_LIMIT)),
+            standard_error_content: Some(stderr),
             standard_error_url: Some(stderr_url),
             cloud_watch_output_config: facts.cloud_watch_output_config.clone(),
         })
@@ -112,7 +123,7 @@ fn choose<'a>(steps: &'a [PluginRow], name: Option<&str>) -> Result<Chosen<'a>, 
             .map(Chosen::One)
             .ok_or_else(|| {
                 let known: Vec<_> = steps.iter().map(|step| step.name.as_str()).collect();
-                let message = format!("there is no step {name} yet; known: {}", known.join(", "));
+                let message = format!("there is no step {name}; known: {}", known.join(", "));
                 Refusal::new(Reason::InvalidPluginName, message)
             }),
         (None, [only]) => Ok(Chosen::One(only)),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use muster_proto::runcommand::v1::{ListCommandInvocationsRequest, ListCommandInvocationsResult};
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use crate::api::list_commands::{fingerprint, truncate};
 use crate::api::{Api, view};
@@ -16,13 +16,14 @@ impl Api {
     pub(super) async fn list_invocations(
         &self,
         request: ListCommandInvocationsRequest,
+        asker: &Principal,
     ) -> Result<ListCommandInvocationsResult, Failure> {
         let selects = ListCommandInvocationsRequest {
             next_token: None,
             max_results: None,
             ..request.clone()
         };
-        let selects = format!("ListCommandInvocations {}", fingerprint(&selects));
+        let selects = format!("{asker} ListCommandInvocations {}", fingerprint(&selects));
         let mut question = self
             .question(request.command_id, request.instance_id, request.max_results)
             .await?;
@@ -44,8 +45,7 @@ impl Api {
 
         let mut steps: HashMap<(String, String), Vec<PluginRow>> = HashMap::new();
         let with_details = request.details.unwrap_or(false);
-        // Where there are URLs, how many steps there are decides whether the invocation has one too.
-        if with_details || !self.objects_url.is_empty() {
+        if with_details {
             let of: Vec<_> = rows
                 .iter()
                 .map(|row| (row.invocation.command_id.as_str(), row.invocation.node_id.as_str()))
@@ -59,9 +59,9 @@ impl Api {
             .iter()
             .map(|row| {
                 let key = (row.invocation.command_id.clone(), row.invocation.node_id.clone());
-                let all = steps.get(&key).map_or(&[][..], Vec::as_slice);
-                let shown = if with_details { all } else { &[] };
-                view::invocation(row, shown, all, &self.objects_url)
+                let all = row.all_steps(steps.remove(&key).unwrap_or_default())?;
+                let shown = if with_details { all.as_slice() } else { &[] };
+                view::invocation(row, shown, &all, &self.objects_url)
             })
             .collect::<Result<_, _>>()
             .map_err(from_store)?;

@@ -5,7 +5,7 @@ use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::ResolveTargetsRequest;
 use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::runcommand::v1::{CommandFilterKey, ListCommandsRequest, ListCommandsResult};
-use muster_wire::{Failure, NatsChannel, Refusal};
+use muster_wire::{Failure, NatsChannel, Principal, Refusal};
 
 use crate::api::{Api, view};
 use crate::domain::filter::{Filters, List};
@@ -17,7 +17,11 @@ use crate::store::read::Question;
 const DEFAULT_PAGE: i32 = 50;
 
 impl Api {
-    pub(super) async fn list(&self, request: ListCommandsRequest) -> Result<ListCommandsResult, Failure> {
+    pub(super) async fn list(
+        &self,
+        request: ListCommandsRequest,
+        asker: &Principal,
+    ) -> Result<ListCommandsResult, Failure> {
         let pending = request
             .filters
             .iter()
@@ -30,7 +34,7 @@ impl Api {
             max_results: None,
             ..request.clone()
         };
-        let selects = format!("ListCommands {}", fingerprint(&selects));
+        let selects = format!("{asker} ListCommands {}", fingerprint(&selects));
         let mut question = self
             .question(request.command_id, request.instance_id, request.max_results)
             .await?;
@@ -88,7 +92,7 @@ impl Api {
         }
         let request = ResolveTargetsRequest {
             instance_ids: vec![node.to_owned()],
-            targets: Vec::new(),
+            ..ResolveTargetsRequest::default()
         };
         let resolved = NodesClient::new(NatsChannel::new(self.nats.clone()))
             .resolve_targets(request)

@@ -6,7 +6,7 @@ use muster_proto::runcommand::v1::{
     ListLogStreamsRequest, ListLogStreamsResult, ReadLogStreamRequest, ReadLogStreamResult,
 };
 use muster_store::Pager;
-use muster_wire::{Failure, Refusal};
+use muster_wire::{Failure, Principal, Refusal};
 
 use crate::api::output::Output;
 use crate::domain::log_stream;
@@ -25,10 +25,14 @@ pub(crate) struct Reading {
 }
 
 impl Output {
-    pub(super) async fn list_streams(&self, request: ListLogStreamsRequest) -> Result<ListLogStreamsResult, Failure> {
+    pub(super) async fn list_streams(
+        &self,
+        request: ListLogStreamsRequest,
+        asker: &Principal,
+    ) -> Result<ListLogStreamsResult, Failure> {
         let (id, group) = self.logged(request.command_id()).await?;
         self.refuse_strangers(id, &request.instance_ids).await?;
-        let question = format!("ListLogStreams {id} {:?}", request.instance_ids);
+        let question = format!("{asker} ListLogStreams {id} {:?}", request.instance_ids);
         let now = self.followers.clock.now();
         let after = match request.next_token() {
             "" => String::new(),

@@ -6,6 +6,7 @@ mod list_command_invocations;
 mod list_commands;
 mod log_streams;
 mod output;
+mod reach;
 mod record;
 mod send_command;
 mod view;
@@ -13,7 +14,7 @@ mod view;
 use std::sync::Arc;
 
 use async_nats::Client;
-use muster_boot::Parts;
+use muster_boot::{Parts, Rights};
 use muster_model::{Clock, Timestamp};
 use muster_proto::runcommand::v1::run_command_server::RunCommand;
 use muster_proto::runcommand::v1::{
@@ -22,11 +23,12 @@ use muster_proto::runcommand::v1::{
     SendCommandRequest, SendCommandResult,
 };
 use muster_store::{Db, Pager};
+use muster_wire::Caller;
 use tonic::{Request, Response, Status};
 
 use crate::Settings;
 use crate::domain::client_token::ClientToken;
-use crate::work::{Acceptor, Dispatcher, News};
+use crate::work::{Acceptor, Alarms, Dispatcher, News};
 
 pub(crate) use log_streams::Reading;
 pub(crate) use output::Output;
@@ -43,6 +45,7 @@ pub(crate) struct Api {
     acceptor: Acceptor,
     dispatcher: Dispatcher,
     news: News,
+    alarms: Alarms,
     /// ARNs of the configured sinks.
     sinks: Vec<String>,
     max_targets: u32,
@@ -53,17 +56,25 @@ pub(crate) struct Api {
     known: send_command::KnownDocuments,
 }
 
+/// What goes on beside the calls, as far as they need it.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    pub(crate) acceptor: Acceptor,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) news: News,
+    pub(crate) alarms: Alarms,
+}
+
 impl Api {
-    pub(crate) fn new(
-        settings: &Settings,
-        parts: &Parts,
-        db: Db,
-        pager: Pager,
-        acceptor: Acceptor,
-        dispatcher: Dispatcher,
-        news: News,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, parts: &Parts, db: Db, pager: Pager, beside: Beside) -> Self {
+        let Beside {
+            acceptor,
+            dispatcher,
+            news,
+            alarms,
+        } = beside;
         Self {
+            alarms,
             db,
             nats: parts.nats.clone(),
             clock: Arc::clone(&parts.clock),
@@ -91,26 +102,31 @@ impl Api {
 #[tonic::async_trait]
 impl RunCommand for Api {
     async fn send_command(&self, request: Request<SendCommandRequest>) -> Result<Response<SendCommandResult>, Status> {
+        let rights = Rights::of(&request)?;
         let token = request.metadata().get(ClientToken::HEADER).map(|value| {
             let text = value.to_str().unwrap_or_default();
             ClientToken::read(text)
         });
         let token = token.transpose().map_err(Status::from)?;
-        Ok(Response::new(self.send(request.into_inner(), token).await?))
+        Ok(Response::new(self.send(request.into_inner(), token, &rights).await?))
     }
 
     async fn list_commands(
         &self,
         request: Request<ListCommandsRequest>,
     ) -> Result<Response<ListCommandsResult>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(self.list(request.into_inner(), &asker).await?))
     }
 
     async fn list_command_invocations(
         &self,
         request: Request<ListCommandInvocationsRequest>,
     ) -> Result<Response<ListCommandInvocationsResult>, Status> {
-        Ok(Response::new(self.list_invocations(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(
+            self.list_invocations(request.into_inner(), &asker).await?,
+        ))
     }
 
     async fn get_command_invocation(

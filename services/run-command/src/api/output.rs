@@ -10,7 +10,7 @@ use muster_proto::runcommand::v1::{
     FollowOutputRequest, ListLogStreamsRequest, ListLogStreamsResult, OfferOutputRequest, OfferOutputResult,
     OutputNews, ReadLogStreamRequest, ReadLogStreamResult,
 };
-use muster_wire::{Failure, Refusal, subject};
+use muster_wire::{Caller, Failure, Refusal, subject};
 use tonic::{Request, Response, Status};
 
 use crate::api::log_streams::Reading;
@@ -92,7 +92,8 @@ impl RunCommandOutput for Output {
         &self,
         request: Request<ListLogStreamsRequest>,
     ) -> Result<Response<ListLogStreamsResult>, Status> {
-        Ok(Response::new(self.list_streams(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(self.list_streams(request.into_inner(), &asker).await?))
     }
 
     async fn read_log_stream(

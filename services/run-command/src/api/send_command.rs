@@ -1,8 +1,9 @@
 //! `SendCommand` (run-command 2): checks in the spec's order, then one durable write.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use muster_boot::Rights;
 use muster_document::{Document, Format, Platform, check_parameters, check_size, execution_seconds, hash};
 use muster_model::{CommandId, MaxConcurrency, MaxErrors, SignedDuration};
 use muster_proto::Word;
@@ -16,7 +17,9 @@ use muster_proto::fleet::v1::{ResolveTargetsRequest, ResolveTargetsResult, Resol
 use muster_proto::runcommand::v1::{Command, CommandStatus, SendCommandRequest, SendCommandResult};
 use muster_wire::{Failure, NatsChannel, Refusal, trace};
 
+use crate::api::reach::denied;
 use crate::api::{Api, view};
+use crate::domain::alarm::Watched;
 use crate::domain::client_token::ClientToken;
 use crate::domain::command::Progress;
 use crate::domain::invocation::micros;
@@ -59,6 +62,7 @@ impl Api {
         &self,
         request: SendCommandRequest,
         token: Option<ClientToken>,
+        rights: &Rights,
     ) -> Result<SendCommandResult, Failure> {
         if let Some(token) = &token
             && let Some(row) = store::read::command(&self.db, token.command())
@@ -72,7 +76,11 @@ impl Api {
         let max_errors = rate(request.max_errors.as_deref(), MaxErrors::DEFAULT)?;
 
         // Asked at once, because each is a journey over the bus; judged in the order of the specification.
-        let (stored, resolved) = futures::join!(self.document(&request), self.resolve(&audience));
+        let (stored, resolved) = futures::join!(self.document(&request), self.resolve(&audience, rights));
+        let denied = match &resolved {
+            Ok(resolved) => denied(rights, &audience, resolved).await?,
+            Err(_) => HashSet::new(),
+        };
         let stored = stored?;
         let content = stored.content.clone().unwrap_or_default();
         check_hash(&request, &content)?;
@@ -88,7 +96,7 @@ impl Api {
         })?;
         check_size(&content, &given)
             .map_err(|error| Refusal::new(Reason::MaxDocumentSizeExceeded, error.to_string()))?;
-        let nodes = self.addressed(&audience, &document, resolved?)?;
+        let nodes = self.addressed(&audience, &document, resolved?, &denied)?;
         check_output(&request)?;
         self.check_log(&request)?;
         notification::check(&request, |arn| self.sinks.iter().any(|sink| sink == arn))?;
@@ -104,6 +112,10 @@ impl Api {
         let id = token.as_ref().map_or_else(CommandId::random, ClientToken::command);
         let targets = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         let facts = facts(&request, id, now.as_microsecond(), expires.as_microsecond());
+        let triggered_alarm = match Watched::of(&facts) {
+            Some(watched) => self.alarms.look(&watched).await.and_then(|alarm| watched.stops(&alarm)),
+            None => None,
+        };
         let rollout = (!nodes.is_empty()).then(|| StartRolloutRequest {
             rollout_id: id.to_string(),
             owner: OWNER.to_owned(),
@@ -134,6 +146,8 @@ impl Api {
                     instance_name: node.name,
                 })
                 .collect(),
+            steps: steps(&document),
+            triggered_alarm,
             rollout,
             traceparent: trace::current().unwrap_or_default(),
         };
@@ -220,11 +234,13 @@ impl Api {
         Ok(document)
     }
 
-    async fn resolve(&self, audience: &Audience) -> Result<ResolveTargetsResult, Failure> {
+    async fn resolve(&self, audience: &Audience, rights: &Rights) -> Result<ResolveTargetsResult, Failure> {
+        let with_tags = rights.ask_for_tags();
         let request = match audience {
             Audience::Nodes(nodes) => ResolveTargetsRequest {
                 instance_ids: nodes.iter().map(ToString::to_string).collect(),
                 targets: Vec::new(),
+                with_tags,
             },
             Audience::Targets(targets) => ResolveTargetsRequest {
                 instance_ids: Vec::new(),
@@ -235,6 +251,7 @@ impl Api {
                         values: target.values.clone(),
                     })
                     .collect(),
+                with_tags,
             },
         };
         let resolved = NodesClient::new(NatsChannel::new(self.nats.clone()))
@@ -250,6 +267,7 @@ impl Api {
         audience: &Audience,
         document: &Document,
         resolved: ResolveTargetsResult,
+        denied: &HashSet<String>,
     ) -> Result<Vec<Addressed>, Refusal> {
         let explicit = matches!(audience, Audience::Nodes(_));
         if explicit && !resolved.unresolved.is_empty() {
@@ -280,6 +298,8 @@ impl Api {
                 id: node.node_id.clone(),
                 name: node.computer_name.clone(),
                 refused: match supported(node) {
+                    // Who may not reach a node does not learn what it is.
+                    _ if denied.contains(&node.node_id) => TargetState::AccessDenied,
                     true => TargetState::Unset,
                     false => TargetState::InvalidPlatform,
                 },
@@ -406,9 +426,17 @@ fn facts(request: &SendCommandRequest, id: CommandId, requested_at: i64, expires
         notification_config: Some(view::notifications(request.notification_config.as_ref())),
         cloud_watch_output_config: Some(view::log(request.cloud_watch_output_config.as_ref())),
         timeout_seconds: Some(request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT)),
-        alarm_configuration: Some(request.alarm_configuration.clone().unwrap_or_else(view::no_alarms)),
+        alarm_configuration: Some(view::alarms(request.alarm_configuration.as_ref())),
         ..Command::default()
     }
+}
+
+/// Name and action of each step.
+fn steps(document: &Document) -> Vec<(String, String)> {
+    let steps = document.steps().iter();
+    steps
+        .map(|step| (step.name().to_owned(), step.action().name().to_owned()))
+        .collect()
 }
 
 fn given_or(given: &Option<String>, default: &impl std::fmt::Display) -> String {

@@ -2,12 +2,16 @@
 
 use muster_model::Timestamp;
 use muster_proto::Word;
-use muster_proto::aws::v1::{AlarmConfiguration, CloudWatchOutputConfig, NotificationConfig, NotificationType};
+use muster_proto::aws::v1::{
+    AlarmConfiguration, AlarmStateInformation, CloudWatchOutputConfig, ExternalAlarmState, NotificationConfig,
+    NotificationType,
+};
 use muster_proto::runcommand::v1::{
     Command, CommandInvocation, CommandInvocationStatus, CommandPlugin, CommandPluginStatus, CommandStatus,
 };
 use muster_store::StoreError;
 
+use crate::domain::alarm::Watched;
 use crate::domain::location::Location;
 use crate::store::CommandRow;
 use crate::store::read::{ListedInvocation, PluginRow};
@@ -23,7 +27,19 @@ pub(crate) fn command(row: &CommandRow) -> Result<Command, StoreError> {
     command.completed_count = count(progress.completed());
     command.error_count = count(progress.errors());
     command.delivery_timed_out_count = count(progress.delivery_timed_out);
+    let state = ExternalAlarmState::from_word(&row.triggered_alarm);
+    if let (Some(state), Some(alarm)) = (state, Watched::of(&command)) {
+        command.triggered_alarms.push(triggered(alarm.name, state));
+    }
     Ok(command)
+}
+
+/// An alarm that has stopped a command.
+pub(super) fn triggered(name: String, state: ExternalAlarmState) -> AlarmStateInformation {
+    AlarmStateInformation {
+        name: Some(name),
+        state: Some(state.into()),
+    }
 }
 
 /// What an invocation takes from its command.
@@ -150,10 +166,11 @@ fn no_log() -> CloudWatchOutputConfig {
     }
 }
 
-/// An alarm configuration that says nothing, as AWS shows it.
-pub(super) fn no_alarms() -> AlarmConfiguration {
+/// An alarm configuration as it was given, with what AWS shows for what was not.
+pub(super) fn alarms(given: Option<&AlarmConfiguration>) -> AlarmConfiguration {
+    let given = given.cloned().unwrap_or_default();
     AlarmConfiguration {
-        ignore_poll_alarm_failure: Some(false),
-        alarms: Vec::new(),
+        ignore_poll_alarm_failure: given.ignore_poll_alarm_failure.or(Some(false)),
+        ..given
     }
 }

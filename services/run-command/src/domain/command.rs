@@ -32,6 +32,21 @@ pub(crate) struct CommandStatus {
 }
 
 impl CommandStatus {
+    /// The quota of pending invocations was used up before any node got the command. AWS writes it `RateExceeded` in
+    /// prose and `LimitExceeded` in filters.
+    const LIMIT_EXCEEDED: Self = Self {
+        status: "Failed",
+        details: "LimitExceeded",
+        finished: true,
+    };
+
+    /// Stopped before any node got it, or while it went on.
+    pub(crate) const CANCELLED: Self = Self {
+        status: "Cancelled",
+        details: "Cancelled",
+        finished: true,
+    };
+
     /// That the command has this status now.
     pub(crate) fn event(self, command_id: &str, at: i64) -> Event {
         Event {
@@ -40,6 +55,28 @@ impl CommandStatus {
             status: self.status.to_owned(),
             details: self.details.to_owned(),
             at,
+        }
+    }
+}
+
+/// How many more invocations may be pending, which means neither running nor ended (run-command 4.1, `RateExceeded`).
+#[derive(Debug)]
+pub(crate) struct Quota(u64);
+
+impl Quota {
+    /// `most` in all, of which `pending` are used.
+    pub(crate) fn new(most: u64, pending: u64) -> Self {
+        Self(most.saturating_sub(pending))
+    }
+
+    /// Where a new command stands: as its targets say, or it is over, since there is no room for all of them.
+    pub(crate) fn judge(&mut self, progress: &Progress) -> CommandStatus {
+        match self.0.checked_sub(u64::from(progress.targets)) {
+            Some(left) => {
+                self.0 = left;
+                progress.status()
+            }
+            None => CommandStatus::LIMIT_EXCEEDED,
         }
     }
 }
@@ -205,6 +242,19 @@ mod tests {
         );
         check(Progress { other: 10, ..ten }, ("Failed", "Failed", true));
         check(Progress::new(0, 0), ("Success", "NoInstancesInTag", true));
+    }
+
+    #[test]
+    fn a_command_is_over_if_the_quota_has_no_room_for_all_of_its_targets() {
+        let mut quota = Quota::new(10, 4);
+        let mut judge = |targets| quota.judge(&Progress::new(targets, 0)).details;
+        assert_eq!(judge(5), "Pending");
+        assert_eq!(judge(2), "LimitExceeded");
+        // What was refused takes no room.
+        assert_eq!(judge(1), "Pending");
+        assert_eq!(judge(1), "LimitExceeded");
+        assert_eq!(judge(0), "NoInstancesInTag");
+        assert_eq!(Quota::new(1, 5).judge(&Progress::new(1, 0)).details, "LimitExceeded");
     }
 
     fn any_status() -> impl Strategy<Value = InvocationStatus> {

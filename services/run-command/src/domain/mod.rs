@@ -1,5 +1,6 @@
 //! What commands and invocations are and how they change. Pure: no IO, time comes as an argument.
 
+pub(crate) mod alarm;
 pub(crate) mod client_token;
 pub(crate) mod command;
 pub(crate) mod event;

@@ -13,13 +13,18 @@ pub(crate) fn head(text: &str, limit: usize) -> String {
     }
 }
 
-/// At most `limit` characters from the start, and a mark where something is missing (run-command 8.1).
+/// At most `limit` characters: of what is too long the first third and the last two thirds, since the end tells most,
+/// and a mark where something is missing (run-command 8.1).
 pub(crate) fn shortened(text: &str, limit: usize) -> String {
-    const MARK: &str = "\n--output truncated--";
-    if text.chars().nth(limit).is_none() {
+    const MARK: &str = "\n--output truncated--\n";
+    let length = text.chars().count();
+    if length <= limit {
         return text.to_owned();
     }
-    format!("{}{MARK}", head(text, limit.saturating_sub(MARK.len())))
+    let room = limit.saturating_sub(MARK.len());
+    let first = room / 3;
+    let tail: String = text.chars().skip(length - (room - first)).collect();
+    format!("{}{MARK}{tail}", head(text, first))
 }
 
 /// An ISO 8601 duration such as `PT0.091S`.
@@ -65,9 +70,11 @@ mod tests {
     #[test]
     fn what_is_cut_says_so_and_still_fits() {
         assert_eq!(shortened("äöü", 3), "äöü");
-        let cut = shortened(&"ä".repeat(60), 50);
-        assert_eq!(cut.chars().count(), 50);
-        assert!(cut.ends_with("ä\n--output truncated--"), "{cut}");
+        let cut = shortened(&format!("{}{}", "ä".repeat(60), "ö".repeat(60)), 82);
+        assert_eq!(
+            cut,
+            format!("{}\n--output truncated--\n{}", "ä".repeat(20), "ö".repeat(40))
+        );
     }
 
     #[test]

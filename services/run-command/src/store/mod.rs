@@ -1,6 +1,7 @@
 //! Queries. Writes are set-based: a burst of commands or of news is one transaction of a few statements.
 
 pub(crate) mod accept;
+pub(crate) mod alarm;
 pub(crate) mod cancel;
 pub(crate) mod news;
 pub(crate) mod outbox;

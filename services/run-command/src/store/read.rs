@@ -12,14 +12,14 @@ use crate::store::{CommandRow, InvocationRow};
 pub(crate) const COMMAND_BY_ID: &str = "
     select command_id, requested_at, facts, status, status_details, finished, cancelled, errors_allowed,
         target_count, in_progress_count, success_count, failed_count, execution_timed_out_count,
-        delivery_timed_out_count, other_count
+        delivery_timed_out_count, other_count, triggered_alarm
     from command where command_id = $1";
 
 // A parameter that is NULL narrows nothing. PostgreSQL wants to be told what type a NULL has.
 const COMMANDS: &str = "
     select c.command_id, c.requested_at, c.facts, c.status, c.status_details, c.finished, c.cancelled,
         c.errors_allowed, c.target_count, c.in_progress_count, c.success_count, c.failed_count,
-        c.execution_timed_out_count, c.delivery_timed_out_count, c.other_count
+        c.execution_timed_out_count, c.delivery_timed_out_count, c.other_count, c.triggered_alarm
     from command as c
     where (cast($1 as text) is null or c.command_id = $1)
         and (cast($2 as text) is null or exists (
@@ -35,7 +35,7 @@ const COMMANDS: &str = "
 
 const INVOCATIONS: &str = "
     select i.command_id, i.node_id, i.instance_name, i.requested_at, i.status_details, i.trace,
-        c.requested_at as accepted_at, c.facts
+        c.requested_at as accepted_at, c.facts, c.steps
     from command as c join invocation as i on i.command_id = c.command_id
     where (cast($1 as text) is null or c.command_id = $1)
         and (cast($2 as text) is null or i.node_id = $2)
@@ -89,6 +89,50 @@ pub(crate) struct ListedInvocation {
     pub(crate) invocation: InvocationRow,
     pub(crate) accepted_at: i64,
     pub(crate) facts: String,
+    steps: String,
+}
+
+impl ListedInvocation {
+    /// The steps of the document in their order: those that the node has told of, and the others as they stand without
+    /// (run-command 4.1): waiting, or ended with the invocation.
+    pub(crate) fn all_steps(&self, mut told: Vec<PluginRow>) -> Result<Vec<PluginRow>, StoreError> {
+        let status = self.invocation.invocation()?.status;
+        let (status, details) = match status.is_final() {
+            true => (status.status(), status.details()),
+            false => ("Pending", "Pending"),
+        };
+        let mut all = Vec::new();
+        for (name, action) in steps(&self.steps)? {
+            let known = told.iter().position(|step| step.name == name);
+            all.push(match known {
+                Some(at) => told.remove(at),
+                None => PluginRow {
+                    command_id: self.invocation.command_id.clone(),
+                    node_id: self.invocation.node_id.clone(),
+                    name,
+                    action,
+                    status: status.to_owned(),
+                    status_details: details.to_owned(),
+                    response_code: -1,
+                    started_at: None,
+                    finished_at: None,
+                    output: String::new(),
+                    stdout: String::new(),
+                    stderr: String::new(),
+                },
+            });
+        }
+        all.append(&mut told);
+        Ok(all)
+    }
+}
+
+/// Name and action of each step; none are known of a command from before they were kept.
+fn steps(text: &str) -> Result<Vec<(String, String)>, StoreError> {
+    match text {
+        "" => Ok(Vec::new()),
+        text => serde_json::from_str(text).map_err(StoreError::corrupt),
+    }
 }
 
 /// One command.
@@ -141,10 +185,27 @@ pub(crate) async fn open_on(db: &Db, node: &str) -> Result<Vec<String>, StoreErr
     Ok(read!(db, pool => sqlx::query_scalar(sql).bind(node).fetch_all(pool).await)?)
 }
 
-/// What a command's sender gave, and when it expires; `None` if the node is no target of it.
-pub(crate) async fn sent_to(db: &Db, id: CommandId, node: &str) -> Result<Option<(String, i64)>, StoreError> {
+/// A command that was sent to a node.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct SentRow {
+    /// What its sender gave.
+    pub(crate) facts: String,
+    pub(crate) expires_at: i64,
+    steps: String,
+}
+
+impl SentRow {
+    /// Whether a step of this name may have log streams; of commands from before that was kept, every one may.
+    pub(crate) fn has_step(&self, name: &str) -> Result<bool, StoreError> {
+        let steps = steps(&self.steps)?;
+        Ok(steps.is_empty() || steps.iter().any(|(step, _)| step == name))
+    }
+}
+
+/// A command; `None` if the node is no target of it.
+pub(crate) async fn sent_to(db: &Db, id: CommandId, node: &str) -> Result<Option<SentRow>, StoreError> {
     let sql = "
-        select c.facts, c.expires_at from command as c join invocation as i on i.command_id = c.command_id
+        select c.facts, c.expires_at, c.steps from command as c join invocation as i on i.command_id = c.command_id
         where i.command_id = $1 and i.node_id = $2";
     Ok(read!(db, pool => sqlx::query_as(sql).bind(id.to_string()).bind(node).fetch_optional(pool).await)?)
 }

@@ -29,6 +29,8 @@ pub(crate) struct CommandRow {
     pub(crate) execution_timed_out_count: i64,
     pub(crate) delivery_timed_out_count: i64,
     pub(crate) other_count: i64,
+    /// `ALARM` or `UNKNOWN` if its alarm has stopped the command.
+    pub(crate) triggered_alarm: String,
 }
 
 impl CommandRow {

@@ -3,6 +3,7 @@
 use muster_model::CommandId;
 use muster_proto::agent::v1::record::Fact;
 use muster_proto::agent::v1::{Record, StepResult, StepStatus};
+use muster_proto::aws::v1::{Alarm, AlarmConfiguration, ExternalAlarmState};
 use muster_proto::fanout::v1::{StartRolloutRequest, TargetState, Transition};
 use muster_proto::runcommand::v1::Command;
 use muster_store::{Db, StoreError};
@@ -10,7 +11,8 @@ use muster_store::{Db, StoreError};
 use crate::domain::command::Progress;
 use crate::domain::filter::Filters;
 use crate::store::accept::{NewCommand, NewInvocation, accept};
-use crate::store::cancel::{cancel, strangers};
+use crate::store::alarm::watched;
+use crate::store::cancel::{Scope, cancel, strangers};
 use crate::store::news::{self as store_news, News, Told};
 use crate::store::read::{self, Question};
 use crate::store::record::record;
@@ -47,6 +49,8 @@ fn command(at: i64, nodes: &[&str]) -> NewCommand {
                 instance_name: format!("host of {node}"),
             })
             .collect(),
+        steps: vec![("one".to_owned(), "aws:runShellScript".to_owned())],
+        triggered_alarm: None,
         rollout: Some(StartRolloutRequest {
             rollout_id: id.to_string(),
             ..StartRolloutRequest::default()
@@ -104,7 +108,13 @@ async fn notifications_are_claimed_once_and_come_again_when_their_pause_is_over(
             notification_arn: Some("ops".to_owned()),
             ..Default::default()
         });
-        assert!(!accept(&db, std::slice::from_ref(&one)).await.unwrap().1.notifies());
+        assert!(
+            !accept(&db, std::slice::from_ref(&one), u64::MAX)
+                .await
+                .unwrap()
+                .1
+                .notifies()
+        );
         let told = record(&db, &[news(&one, "mi-a", TargetState::Success, None)])
             .await
             .unwrap();
@@ -136,10 +146,47 @@ async fn notifications_are_claimed_once_and_come_again_when_their_pause_is_over(
 async fn a_command_that_is_accepted_twice_is_there_once() {
     for (db, _folder) in databases("twice").await {
         let one = command(1, &["mi-a"]);
-        for _ in 0..2 {
-            accept(&db, std::slice::from_ref(&one)).await.unwrap();
-        }
+        let same = [command(1, &["mi-a"]), command(1, &["mi-a"])].map(|other| NewCommand { id: one.id, ..other });
+        assert_eq!(accept(&db, &same, u64::MAX).await.unwrap().0.len(), 1);
+        let (entries, told) = accept(&db, std::slice::from_ref(&one), u64::MAX).await.unwrap();
+        assert!(entries.is_empty() && told.news.is_none());
         assert_eq!(status(&db, &one).await.0, "Pending");
+    }
+}
+
+#[tokio::test]
+async fn a_command_beyond_the_quota_of_pending_invocations_reaches_no_node() {
+    for (db, _folder) in databases("quota").await {
+        let (one, two) = (command(1, &["mi-a", "mi-b"]), command(2, &["mi-a", "mi-b"]));
+        let first = [one, two];
+        let (entries, told) = accept(&db, &first, 3).await.unwrap();
+        let [one, two] = first;
+        assert_eq!(entries.len(), 1);
+        assert_eq!(
+            words(&told),
+            ["command Pending", "command Pending", "command LimitExceeded"]
+        );
+        let over = ("Failed".to_owned(), "LimitExceeded".to_owned(), 0);
+        assert_eq!(status(&db, &two).await, over);
+        assert!(read::statuses(&db, two.id).await.unwrap().is_empty());
+        assert!(cancel(&db, two.id, Scope::All, "", 5).await.unwrap().is_none());
+
+        // What runs or is over does not count; what is delayed does.
+        let three = command(3, &["mi-a", "mi-b"]);
+        accept(&db, std::slice::from_ref(&three), 3).await.unwrap();
+        assert_eq!(status(&db, &three).await, over);
+        record(&db, &[news(&one, "mi-a", TargetState::InProgress, None)])
+            .await
+            .unwrap();
+        record(&db, &[news(&one, "mi-b", TargetState::Delayed, None)])
+            .await
+            .unwrap();
+        let four = command(4, &["mi-a", "mi-b"]);
+        accept(&db, std::slice::from_ref(&four), 3).await.unwrap();
+        assert_eq!(status(&db, &four).await.0, "Pending");
+        let five = command(5, &["mi-a"]);
+        accept(&db, std::slice::from_ref(&five), 3).await.unwrap();
+        assert_eq!(status(&db, &five).await, over);
     }
 }
 
@@ -147,7 +194,7 @@ async fn a_command_that_is_accepted_twice_is_there_once() {
 async fn news_change_invocations_steps_and_counters_together() {
     for (db, _folder) in databases("news").await {
         let one = command(1, &["mi-a", "mi-b"]);
-        let (entries, told) = accept(&db, std::slice::from_ref(&one)).await.unwrap();
+        let (entries, told) = accept(&db, std::slice::from_ref(&one), u64::MAX).await.unwrap();
         assert_eq!(entries.len(), 1);
         assert_eq!(words(&told), ["command Pending"]);
         assert_eq!(status(&db, &one).await, ("Pending".to_owned(), "Pending".to_owned(), 0));
@@ -197,7 +244,7 @@ async fn news_change_invocations_steps_and_counters_together() {
 async fn pages_visit_every_row_once_while_new_ones_arrive() {
     for (db, _folder) in databases("pages").await {
         let first: Vec<_> = (0..5).map(|at| command(at / 2, &["mi-a", "mi-b"])).collect();
-        accept(&db, &first).await.unwrap();
+        accept(&db, &first, u64::MAX).await.unwrap();
         let mut question = Question {
             limit: 1,
             ..Question::default()
@@ -206,7 +253,7 @@ async fn pages_visit_every_row_once_while_new_ones_arrive() {
         while let Some(row) = read::commands(&db, &question).await.unwrap().pop() {
             question.after = Some((row.requested_at, row.command_id.clone(), String::new()));
             seen.push(row.command_id);
-            accept(&db, &[command(100, &[])]).await.unwrap();
+            accept(&db, &[command(100, &[])], u64::MAX).await.unwrap();
         }
         let mut expected: Vec<_> = first.iter().map(|each| each.id.to_string()).collect();
         let mut sorted = seen.clone();
@@ -232,11 +279,41 @@ async fn pages_visit_every_row_once_while_new_ones_arrive() {
 }
 
 #[tokio::test]
+async fn steps_are_there_before_their_node_tells_of_them() {
+    for (db, _folder) in databases("steps").await {
+        let mut one = command(1, &["mi-a"]);
+        one.steps.push(("two".to_owned(), "aws:runShellScript".to_owned()));
+        accept(&db, std::slice::from_ref(&one), u64::MAX).await.unwrap();
+        let words = async || {
+            let question = Question {
+                limit: 1,
+                ..Question::default()
+            };
+            let row = read::invocations(&db, &question).await.unwrap().remove(0);
+            let told = read::plugins(&db, &[(&one.id.to_string(), "mi-a")]).await.unwrap();
+            let steps = row.all_steps(told).unwrap().into_iter();
+            steps
+                .map(|step| format!("{} {} {}", step.name, step.status_details, step.response_code))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(words().await, ["one Pending -1", "two Pending -1"]);
+        record(&db, &[news(&one, "mi-a", TargetState::InProgress, Some("x"))])
+            .await
+            .unwrap();
+        assert_eq!(words().await, ["one Success 0", "two Pending -1"]);
+        record(&db, &[news(&one, "mi-a", TargetState::DeliveryTimedOut, None)])
+            .await
+            .unwrap();
+        assert_eq!(words().await, ["one Success 0", "two DeliveryTimedOut -1"]);
+    }
+}
+
+#[tokio::test]
 async fn filters_narrow_by_status_time_and_document() {
     for (db, _folder) in databases("filters").await {
         let (old, new) = (command(10, &["mi-a"]), command(20, &["mi-a"]));
         let ids = [old.id.to_string(), new.id.to_string()];
-        accept(&db, &[old, command(30, &[]), new]).await.unwrap();
+        accept(&db, &[old, command(30, &[]), new], u64::MAX).await.unwrap();
         let done = Transition {
             rollout_id: ids[0].clone(),
             node_id: "mi-a".to_owned(),
@@ -282,8 +359,8 @@ async fn filters_narrow_by_status_time_and_document() {
 async fn a_cancel_marks_the_command_and_tells_the_coordinator() {
     for (db, _folder) in databases("cancel").await {
         let one = command(1, &["mi-a", "mi-b"]);
-        accept(&db, std::slice::from_ref(&one)).await.unwrap();
-        let (_, told) = cancel(&db, one.id, &[], "", 5).await.unwrap().unwrap();
+        accept(&db, std::slice::from_ref(&one), u64::MAX).await.unwrap();
+        let (_, told) = cancel(&db, one.id, Scope::All, "", 5).await.unwrap().unwrap();
         assert_eq!(words(&told), ["command Cancelling"]);
         assert_eq!(status(&db, &one).await.0, "Cancelling");
         let waiting = outbox::oldest(&db, 10).await.unwrap();
@@ -299,8 +376,8 @@ async fn a_cancel_marks_the_command_and_tells_the_coordinator() {
             .collect();
         record(&db, &ended).await.unwrap();
         assert_eq!(status(&db, &one).await.0, "Cancelled");
-        assert!(cancel(&db, one.id, &[], "", 5).await.unwrap().is_none());
-        let missing = cancel(&db, CommandId::random(), &[], "", 5).await;
+        assert!(cancel(&db, one.id, Scope::All, "", 5).await.unwrap().is_none());
+        let missing = cancel(&db, CommandId::random(), Scope::All, "", 5).await;
         assert!(matches!(missing, Err(StoreError::Missing)));
         let wrong = strangers(&db, one.id, &["mi-b".to_owned(), "mi-c".to_owned()])
             .await
@@ -310,12 +387,61 @@ async fn a_cancel_marks_the_command_and_tells_the_coordinator() {
 }
 
 #[tokio::test]
+async fn an_alarm_stops_a_command_once_and_stays_with_it() {
+    for (db, _folder) in databases("alarms").await {
+        let with_alarm = |mut command: NewCommand| {
+            command.facts.alarm_configuration = Some(AlarmConfiguration {
+                ignore_poll_alarm_failure: None,
+                alarms: vec![Alarm {
+                    name: Some("TooSlow".to_owned()),
+                }],
+            });
+            command
+        };
+        let one = with_alarm(command(1, &["mi-a", "mi-b"]));
+        let other = command(2, &["mi-a"]);
+        let rings = NewCommand {
+            triggered_alarm: Some(ExternalAlarmState::Unknown),
+            ..with_alarm(command(3, &["mi-a"]))
+        };
+        let all = [one, other, rings];
+        assert_eq!(accept(&db, &all, u64::MAX).await.unwrap().0.len(), 2);
+        let [one, _, rings] = all;
+        let over = ("Cancelled".to_owned(), "Cancelled".to_owned(), 0);
+        assert_eq!(status(&db, &rings).await, over);
+        let ids = async || {
+            let watched = watched(&db).await.unwrap();
+            watched.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids().await, [one.id.to_string()]);
+
+        let stop = async || cancel(&db, one.id, Scope::Unsent(ExternalAlarmState::Alarm), "", 5).await;
+        let (entry, told) = stop().await.unwrap().unwrap();
+        assert_eq!(words(&told), ["command Cancelling"]);
+        let Ok(outbox::Message::Cancel(request)) = entry.message() else {
+            panic!("{entry:?}");
+        };
+        assert!(request.only_unsent && request.node_ids.is_empty());
+        assert!(stop().await.unwrap().is_none(), "once is enough");
+        assert!(ids().await.is_empty());
+        // The user may still end what goes on.
+        cancel(&db, one.id, Scope::All, "", 6).await.unwrap().unwrap();
+        for (command, state) in [(&one, "ALARM"), (&rings, "UNKNOWN")] {
+            let row = read::command(&db, command.id).await.unwrap().unwrap();
+            assert_eq!(row.triggered_alarm, state);
+            let shown = crate::api::shown(&row).unwrap().triggered_alarms;
+            assert_eq!((shown.len(), shown[0].name()), (1, "TooSlow"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_old_and_finished_commands_are_forgotten() {
     for (db, _folder) in databases("retention").await {
         let (finished, open) = (command(1, &["mi-a"]), command(1, &["mi-a"]));
         let ended = news(&finished, "mi-a", TargetState::Success, Some("x"));
         let (gone, kept) = (finished.id, open.id);
-        accept(&db, &[finished, open]).await.unwrap();
+        accept(&db, &[finished, open], u64::MAX).await.unwrap();
         record(&db, &[ended]).await.unwrap();
         let old = async |before, after| {
             let rows = retention::old(&db, before, &after, 10).await.unwrap();

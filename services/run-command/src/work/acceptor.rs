@@ -23,8 +23,15 @@ type Waiting = (NewCommand, Answer);
 pub(crate) struct Acceptor(mpsc::Sender<Waiting>);
 
 impl Acceptor {
-    /// Starts the task that writes.
-    pub(crate) fn start(parts: &Parts, db: Db, dispatcher: Dispatcher, news: News, notifier: Notifier) -> Self {
+    /// Starts the task that writes. `quota`: most invocations that may be pending.
+    pub(crate) fn start(
+        parts: &Parts,
+        db: Db,
+        quota: u64,
+        dispatcher: Dispatcher,
+        news: News,
+        notifier: Notifier,
+    ) -> Self {
         let (sender, mut waiting) = mpsc::channel::<Waiting>(WAITING);
         let stopping = parts.tasks.stopping();
         parts.tasks.spawn("acceptor", async move {
@@ -39,7 +46,7 @@ impl Acceptor {
                     return Ok(());
                 }
                 let (commands, answers) = std::mem::take(&mut group).into_iter().unzip();
-                let told = write(&db, &dispatcher, commands, answers).await;
+                let told = write(&db, quota, &dispatcher, commands, answers).await;
                 if told.notifies() {
                     notifier.wake();
                 }
@@ -60,8 +67,8 @@ impl Acceptor {
     }
 }
 
-async fn write(db: &Db, dispatcher: &Dispatcher, commands: Vec<NewCommand>, answers: Vec<Answer>) -> Told {
-    match accept(db, &commands).await {
+async fn write(db: &Db, quota: u64, dispatcher: &Dispatcher, commands: Vec<NewCommand>, answers: Vec<Answer>) -> Told {
+    match accept(db, &commands, quota).await {
         Ok((entries, told)) => {
             dispatcher.tell(entries);
             for answer in answers {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 use crate::store;
+use crate::store::cancel::Scope;
 use crate::work::Dispatcher;
 
 /// One replica hears each departure.
@@ -63,7 +64,8 @@ async fn end_all(db: &Db, dispatcher: &Dispatcher, node: &str, clock: &dyn Clock
         let Ok(id) = command.parse::<CommandId>() else {
             continue;
         };
-        match store::cancel::cancel(db, id, &[node.to_owned()], "", clock.now().as_microsecond()).await {
+        let gone = [node.to_owned()];
+        match store::cancel::cancel(db, id, Scope::Nodes(&gone), "", clock.now().as_microsecond()).await {
             Ok(Some((entry, _))) => dispatcher.tell(vec![entry]),
             Ok(None) => {}
             Err(error) => {

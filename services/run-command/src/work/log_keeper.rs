@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt;
-use muster_boot::{BoxError, Parts};
+use muster_boot::{BoxError, NodeQuota, Parts};
 use muster_model::{Clock, CommandId};
 use muster_proto::agent::v1::{LogAppendRequest, LogAppendResult};
 use muster_store::Db;
@@ -39,6 +39,7 @@ pub(crate) async fn start(parts: &Parts, db: Db, streams: LogStreams) -> Result<
         db,
         nats: parts.nats.clone(),
         clock: Arc::clone(&parts.clock),
+        quota: parts.node_quota.clone(),
         streams,
     };
     parts
@@ -51,6 +52,7 @@ struct Keeper {
     db: Db,
     nats: Client,
     clock: Arc<dyn Clock>,
+    quota: NodeQuota,
     streams: LogStreams,
 }
 
@@ -92,6 +94,7 @@ impl Keeper {
     }
 
     async fn keep(&self, message: &Message) -> Result<u64, Failure> {
+        self.quota.take(message)?;
         let refuse = |what: &str| Failure::from(Refusal::validation(what));
         let node = subject::node_of(&message.subject).map_err(|error| refuse(&error.to_string()))?;
         let request =
@@ -106,16 +109,19 @@ impl Keeper {
         let id: CommandId = request.run_id.parse().map_err(|_| none())?;
         let node = node.to_string();
         let sent = read::sent_to(&self.db, id, &node).await.map_err(from_store)?;
-        let (facts, expires_at) = sent.ok_or_else(none)?;
-        let facts = decode(&facts).map_err(from_store)?;
+        let sent = sent.ok_or_else(none)?;
+        let facts = decode(&sent.facts).map_err(from_store)?;
         if !log_stream::is_wanted(&facts) {
             return Err(none());
         }
         let now = self.clock.now();
-        if log_stream::is_closed(expires_at, now) {
+        if log_stream::is_closed(sent.expires_at, now) {
             return Err(refuse(
                 "this command has expired more than 25 hours ago: its log streams are closed",
             ));
+        }
+        if !sent.has_step(&request.step).map_err(from_store)? {
+            return Err(refuse("the command's document has no step of this name"));
         }
         let event = Event {
             group: &log_stream::group(&facts),

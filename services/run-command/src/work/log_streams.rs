@@ -36,12 +36,14 @@ const AHEAD: usize = 10_000;
 #[derive(Debug, Clone)]
 pub(crate) struct LogStreams {
     folder: Option<PathBuf>,
-    /// Most bytes in the folder of one command on one node.
+    /// Most bytes of one command on one node.
     max_bytes: u64,
     collector: Option<LogsServiceClient<Channel>>,
     /// Up to where the collector has streams whose file could not be written then: what is offered again is for the
     /// file only.
     ahead: Arc<Mutex<HashMap<PathBuf, u64>>>,
+    /// Bytes that a collector alone got from a command's node, by `<command>/<node>`.
+    collected: Arc<Mutex<HashMap<String, u64>>>,
 }
 
 /// Why log streams cannot be kept as configured.
@@ -103,6 +105,7 @@ impl LogStreams {
             max_bytes: settings.max_bytes,
             collector,
             ahead: Arc::default(),
+            collected: Arc::default(),
         })
     }
 
@@ -116,7 +119,9 @@ impl LogStreams {
         let end = event.offset + event.data.len() as u64;
         let Some(path) = self.folder.as_ref().map(|folder| file(folder, &event)) else {
             let collector = self.collector.clone().ok_or(AppendError::Nowhere)?;
+            let (of_node, bytes) = self.collected_with(&event)?;
             export(collector, &event, event.offset, &event.data, at).await?;
+            self.note_collected(of_node, bytes);
             return Ok(end);
         };
         let (looked, most) = (path.clone(), self.max_bytes);
@@ -137,6 +142,28 @@ impl LogStreams {
             self.note_exported(path, written.is_err().then_some(end));
         }
         written
+    }
+
+    /// What a collector alone would have of a command's node with an event. Nobody asks it how much it has, so that
+    /// counting begins anew with the service, and when too many commands and nodes are known.
+    fn collected_with(&self, event: &Event<'_>) -> Result<(String, u64), AppendError> {
+        let collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_node: Vec<&str> = event.stream.split('/').take(2).collect();
+        let of_node = of_node.join("/");
+        let known = collected.get(&of_node).copied().unwrap_or_default();
+        let bytes = known.saturating_add(event.data.len() as u64);
+        match bytes > self.max_bytes {
+            true => Err(AppendError::TooLong(self.max_bytes)),
+            false => Ok((of_node, bytes)),
+        }
+    }
+
+    fn note_collected(&self, of_node: String, bytes: u64) {
+        let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        if collected.len() >= AHEAD && !collected.contains_key(&of_node) {
+            collected.clear();
+        }
+        collected.insert(of_node, bytes);
     }
 
     /// Up to where only the collector has a stream.

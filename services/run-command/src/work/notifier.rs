@@ -19,7 +19,8 @@ use tokio::sync::Notify;
 
 use crate::config::{Place, Sink};
 use crate::store::news::{self, Notification};
-use crate::work::webhook::{self, WebhookError};
+use crate::work::web::WebError;
+use crate::work::webhook;
 
 /// On their way to one sink at once.
 const AT_ONCE: usize = 8;
@@ -144,7 +145,7 @@ impl Work {
         } = notification;
         let sent = match tokio::time::timeout(PATIENCE, self.send(sink, &id, payload)).await {
             Ok(sent) => sent,
-            Err(_) => Err(WebhookError::Slow),
+            Err(_) => Err(WebError::Slow),
         };
         let (outcome, written) = match sent {
             Ok(()) => ("delivered", news::done(&self.db, &id).await),
@@ -180,14 +181,14 @@ impl Work {
         }
     }
 
-    async fn send(&self, sink: &Sink, id: &str, payload: String) -> Result<(), WebhookError> {
+    async fn send(&self, sink: &Sink, id: &str, payload: String) -> Result<(), WebError> {
         match &sink.place {
             Place::Webhook(address) => webhook::post(address, id, payload).await,
             Place::Nats(subject) => {
                 let mut headers = HeaderMap::new();
                 headers.insert("Nats-Msg-Id", id);
                 headers.insert("Content-Type", "application/json");
-                let broken = |text: String| WebhookError::Connect(std::io::Error::other(text));
+                let broken = |text: String| WebError::Connect(std::io::Error::other(text));
                 self.nats
                     .publish_with_headers(subject.clone(), headers, payload.into())
                     .await

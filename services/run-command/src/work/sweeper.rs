@@ -116,10 +116,12 @@ mod tests {
             },
             progress: Progress::new(0, 0),
             nodes: Vec::new(),
+            steps: vec![("one".to_owned(), "aws:runShellScript".to_owned())],
+            triggered_alarm: None,
             rollout: None,
             traceparent: String::new(),
         };
-        accept(db, &[command]).await.unwrap();
+        accept(db, &[command], u64::MAX).await.unwrap();
         id
     }
 

@@ -56,6 +56,7 @@ fn happening(targets: u32) -> impl Strategy<Value = Happening> {
     prop_oneof![
         30 => event(targets).prop_map(Happening::Event),
         1 => Just(Happening::Event(Event::Cancelled(Recipients::All))),
+        1 => Just(Happening::Event(Event::Cancelled(Recipients::Unsent))),
         4 => prop_oneof![0_i64..5, 25_i64..35, 100_i64..2000].prop_map(Happening::Time),
         2 => Just(Happening::Crash),
     ]

@@ -265,6 +265,22 @@ fn a_cancelled_rollout_starts_nothing_more() {
 }
 
 #[test]
+fn cancelling_what_is_unsent_lets_the_nodes_go_on_that_may_have_the_work() {
+    let (mut trial, _) = Trial::started(plan(6, 3, 0));
+    trial.accept(0); // 0 runs, 1 and 2 are sent
+    trial.apply(Event::Unreachable { index: 2, attempt: 1 }); // 3 takes its place
+    let effects = trial.apply(Event::Cancelled(Recipients::Unsent));
+    assert!(cancels(&effects).is_empty());
+    let over: Vec<_> = [2, 4, 5].map(|index| (index, ended(TargetOutcome::Cancelled))).into();
+    assert_eq!(tells(&effects), over);
+    assert_eq!(trial.apply(Event::Cancelled(Recipients::Unsent)), []);
+    assert!(sends(&trial.end(0, TargetOutcome::Success)).is_empty());
+    assert_eq!(trial.phase(0), ENDED_WELL);
+    // A cancel of all still reaches those that go on.
+    assert_eq!(cancels(&trial.apply(Event::Cancelled(Recipients::All))), [1, 3]);
+}
+
+#[test]
 fn a_parked_node_that_never_got_the_work_is_cancelled_at_once() {
     let (mut trial, _) = Trial::started(plan(1, 1, 0));
     trial.apply(Event::Unreachable { index: 0, attempt: 1 });

@@ -57,7 +57,7 @@ fn node() -> Candidate {
         attributes: machine(1),
         keys: vec!["K1".to_owned()],
         is_online: true,
-        is_approved: false,
+        approved: String::new(),
     }
 }
 
@@ -175,10 +175,53 @@ fn who_takes_the_place_of_a_node_that_is_online_is_a_clone_until_an_operator_say
     };
     assert_eq!(decide(&holds_both, Some(&mut terms()), &[node()], None, NOW), known());
     let approved = Candidate {
-        is_approved: true,
+        approved: claim::of_key("K2"),
         ..node()
     };
-    assert_eq!(decide(&other_key, Some(&mut terms()), &[approved], None, NOW), known());
+    let approved = std::slice::from_ref(&approved);
+    assert_eq!(decide(&other_key, Some(&mut terms()), approved, None, NOW), known());
+    // The leave is for that machine: whoever comes first with another key does not use it.
+    let third = Applicant {
+        key: "K3".to_owned(),
+        ..other_key
+    };
+    let verdict = decide(&third, Some(&mut terms()), approved, None, NOW);
+    assert!(matches!(verdict, Verdict::Clone { .. }), "{verdict:?}");
+}
+
+#[test]
+fn what_others_can_find_out_takes_no_silent_node_without_an_operator() {
+    let mut attributes = machine(1);
+    attributes
+        .0
+        .retain(|kind, _| [Kind::MachineId, Kind::Mac, Kind::Disk].contains(kind));
+    let stranger = Applicant {
+        installation: "i2".to_owned(),
+        key: "K2".to_owned(),
+        attributes: attributes.clone(),
+        ..applicant()
+    };
+    let silent = |attributes: Attributes, approved: &str| Candidate {
+        attributes,
+        is_online: false,
+        approved: approved.to_owned(),
+        ..node()
+    };
+    let ask = |candidate: Candidate| decide(&stranger, Some(&mut terms()), &[candidate], None, NOW);
+    assert_eq!(ask(silent(machine(1), "")), NEW, "most of what is known is not told");
+    let doubtful = Verdict::Doubtful {
+        node_id: "mi-1".to_owned(),
+    };
+    assert_eq!(ask(silent(attributes.clone(), "")), doubtful);
+    assert_eq!(ask(silent(attributes.clone(), &claim::of_key("K3"))), doubtful);
+    assert_eq!(ask(silent(attributes, &claim::of_key("K2"))), known());
+    // It need not wait: as a new node it needs nobody's word.
+    let new = Applicant {
+        as_new: true,
+        ..stranger.clone()
+    };
+    let candidates = [silent(stranger.attributes.clone(), "")];
+    assert_eq!(decide(&new, Some(&mut terms()), &candidates, None, NOW), NEW);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The queries on SQLite, and on PostgreSQL where `MUSTER_TEST_POSTGRES` names a server.
 
 mod agreement;
+mod claims;
 mod hellos;
 mod registration;
 mod tags;

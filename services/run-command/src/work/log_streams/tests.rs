@@ -106,19 +106,48 @@ impl LogsService for Collector {
     }
 }
 
-#[tokio::test]
-async fn a_collector_gets_nothing_twice_while_the_folder_takes_nothing() {
+async fn collector() -> (Collector, String) {
     let collector = Collector::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
     let service = LogsServiceServer::new(collector.clone());
     let incoming = TcpListenerStream::new(listener);
     tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
+    (collector, address)
+}
+
+#[tokio::test]
+async fn a_collector_alone_gets_no_more_of_a_node_than_the_settings_say() {
+    let (collector, otlp) = collector().await;
+    let streams = LogStreams::of(&LogStreamSettings {
+        folder: String::new(),
+        max_bytes: 100,
+        otlp,
+    })
+    .unwrap();
+    assert_eq!(put(&streams, "c/mi-1/one/stdout", 0, &"x".repeat(60)).await, 60);
+    // A node that says the same place again and again has no more room than others.
+    let event = Event {
+        group: GROUP,
+        stream: "c/mi-1/two/stderr",
+        offset: 0,
+        data: vec![b'x'; 41],
+    };
+    let refused = streams.append(event, Timestamp::UNIX_EPOCH).await;
+    assert!(matches!(refused, Err(AppendError::TooLong(100))), "{refused:?}");
+    assert_eq!(put(&streams, "c/mi-1/one/stdout", 60, &"x".repeat(40)).await, 100);
+    assert_eq!(put(&streams, "c/mi-2/one/stdout", 0, &"x".repeat(100)).await, 100);
+    assert_eq!(*collector.0.lock().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_collector_gets_nothing_twice_while_the_folder_takes_nothing() {
+    let (collector, otlp) = collector().await;
     let folder = tempfile::tempdir().unwrap();
     let streams = LogStreams::of(&LogStreamSettings {
         folder: folder.path().display().to_string(),
         max_bytes: 100,
-        otlp: format!("http://{address}"),
+        otlp,
     })
     .unwrap();
     // Where the step's folder would be there is a link to nothing.

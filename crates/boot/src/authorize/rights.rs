@@ -1,0 +1,147 @@
+//! What a caller may do, for a service that alone knows what a request is about.
+
+use std::sync::Arc;
+
+use muster_policy::{Action, Arn, Context, Decision};
+use muster_proto::access::v1::{Decision as Word, DecisionRecord};
+use muster_wire::{Caller, Failure, Reason, Refusal, Resource, Surface};
+use prost_types::Timestamp;
+
+use super::holdings::Holdings;
+use super::{Inner, TagMap, arn};
+
+/// What the caller of a request may do beyond what was decided before the service was asked.
+///
+/// Whoever serves an operation whose facts say `by_service` asks [`Rights::judge`] about those resources.
+#[derive(Debug, Clone)]
+pub struct Rights(Option<Arc<Asking>>);
+
+impl Rights {
+    /// Of a service, and in development.
+    pub(super) fn everything() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn decided(asking: Asking) -> Self {
+        Self(Some(Arc::new(asking)))
+    }
+
+    /// The rights of a request's caller.
+    ///
+    /// # Errors
+    /// If nobody asked for them: such a request has none.
+    pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, Failure> {
+        let rights = request.extensions().get::<Self>().cloned();
+        rights.ok_or_else(|| Failure::internal("a request came by no mount: the rights of its caller are not known"))
+    }
+
+    /// Whether nothing is refused: the caller is a service, or development asks nobody.
+    #[must_use]
+    pub fn are_unlimited(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether what is judged may depend on tags; if not, nobody needs to look for them.
+    #[must_use]
+    pub fn ask_for_tags(&self) -> bool {
+        self.0.as_ref().is_some_and(|asking| asking.asks_for_tags())
+    }
+
+    /// Whether each of these resources of a kind may be what the operation does something to: `None`, or how it is
+    /// refused. All of it is in the audit log when this returns.
+    ///
+    /// # Errors
+    /// If it cannot be written down.
+    pub async fn judge(
+        &self,
+        kind: &str,
+        named: impl IntoIterator<Item = (String, TagMap)>,
+    ) -> Result<Vec<Option<Refusal>>, Failure> {
+        let named = named.into_iter();
+        let Some(asking) = &self.0 else {
+            return Ok(named.map(|_| None).collect());
+        };
+        let mut context = asking.context.clone();
+        let decisions: Vec<_> = named
+            .map(|(name, tags)| {
+                let resource = Resource {
+                    kind: kind.to_owned(),
+                    name,
+                    version: None,
+                    action: None,
+                };
+                let (on, _) = arn(&asking.gate.account, &resource);
+                context.resource_tags = tags;
+                let decision = asking.decide(&asking.action, &on, &context);
+                (asking.action.clone(), on, decision)
+            })
+            .collect();
+        asking.record(&decisions).await?;
+        let refusals = decisions
+            .iter()
+            .map(|(action, on, decision)| asking.refusal(action, on, decision));
+        Ok(refusals.collect())
+    }
+}
+
+/// A caller with what it has, and the operation that it asked for.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) gate: Arc<Inner>,
+    pub(super) holdings: Arc<Holdings>,
+    pub(super) caller: Caller,
+    pub(super) surface: Surface,
+    pub(super) action: Action,
+    /// Without tags of resources.
+    pub(super) context: Context,
+    pub(super) is_plain_read: bool,
+}
+
+impl Asking {
+    pub(super) fn asks_for_tags(&self) -> bool {
+        self.holdings.policies.asks_for_tags()
+    }
+
+    pub(super) fn decide(&self, action: &Action, on: &Arn, context: &Context) -> Decision {
+        self.holdings.policies.decide(&self.holdings.who, action, on, context)
+    }
+
+    /// How a decision refuses; it says nothing of whether the resource is there.
+    pub(super) fn refusal(&self, action: &Action, on: &Arn, decision: &Decision) -> Option<Refusal> {
+        let text = decision.refusal(&self.holdings.who, action, on)?;
+        Some(Refusal::new(Reason::AccessDeniedException, text))
+    }
+
+    /// Writes decisions down: before anything is done, or for plain reads a moment later.
+    pub(super) async fn record(&self, decisions: &[(Action, Arn, Decision)]) -> Result<(), Failure> {
+        let now = self.gate.clock.now();
+        let time = Timestamp {
+            seconds: now.as_second(),
+            nanos: now.subsec_nanosecond(),
+        };
+        let record = |(action, on, decision): &(Action, Arn, Decision)| {
+            let word = match decision {
+                Decision::Allow(_) => Word::Allow,
+                Decision::ExplicitDeny(_) => Word::ExplicitDeny,
+                Decision::ImplicitDeny => Word::ImplicitDeny,
+            };
+            DecisionRecord {
+                time: Some(time),
+                principal: Some(self.caller.principal.to_string()),
+                access_key_id: self.caller.access_key.clone(),
+                surface: Some(self.surface.word().to_owned()),
+                source_ip: self.caller.source_ip.map(|address| address.to_string()),
+                action: Some(action.to_string()),
+                resource: Some(on.to_string()),
+                decision: Some(word.into()),
+                statements: decision.statements().iter().map(ToString::to_string).collect(),
+                request_id: self.caller.request_id.map(|id| id.to_string()),
+            }
+        };
+        let records = decisions.iter().map(record).collect();
+        match self.is_plain_read {
+            true => self.gate.ledger.note(records).await,
+            false => self.gate.ledger.write(records).await,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The tags by which decisions are made on what fleet serves: nodes, and documents, whose tags are changed here, too.
+
+use async_nats::Client;
+use futures::future::BoxFuture;
+use muster_boot::{ResourceTags, TagMap};
+use muster_proto::aws::v1::{ListTagsForResourceRequest, ResourceTypeForTagging};
+use muster_proto::documents::v1::document_tags_client::DocumentTagsClient;
+use muster_store::Db;
+use muster_wire::{Failure, NatsChannel};
+
+use crate::error::from_store;
+use crate::store::tag;
+
+/// Knows the tags of nodes, and asks for those of documents.
+#[derive(Debug)]
+pub(crate) struct TagsOf {
+    db: Db,
+    nats: Client,
+}
+
+impl TagsOf {
+    pub(crate) fn new(db: Db, nats: Client) -> Self {
+        Self { db, nats }
+    }
+
+    async fn document(&self, name: &str) -> Result<TagMap, Failure> {
+        let request = ListTagsForResourceRequest {
+            resource_type: Some(ResourceTypeForTagging::Document.into()),
+            resource_id: Some(name.to_owned()),
+        };
+        let answer = DocumentTagsClient::new(NatsChannel::new(self.nats.clone()))
+            .list(request)
+            .await;
+        match answer.map_err(Failure::from) {
+            Ok(answer) => {
+                let tags = answer.into_inner().tag_list.into_iter();
+                Ok(tags
+                    .map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default()))
+                    .collect())
+            }
+            // What is not there has no tags.
+            Err(Failure::Refused(_)) => Ok(TagMap::new()),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+impl ResourceTags for TagsOf {
+    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<TagMap, Failure>> {
+        Box::pin(async move {
+            match kind {
+                "managed-instance" => {
+                    let tags = tag::of_node(&self.db, name).await.map_err(from_store)?;
+                    Ok(tags.unwrap_or_default())
+                }
+                "document" => self.document(name).await,
+                _ => Ok(TagMap::new()),
+            }
+        })
+    }
+}

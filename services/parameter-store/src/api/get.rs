@@ -1,0 +1,177 @@
+//! `GetParameter`, `GetParameters` and `GetParameterHistory` (parameter-store 6).
+
+use std::collections::{HashMap, HashSet};
+
+use muster_proto::parameterstore::v1::{
+    GetParameterHistoryRequest, GetParameterHistoryResult, GetParameterRequest, GetParameterResult,
+    GetParametersRequest, GetParametersResult, Parameter,
+};
+use muster_wire::Failure;
+
+use super::put::from_key;
+use super::{ParametersApi, view};
+use crate::domain::asked::{Asked, Selector};
+use crate::error::{ParameterError, from_store};
+use crate::secret::{Binding, Sealed};
+use crate::store::read::{self, Found};
+use crate::store::row::{Stored, ValueRow};
+use crate::store::timer;
+
+/// Versions of a page when the caller does not say.
+const DEFAULT_PAGE: i32 = 50;
+/// References to secrets of another store are below it; there is none yet.
+const SECRETS: &str = "/aws/reference/secretsmanager/";
+
+impl ParametersApi {
+    pub(super) async fn get(&self, request: GetParameterRequest) -> Result<GetParameterResult, Failure> {
+        let decrypt = request.with_decryption.unwrap_or_default();
+        let given = request.name.unwrap_or_default();
+        let asked = self.asked(&given, decrypt)?;
+        let row = match self.find(&asked).await? {
+            Found::Version(row) => row,
+            Found::NoVersion => {
+                let version = asked.selector_text.as_deref().unwrap_or_default();
+                let version = version.trim_start_matches(':').to_owned();
+                let name = asked.spelled.unwrap_or(asked.path);
+                return Err(ParameterError::MissingVersion { name, version }.into());
+            }
+            Found::Nothing => return Err(ParameterError::Missing { name: given }.into()),
+        };
+        Ok(GetParameterResult {
+            parameter: Some(self.shown(*row, Some(&asked), decrypt).await?),
+        })
+    }
+
+    pub(super) async fn get_many(&self, request: GetParametersRequest) -> Result<GetParametersResult, Failure> {
+        let decrypt = request.with_decryption.unwrap_or_default();
+        let asked = request.names.iter().map(|name| self.asked(name, decrypt));
+        let asked: Vec<Asked> = asked.collect::<Result<_, _>>()?;
+        let plain = asked
+            .iter()
+            .filter(|asked| asked.selector.is_none() && !asked.is_reserved);
+        let plain: HashSet<&str> = plain.map(|asked| asked.path.as_str()).collect();
+        let plain: Vec<&str> = plain.into_iter().collect();
+        let mut latest = match plain.is_empty() {
+            true => HashMap::new(),
+            false => read::latest(&self.db, &plain, self.now().as_microsecond())
+                .await
+                .map_err(from_store)?,
+        };
+        let mut answer = GetParametersResult::default();
+        let mut seen: HashSet<(&str, Option<&Selector>)> = HashSet::new();
+        for (asked, given) in asked.iter().zip(request.names.iter()) {
+            if !seen.insert((&asked.path, asked.selector.as_ref())) {
+                continue;
+            }
+            let found = match asked.selector {
+                None => latest.remove(&asked.path),
+                Some(_) => match self.find(asked).await? {
+                    Found::Version(row) => Some(*row),
+                    Found::NoVersion | Found::Nothing => None,
+                },
+            };
+            match found {
+                Some(row) => answer.parameters.push(self.shown(row, Some(asked), decrypt).await?),
+                None => answer.invalid_parameters.push(given.clone()),
+            }
+        }
+        answer.parameters.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(answer)
+    }
+
+    pub(super) async fn history(
+        &self,
+        request: GetParameterHistoryRequest,
+    ) -> Result<GetParameterHistoryResult, Failure> {
+        let decrypt = request.with_decryption.unwrap_or_default();
+        let given = request.name.unwrap_or_default();
+        let asked = self.asked(&given, decrypt)?;
+        let missing = || ParameterError::Missing { name: given.clone() };
+        if asked.selector.is_some() {
+            return Err(ParameterError::Name.into());
+        }
+        let now = self.now().as_microsecond();
+        let id = read::id(&self.db, &asked.path, now).await.map_err(from_store)?;
+        let id = id.filter(|_| !asked.is_reserved).ok_or_else(missing)?;
+        // A parameter of the same name that was made since the last page is another list.
+        let question = format!("GetParameterHistory {id}");
+        let above = match self.position(&question, request.next_token.as_deref())? {
+            None => 0,
+            Some(position) => position.parse().map_err(|_| ParameterError::NextToken)?,
+        };
+        let size = request.max_results.unwrap_or(DEFAULT_PAGE);
+        let mut rows = read::history(&self.db, &id, above, i64::from(size) + 1)
+            .await
+            .map_err(from_store)?;
+        let next_token = self.cut(&question, &mut rows, size, |last| last.facts.version.to_string());
+        let labels = read::labels(&self.db, &id).await.map_err(from_store)?;
+        let done = timer::done(&self.db, &[&id]).await.map_err(from_store)?;
+        let mut parameters = Vec::with_capacity(rows.len());
+        for row in rows {
+            let kind = row.facts.parameter_type().map_err(from_store)?;
+            let stored = row.stored.stored().map_err(from_store)?;
+            let value = self
+                .value(stored, &row.facts.path, row.facts.version, kind, decrypt)
+                .await?;
+            parameters.push(view::history(row.facts, value, &labels, &done).map_err(from_store)?);
+        }
+        Ok(GetParameterHistoryResult { parameters, next_token })
+    }
+
+    fn asked(&self, given: &str, decrypt: bool) -> Result<Asked, ParameterError> {
+        let asked = Asked::parse(given, self.scope())?;
+        match asked.path.starts_with(SECRETS) && !decrypt {
+            true => Err(ParameterError::ReferenceWithoutDecryption),
+            false => Ok(asked),
+        }
+    }
+
+    async fn find(&self, asked: &Asked) -> Result<Found, Failure> {
+        if asked.is_reserved {
+            return Ok(Found::Nothing);
+        }
+        let now = self.now().as_microsecond();
+        read::find(&self.db, asked, now).await.map_err(from_store)
+    }
+
+    /// A version as readers see it.
+    pub(super) async fn shown(
+        &self,
+        row: ValueRow,
+        asked: Option<&Asked>,
+        decrypt: bool,
+    ) -> Result<Parameter, Failure> {
+        let kind = row.parameter_type().map_err(from_store)?;
+        let mut parameter = view::parameter(&row, asked, self.scope());
+        parameter.set_type(kind);
+        let (path, version) = (row.path.clone(), row.version);
+        let stored = row.stored().map_err(from_store)?;
+        parameter.value = Some(self.value(stored, &path, version, kind, decrypt).await?);
+        Ok(parameter)
+    }
+
+    /// A value for an answer: in clear, or as it is stored.
+    async fn value(
+        &self,
+        stored: Stored,
+        path: &str,
+        version: i64,
+        kind: muster_proto::parameterstore::v1::ParameterType,
+        decrypt: bool,
+    ) -> Result<String, Failure> {
+        match stored {
+            Stored::Plain(value) => Ok(value.reveal().to_owned()),
+            Stored::Sealed(sealed) if !decrypt => Ok(Sealed::shown(&sealed.ciphertext)),
+            Stored::Sealed(sealed) => {
+                let binding = Binding {
+                    scope: self.scope(),
+                    path,
+                    version,
+                    kind,
+                };
+                let value = self.keys.open(&sealed, &binding).await.map_err(from_key)?;
+                Ok(value.reveal().to_owned())
+            }
+        }
+    }
+}

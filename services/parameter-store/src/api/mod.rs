@@ -1,0 +1,181 @@
+//! The operations: from the contract to the domain and back.
+
+mod get;
+mod label;
+mod list;
+mod put;
+mod remove;
+mod tags;
+mod view;
+
+use std::sync::Arc;
+
+use muster_boot::Parts;
+use muster_model::{Clock, Timestamp};
+use muster_proto::parameterstore::v1::parameter_store_server::ParameterStore;
+use muster_proto::parameterstore::v1::{
+    DeleteParameterRequest, DeleteParameterResult, DeleteParametersRequest, DeleteParametersResult,
+    DescribeParametersRequest, DescribeParametersResult, GetParameterHistoryRequest, GetParameterHistoryResult,
+    GetParameterRequest, GetParameterResult, GetParametersByPathRequest, GetParametersByPathResult,
+    GetParametersRequest, GetParametersResult, LabelParameterVersionRequest, LabelParameterVersionResult,
+    PutParameterRequest, PutParameterResult, UnlabelParameterVersionRequest, UnlabelParameterVersionResult,
+};
+use muster_store::{Db, Pager};
+use muster_wire::{Caller, Failure};
+use tonic::{Request, Response, Status};
+
+pub(crate) use tags::TagsApi;
+
+use crate::domain::scope::Scope;
+use crate::error::{ParameterError, from_store};
+use crate::secret::Keys;
+use crate::store::Outcome;
+use crate::store::put::Ground;
+use crate::work::{Publisher, Writer};
+
+/// The operations on parameters.
+#[derive(Debug)]
+pub(crate) struct ParametersApi {
+    ground: Ground,
+    db: Db,
+    pager: Pager,
+    clock: Arc<dyn Clock>,
+    keys: Arc<Keys>,
+    writer: Writer,
+    publisher: Publisher,
+}
+
+impl ParametersApi {
+    pub(crate) fn new(
+        parts: &Parts,
+        db: Db,
+        pager: Pager,
+        ground: Ground,
+        keys: Arc<Keys>,
+        writer: Writer,
+        publisher: Publisher,
+    ) -> Self {
+        Self {
+            ground,
+            db,
+            pager,
+            clock: Arc::clone(&parts.clock),
+            keys,
+            writer,
+            publisher,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn scope(&self) -> &Scope {
+        &self.ground.scope
+    }
+
+    /// The position in a token of the list that `question` selects.
+    fn position(&self, question: &str, token: Option<&str>) -> Result<Option<String>, ParameterError> {
+        match token.filter(|token| !token.is_empty()) {
+            None => Ok(None),
+            Some(token) => match self.pager.position(question, token, self.now()) {
+                Ok(position) => Ok(Some(position)),
+                Err(_) => Err(ParameterError::NextToken),
+            },
+        }
+    }
+
+    /// Cuts what was read only to learn whether there is more, and gives the token of the next page if there is.
+    fn cut<T>(
+        &self,
+        question: &str,
+        rows: &mut Vec<T>,
+        size: i32,
+        position: impl FnOnce(&T) -> String,
+    ) -> Option<String> {
+        let size = usize::try_from(size).unwrap_or_default();
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let last = rows.last().filter(|_| more)?;
+        Some(self.pager.token(question, &position(last), self.now()))
+    }
+}
+
+/// What the store said, and what the domain said, as one.
+async fn settle<T>(outcome: impl Future<Output = Outcome<T>>) -> Result<T, Failure> {
+    Ok(outcome.await.map_err(from_store)??)
+}
+
+#[tonic::async_trait]
+impl ParameterStore for ParametersApi {
+    async fn put_parameter(
+        &self,
+        request: Request<PutParameterRequest>,
+    ) -> Result<Response<PutParameterResult>, Status> {
+        let by = Caller::of(&request)?.principal.to_string();
+        Ok(Response::new(self.put(request.into_inner(), by).await?))
+    }
+
+    async fn get_parameter(
+        &self,
+        request: Request<GetParameterRequest>,
+    ) -> Result<Response<GetParameterResult>, Status> {
+        Ok(Response::new(self.get(request.into_inner()).await?))
+    }
+
+    async fn get_parameters(
+        &self,
+        request: Request<GetParametersRequest>,
+    ) -> Result<Response<GetParametersResult>, Status> {
+        Ok(Response::new(self.get_many(request.into_inner()).await?))
+    }
+
+    async fn get_parameters_by_path(
+        &self,
+        request: Request<GetParametersByPathRequest>,
+    ) -> Result<Response<GetParametersByPathResult>, Status> {
+        Ok(Response::new(self.by_path(request.into_inner()).await?))
+    }
+
+    async fn describe_parameters(
+        &self,
+        request: Request<DescribeParametersRequest>,
+    ) -> Result<Response<DescribeParametersResult>, Status> {
+        Ok(Response::new(self.describe(request.into_inner()).await?))
+    }
+
+    async fn delete_parameter(
+        &self,
+        request: Request<DeleteParameterRequest>,
+    ) -> Result<Response<DeleteParameterResult>, Status> {
+        Ok(Response::new(self.remove(request.into_inner()).await?))
+    }
+
+    async fn delete_parameters(
+        &self,
+        request: Request<DeleteParametersRequest>,
+    ) -> Result<Response<DeleteParametersResult>, Status> {
+        Ok(Response::new(self.remove_many(request.into_inner()).await?))
+    }
+
+    async fn get_parameter_history(
+        &self,
+        request: Request<GetParameterHistoryRequest>,
+    ) -> Result<Response<GetParameterHistoryResult>, Status> {
+        Ok(Response::new(self.history(request.into_inner()).await?))
+    }
+
+    async fn label_parameter_version(
+        &self,
+        request: Request<LabelParameterVersionRequest>,
+    ) -> Result<Response<LabelParameterVersionResult>, Status> {
+        Ok(Response::new(self.label(request.into_inner()).await?))
+    }
+
+    async fn unlabel_parameter_version(
+        &self,
+        request: Request<UnlabelParameterVersionRequest>,
+    ) -> Result<Response<UnlabelParameterVersionResult>, Status> {
+        Ok(Response::new(self.unlabel(request.into_inner()).await?))
+    }
+}

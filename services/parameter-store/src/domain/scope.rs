@@ -1,0 +1,21 @@
+//! Where parameters live: the parts of an ARN that are the same for all of them.
+
+/// Partition, region and account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scope {
+    pub(crate) partition: String,
+    pub(crate) region: String,
+    pub(crate) account: String,
+}
+
+impl Scope {
+    /// The ARN of a parameter by its name; `x` and `/x` have the same.
+    pub(crate) fn arn(&self, name: &str) -> String {
+        format!("{}/{}", self.prefix(), name.trim_start_matches('/'))
+    }
+
+    /// What the ARN of every parameter begins with, without the slash.
+    pub(crate) fn prefix(&self) -> String {
+        format!("arn:{}:ssm:{}:{}:parameter", self.partition, self.region, self.account)
+    }
+}

@@ -1,0 +1,91 @@
+//! Parameters: named values with versions, plain or encrypted (spec: parameter-store).
+//!
+//! - `api`: the operations, from the contract to the domain and back.
+//! - `domain`: names, values, tiers, policies, labels, filters, and what a put makes of a parameter; pure.
+//! - `secret`: how SecureStrings are encrypted, and who holds the keys.
+//! - `store`: the queries. Writers take turns; many puts make one transaction.
+//! - `work`: puts in groups, events, timers of policies, data keys that are wrapped anew.
+//!
+//! A value is never in a log, an event or an error, and an encrypted one is never in the tables in clear.
+
+mod api;
+mod config;
+mod domain;
+mod error;
+mod secret;
+mod store;
+mod work;
+
+use std::sync::Arc;
+
+use muster_boot::{BoxError, Database, Parts, Running};
+use muster_proto::parameterstore::v1::parameter_store_server::ParameterStoreServer;
+use muster_proto::parameterstore::v1::parameter_tags_server::ParameterTagsServer;
+use muster_store::Pager;
+use muster_store::sqlx::migrate::Migrator;
+
+pub use config::{Settings, SettingsError};
+pub use secret::{AwsKmsSettings, KeyFileError, ProviderKind, VaultTransitSettings};
+
+use crate::api::{ParametersApi, TagsApi};
+use crate::secret::Keys;
+use crate::store::put::Ground;
+use crate::work::{Publisher, Writer};
+
+/// The embedded defaults.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// How the tables come to be.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The tables of this service.
+pub const DATABASE: Database = Database {
+    schema: "parameter_store",
+    migrations: &MIGRATIONS,
+};
+
+/// The service before it runs.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Opens the key file, or makes it at the first start, and starts answering.
+    ///
+    /// # Errors
+    /// If the settings cannot be used, the key file lacks a key that the tables need, or the database or the bus fails.
+    pub async fn start(settings: Settings, parts: Parts) -> Result<Running, BoxError> {
+        settings.validate()?;
+        let db = parts.database();
+        store::prepare(&db).await?;
+        let scope = settings.scope();
+        let needed = store::key::in_use(&db).await?;
+        let keys = Arc::new(Keys::set_up(&settings, &needed)?);
+        let ground = Ground {
+            scope: scope.clone(),
+            default_tier: settings.tier()?,
+            max_standard: settings.max_standard.into(),
+            max_advanced: settings.max_advanced.into(),
+        };
+        let publisher = Publisher::start(&parts, db.clone());
+        let writer = Writer::start(&parts, db.clone(), ground.clone(), publisher.clone());
+        work::timers::start(&parts, db.clone(), scope.clone(), publisher.clone());
+        work::rewrapper::start(
+            &parts,
+            db.clone(),
+            scope.clone(),
+            Arc::clone(&keys),
+            settings.rewraps_per_second,
+        );
+        let tags = TagsApi::new(db.clone(), scope, Arc::clone(&parts.clock));
+        let pager = Pager::of(&db).await?;
+        let parameters = ParametersApi::new(&parts, db, pager, ground, keys, writer, publisher);
+        let running = parts
+            .serve(|mount| {
+                mount
+                    .add(ParameterStoreServer::new(parameters))
+                    .add(ParameterTagsServer::new(tags))
+            })
+            .await?;
+        Ok(running)
+    }
+}

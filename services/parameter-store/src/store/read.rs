@@ -1,0 +1,108 @@
+//! What users read by name.
+
+use std::collections::HashMap;
+
+use muster_store::{Column, Db, StoreError, json, read};
+
+use super::row::{HistoryRow, ValueRow, facts_columns, value_columns};
+use crate::domain::asked::{Asked, Selector};
+use crate::domain::label::Labels;
+
+/// Whatever is there of a parameter that was asked for.
+#[derive(Debug, Clone)]
+pub(crate) enum Found {
+    Version(Box<ValueRow>),
+    /// The parameter, and not the version or the label.
+    NoVersion,
+    Nothing,
+}
+
+// The plain way, which nearly everybody takes.
+const LATEST: &str = concat!(
+    "select ",
+    value_columns!(),
+    " from parameter as p
+    join parameter_version as v on v.parameter_id = p.id and v.version = p.last_version
+    where p.path = $1 and (p.expires_at is null or p.expires_at > $2)"
+);
+const VERSION: &str = concat!(
+    "select ",
+    value_columns!(),
+    " from parameter as p
+    join parameter_version as v on v.parameter_id = p.id and v.version = $3
+    where p.path = $1 and (p.expires_at is null or p.expires_at > $2)"
+);
+const LABELLED: &str = concat!(
+    "select ",
+    value_columns!(),
+    " from parameter as p
+    join parameter_label as l on l.parameter_id = p.id and l.label = $3
+    join parameter_version as v on v.parameter_id = p.id and v.version = l.version
+    where p.path = $1 and (p.expires_at is null or p.expires_at > $2)"
+);
+const MANY: &str = concat!(
+    "select ",
+    value_columns!(),
+    " from {rows} as r
+    join parameter as p on p.path = r.path and (p.expires_at is null or p.expires_at > $2)
+    join parameter_version as v on v.parameter_id = p.id and v.version = p.last_version"
+);
+const EXISTS: &str = "
+    select count(*) from parameter as p where p.path = $1 and (p.expires_at is null or p.expires_at > $2)";
+
+/// Finds one parameter.
+pub(crate) async fn find(db: &Db, asked: &Asked, now: i64) -> Result<Found, StoreError> {
+    let path = asked.path.as_str();
+    let row: Option<ValueRow> = match &asked.selector {
+        Some(Selector::Nothing) => return Ok(Found::Nothing),
+        None => read!(db, pool => sqlx::query_as(LATEST).bind(path).bind(now).fetch_optional(pool).await),
+        Some(Selector::Version(version)) => read!(db, pool => {
+            sqlx::query_as(VERSION).bind(path).bind(now).bind(version).fetch_optional(pool).await
+        }),
+        Some(Selector::Label(label)) => read!(db, pool => {
+            sqlx::query_as(LABELLED).bind(path).bind(now).bind(label).fetch_optional(pool).await
+        }),
+    }?;
+    if let Some(row) = row {
+        return Ok(Found::Version(Box::new(row)));
+    }
+    if asked.selector.is_none() {
+        return Ok(Found::Nothing);
+    }
+    let count: i64 = read!(db, pool => sqlx::query_scalar(EXISTS).bind(path).bind(now).fetch_one(pool).await)?;
+    Ok(if count > 0 { Found::NoVersion } else { Found::Nothing })
+}
+
+/// Finds the latest versions of many parameters, by their paths.
+pub(crate) async fn latest(db: &Db, paths: &[&str], now: i64) -> Result<HashMap<String, ValueRow>, StoreError> {
+    let sql = db.with_rows(MANY, &[Column::Text("path")]);
+    let rows = json(&paths.iter().map(|path| (path,)).collect::<Vec<_>>());
+    let found: Vec<ValueRow> = read!(db, pool => sqlx::query_as(sql).bind(&rows).bind(now).fetch_all(pool).await)?;
+    Ok(found.into_iter().map(|row| (row.path.clone(), row)).collect())
+}
+
+const HISTORY: &str = concat!(
+    "select ",
+    facts_columns!(),
+    ", v.value, v.ciphertext, v.key_provider, v.key_name, v.key_version, v.wrapped_key from parameter as p
+    join parameter_version as v on v.parameter_id = p.id
+    where p.id = $1 and v.version > $2 order by v.version limit $3"
+);
+
+/// Versions of a parameter above this one, oldest first.
+pub(crate) async fn history(db: &Db, id: &str, above: i64, limit: i64) -> Result<Vec<HistoryRow>, StoreError> {
+    Ok(read!(db, pool => sqlx::query_as(HISTORY).bind(id).bind(above).bind(limit).fetch_all(pool).await)?)
+}
+
+/// The id of the live parameter of a path.
+pub(crate) async fn id(db: &Db, path: &str, now: i64) -> Result<Option<String>, StoreError> {
+    let sql = "select p.id from parameter as p where p.path = $1 and (p.expires_at is null or p.expires_at > $2)";
+    Ok(read!(db, pool => sqlx::query_scalar(sql).bind(path).bind(now).fetch_optional(pool).await)?)
+}
+
+/// The labels of a parameter.
+pub(crate) async fn labels(db: &Db, id: &str) -> Result<Labels, StoreError> {
+    let sql = "select label, version from parameter_label where parameter_id = $1";
+    let rows: Vec<(String, i64)> = read!(db, pool => sqlx::query_as(sql).bind(id).fetch_all(pool).await)?;
+    Ok(rows.into_iter().collect())
+}

@@ -1,0 +1,241 @@
+//! Versions have no gap, whoever writes them and however many at once.
+
+use futures::future::join_all;
+use muster_model::SignedDuration;
+use muster_proto::aws::v1::Reason;
+
+use super::*;
+use crate::domain::asked::Asked;
+use crate::store::read::{self, Found};
+use crate::store::row::Stored;
+use crate::store::{delete, label, news, timer};
+
+async fn events(db: &Db) -> Vec<String> {
+    news::oldest(db, 1000)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|event| event.what)
+        .collect()
+}
+
+async fn value(db: &Db, text: &str) -> Option<(i64, String)> {
+    let asked = Asked::parse(text, &scope()).unwrap();
+    match read::find(db, &asked, NOW.as_microsecond()).await.unwrap() {
+        Found::Version(row) => {
+            let version = row.version;
+            match row.stored().unwrap() {
+                Stored::Plain(value) => Some((version, value.reveal().to_owned())),
+                Stored::Sealed(_) => Some((version, "sealed".to_owned())),
+            }
+        }
+        Found::NoVersion | Found::Nothing => None,
+    }
+}
+
+#[tokio::test]
+async fn a_group_of_puts_is_one_turn_and_each_finds_what_those_before_it_wrote() {
+    for (db, ..) in databases().await {
+        let keys = keys(OLD);
+        let mut jobs = Vec::new();
+        for (parameter, value) in [("x", "1"), ("/y", "2"), ("/x", "3"), ("x", "4")] {
+            jobs.push(job(&db, &keys, put(parameter, value, ParameterType::String)).await);
+        }
+        let mut refused = job(&db, &keys, put("x", "5", ParameterType::String)).await;
+        refused.put.overwrite = false;
+        jobs.push(refused);
+        let done = put_all(&db, &ground(), &jobs, NOW).await.unwrap();
+        assert_eq!(done[..4], [version(1), version(1), version(2), version(3)]);
+        assert!(matches!(&done[4], Done::Refused(refused) if refused.reason() == Reason::ParameterAlreadyExists));
+        assert_eq!(value(&db, "x").await, Some((3, "4".to_owned())));
+        assert_eq!(value(&db, "/x:1").await, Some((1, "1".to_owned())));
+        assert_eq!(value(&db, "x:9").await, None);
+        assert_eq!(events(&db).await, ["created", "created", "updated", "updated"]);
+        let (turns, standard): (i64, i64) = muster_store::read!(&db, pool => {
+            sqlx::query_as("select writes, standard from catalogue").fetch_one(pool).await
+        })
+        .unwrap();
+        // Twice for the indexes.
+        assert_eq!((turns, standard), (3, 2));
+    }
+}
+
+#[tokio::test]
+async fn writers_that_know_nothing_of_each_other_leave_no_gap() {
+    for (db, ..) in databases().await {
+        let keys = keys(OLD);
+        let puts = (0..50).map(|number| {
+            let (db, keys) = (db.clone(), keys.clone());
+            async move {
+                let put = put("/x", &number.to_string(), ParameterType::SecureString);
+                match put_one(&db, &keys, put).await {
+                    Done::Version { version, .. } => version,
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        let mut versions = join_all(puts).await;
+        versions.sort_unstable();
+        assert_eq!(versions, (1..=50).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn the_hundred_and_first_version_pushes_the_first_out_and_a_label_holds_it() {
+    for (db, ..) in databases().await {
+        let keys = keys(OLD);
+        put_string(&db, "/x", "0").await;
+        // All in one group, which pushes out versions that it made itself.
+        let mut jobs = Vec::new();
+        for number in 1..=120 {
+            jobs.push(job(&db, &keys, put("/x", &number.to_string(), ParameterType::String)).await);
+        }
+        let done = put_all(&db, &ground(), &jobs, NOW).await.unwrap();
+        assert_eq!(done.last(), Some(&version(121)));
+        let id = read::id(&db, "/x", 0).await.unwrap().unwrap();
+        let history = read::history(&db, &id, 0, 200).await.unwrap();
+        let versions: Vec<i64> = history.iter().map(|row| row.facts.version).collect();
+        assert_eq!(versions, (22..=121).collect::<Vec<_>>());
+        let labels = ["keep".to_owned()];
+        label::put(&db, &name("/x"), Some(23), &labels, &scope(), NOW)
+            .await
+            .unwrap()
+            .unwrap();
+        let mut jobs = Vec::new();
+        for _ in 0..3 {
+            jobs.push(job(&db, &keys, put("/x", "y", ParameterType::String)).await);
+        }
+        let done = put_all(&db, &ground(), &jobs, NOW).await.unwrap();
+        assert_eq!(done[0], version(122));
+        for refused in &done[1..] {
+            let Done::Refused(refused) = refused else {
+                panic!("{refused:?}")
+            };
+            assert_eq!(refused.reason(), Reason::ParameterMaxVersionLimitExceeded);
+            assert!(refused.to_string().contains("Version 23, the oldest version"));
+        }
+        label::remove(&db, &name("/x"), 23, &labels, NOW)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(put_string(&db, "/x", "z").await, version(123));
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_made_again_begins_at_one_and_may_be_spelled_otherwise() {
+    for (db, ..) in databases().await {
+        put_string(&db, "x", "1").await;
+        put_string(&db, "x", "2").await;
+        let there = delete::delete(&db, &["/x".to_owned()], &scope(), NOW).await.unwrap();
+        assert_eq!(there.len(), 1);
+        assert_eq!(value(&db, "x").await, None);
+        assert_eq!(put_string(&db, "/x", "3").await, version(1));
+        assert_eq!(value(&db, "x").await, Some((1, "3".to_owned())));
+        assert_eq!(value(&db, "x:2").await, None);
+        assert_eq!(events(&db).await, ["created", "updated", "deleted", "created"]);
+        let waiting = news::oldest(&db, 10).await.unwrap();
+        news::published(&db, &waiting[..3]).await.unwrap();
+        assert_eq!(events(&db).await, ["created"]);
+    }
+}
+
+#[tokio::test]
+async fn limits_count_what_is_there() {
+    for (db, ..) in databases().await {
+        let keys = keys(OLD);
+        let ground = Ground {
+            max_standard: 2,
+            max_advanced: 1,
+            ..ground()
+        };
+        let mut jobs = Vec::new();
+        for parameter in ["a", "b", "c", "a"] {
+            jobs.push(job(&db, &keys, put(parameter, "x", ParameterType::String)).await);
+        }
+        let done = put_all(&db, &ground, &jobs, NOW).await.unwrap();
+        let full =
+            |done: &Done| matches!(done, Done::Refused(refused) if refused.reason() == Reason::ParameterLimitExceeded);
+        assert!(full(&done[2]) && done[3] == version(2), "{done:?}");
+        // One goes up and makes room; the other may not follow.
+        let mut jobs = Vec::new();
+        for (parameter, tier) in [
+            ("a", ParameterTier::Advanced),
+            ("b", ParameterTier::Advanced),
+            ("c", ParameterTier::Standard),
+        ] {
+            let put = Put {
+                tier: Some(tier),
+                ..put(parameter, "x", ParameterType::String)
+            };
+            jobs.push(job(&db, &keys, put).await);
+        }
+        let done = put_all(&db, &ground, &jobs, NOW).await.unwrap();
+        assert!(full(&done[1]) && done[2] == version(1), "{done:?}");
+        delete::delete(&db, &["/a".to_owned()], &scope(), NOW).await.unwrap();
+        let put = Put {
+            tier: Some(ParameterTier::Advanced),
+            ..put("d", "x", ParameterType::String)
+        };
+        let job = job(&db, &keys, put).await;
+        let done = put_all(&db, &ground, &[job], NOW).await.unwrap();
+        assert!(matches!(done[0], Done::Version { version: 1, .. }), "{done:?}");
+    }
+}
+
+/// Expires in an hour; somebody is told an hour before, and when nobody changed it for two hours.
+fn short_lived(parameter: &str) -> Put {
+    let end = NOW + SignedDuration::from_hours(1);
+    Put {
+        tier: Some(ParameterTier::Advanced),
+        policies: Some(format!(
+            r#"[{{"Type":"Expiration","Version":"1.0","Attributes":{{"Timestamp":"{end}"}}}},
+            {{"Type":"ExpirationNotification","Version":"1.0","Attributes":{{"Before":"1","Unit":"Hours"}}}},
+            {{"Type":"NoChangeNotification","Version":"1.0","Attributes":{{"After":"2","Unit":"Hours"}}}}]"#
+        )),
+        ..put(parameter, "x", ParameterType::String)
+    }
+}
+
+#[tokio::test]
+async fn what_expired_is_not_there_before_anybody_removed_it_and_policies_act_once() {
+    for (db, ..) in databases().await {
+        let keys = keys(OLD);
+        put_one(&db, &keys, short_lived("/x")).await;
+        put_one(&db, &keys, short_lived("/y")).await;
+        let at = |hours| NOW + SignedDuration::from_hours(hours);
+        assert_eq!(timer::act(&db, &scope(), NOW, 100).await.unwrap(), 2, "an hour before");
+        assert_eq!(timer::act(&db, &scope(), NOW, 100).await.unwrap(), 0, "once");
+        assert_eq!(events(&db).await[2..], ["policy-action", "policy-action"]);
+        let id = read::id(&db, "/x", NOW.as_microsecond()).await.unwrap().unwrap();
+        assert_eq!(timer::done(&db, &[&id]).await.unwrap(), [(id, 1)]);
+        let later = at(1).as_microsecond();
+        assert_eq!(read::id(&db, "/x", later).await.unwrap(), None, "nobody removed it yet");
+        let there = delete::delete(&db, &["/x".to_owned()], &scope(), at(1)).await.unwrap();
+        assert!(there.is_empty());
+        // Whoever puts it makes a new one.
+        let mut again = put("/x", "again", ParameterType::String);
+        again.overwrite = false;
+        let rules = rules(&db, &ground()).await.unwrap();
+        let expected = decide(&again, None, &rules, None).unwrap().attributes;
+        let job = Job {
+            put: again,
+            expected,
+            prepared: None,
+        };
+        assert_eq!(put_all(&db, &ground(), &[job], at(1)).await.unwrap(), [version(1)]);
+        assert_eq!(events(&db).await[4..], ["policy-action", "deleted", "created"]);
+        assert_eq!(
+            timer::act(&db, &scope(), at(3), 100).await.unwrap(),
+            2,
+            "the other one's"
+        );
+        assert_eq!(events(&db).await[7..], ["policy-action", "policy-action", "deleted"]);
+        assert_eq!(timer::act(&db, &scope(), at(3), 100).await.unwrap(), 0);
+        let (standard, advanced): (i64, i64) = muster_store::read!(&db, pool => {
+            sqlx::query_as("select standard, advanced from catalogue").fetch_one(pool).await
+        })
+        .unwrap();
+        assert_eq!((standard, advanced), (1, 0));
+    }
+}

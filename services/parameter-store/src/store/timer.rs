@@ -1,0 +1,158 @@
+//! When policies have their say: rows with a due time, so that a restart loses none.
+
+use muster_model::Timestamp;
+use muster_proto::parameterstore::v1::ParameterTier;
+use muster_store::{Column, Db, StoreError, json, read, transact};
+use sqlx::FromRow;
+
+use super::put::{COUNT, REMOVE};
+use super::row::{HEADS, HeadRow};
+use super::{take_turn, tell};
+use crate::domain::event::{self, Change, Event, Subject};
+use crate::domain::policy::{self, Rule};
+use crate::domain::put::Head;
+use crate::domain::scope::Scope;
+
+pub(crate) const CLEAR: &str = "delete from parameter_timer where parameter_id in (select r.id from {rows} as r)";
+pub(crate) const INSERT: &str = "
+    insert into parameter_timer (parameter_id, place, due_at, done)
+    select r.parameter_id, r.place, r.due_at, r.done from {rows} as r";
+pub(crate) const COLUMNS: [Column; 4] = [
+    Column::Text("parameter_id"),
+    Column::BigInt("place"),
+    Column::BigInt("due_at"),
+    Column::Boolean("done"),
+];
+const DONE: &str = "
+    update parameter_timer set done = true
+    where (parameter_id, place) in (select r.parameter_id, r.place from {rows} as r)";
+
+/// A row of `parameter_timer`.
+pub(crate) type Row = (String, i64, i64, bool);
+
+/// The timers of a version that was made just now.
+pub(crate) fn rows(head: &Head, now: Timestamp) -> Vec<Row> {
+    let due = policy::due(&head.latest.policies, now).into_iter();
+    due.zip(0..)
+        .map(|(due, place)| (head.id.clone(), place, due.as_microsecond(), false))
+        .collect()
+}
+
+fn subject(head: &Head) -> Subject<'_> {
+    Subject {
+        name: &head.name,
+        kind: head.latest.kind,
+        data_type: head.latest.data_type.word(),
+        description: head.latest.description.as_deref(),
+    }
+}
+
+/// What others are told of a parameter that goes because it has expired.
+pub(crate) fn farewell(head: &Head, scope: &Scope, now: Timestamp) -> Vec<Event> {
+    let expiration = head
+        .latest
+        .policies
+        .iter()
+        .find(|policy| matches!(policy.rule, Rule::Expiration(_)));
+    let mut events: Vec<Event> = expiration
+        .map(|policy| event::policy_acted(policy, subject(head), scope, now))
+        .into_iter()
+        .collect();
+    events.push(event::changed(Change::Delete, subject(head), scope, now));
+    events
+}
+
+#[derive(Debug, FromRow)]
+struct DueRow {
+    parameter_id: String,
+    place: i64,
+    path: String,
+}
+
+/// Lets policies have their say whose time has come, at most `limit` of them; says how many did.
+pub(crate) async fn act(db: &Db, scope: &Scope, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let sql = "
+        select t.parameter_id, t.place, p.path from parameter_timer as t join parameter as p on p.id = t.parameter_id
+        where t.done = false and t.due_at <= $1 order by t.due_at limit $2";
+    // Nobody waits for a turn while there is nothing to do.
+    let found: Vec<DueRow> = read!(db, pool => {
+        sqlx::query_as(sql).bind(now.as_microsecond()).bind(limit).fetch_all(pool).await
+    })?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let heads = db.with_rows(HEADS, &[Column::Text("path")]);
+    transact!(db, tx => {
+        let (turn, _, _) = take_turn!(tx);
+        // What was put meanwhile has other timers.
+        let due: Vec<DueRow> = sqlx::query_as(sql).bind(now.as_microsecond()).bind(limit).fetch_all(&mut *tx).await?;
+        let paths = json(&due.iter().map(|row| (row.path.as_str(),)).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+        let rows: Vec<HeadRow> = sqlx::query_as(heads).bind(&paths).fetch_all(&mut *tx).await?;
+        let acted = decide(&due, rows, scope, now)?;
+        if !acted.removed.is_empty() {
+            let rows = json(&acted.removed);
+            sqlx::query(db.with_rows(REMOVE, &[Column::Text("id")])).bind(&rows).execute(&mut *tx).await?;
+            sqlx::query(COUNT).bind(-acted.standard).bind(-acted.advanced).execute(&mut *tx).await?;
+        }
+        if !acted.done.is_empty() {
+            let sql = db.with_rows(DONE, &[Column::Text("parameter_id"), Column::BigInt("place")]);
+            sqlx::query(sql).bind(json(&acted.done)).execute(&mut *tx).await?;
+        }
+        tell!(db, tx, turn, acted.events);
+        Ok(due.len())
+    })
+}
+
+/// What a round of timers does.
+#[derive(Debug, Default)]
+struct Acted {
+    removed: Vec<(String,)>,
+    standard: i64,
+    advanced: i64,
+    done: Vec<(String, i64)>,
+    events: Vec<Event>,
+}
+
+fn decide(due: &[DueRow], rows: Vec<HeadRow>, scope: &Scope, now: Timestamp) -> Result<Acted, StoreError> {
+    let mut acted = Acted::default();
+    for row in rows {
+        let is_expired = row.expires_at.is_some_and(|time| time <= now.as_microsecond());
+        let head = row.head()?;
+        let places = due
+            .iter()
+            .filter(|row| row.parameter_id == head.id)
+            .map(|row| row.place);
+        for place in places {
+            let policy = usize::try_from(place)
+                .ok()
+                .and_then(|place| head.latest.policies.get(place));
+            let policy = policy.ok_or_else(|| StoreError::corrupt("a timer of a policy that is not there"))?;
+            acted.done.push((head.id.clone(), place));
+            if !matches!(policy.rule, Rule::Expiration(_)) {
+                acted
+                    .events
+                    .push(event::policy_acted(policy, subject(&head), scope, now));
+            }
+        }
+        if is_expired {
+            acted.events.extend(farewell(&head, scope, now));
+            match head.latest.tier {
+                ParameterTier::Advanced => acted.advanced += 1,
+                _ => acted.standard += 1,
+            }
+            acted.removed.push((head.id,));
+        }
+    }
+    Ok(acted)
+}
+
+/// The places of policies that had their say, of parameters by their ids.
+pub(crate) async fn done(db: &Db, ids: &[&str]) -> Result<Vec<(String, i64)>, StoreError> {
+    let sql = db.with_rows(
+        "select t.parameter_id, t.place from {rows} as r join parameter_timer as t on t.parameter_id = r.id
+         where t.done = true",
+        &[Column::Text("id")],
+    );
+    let rows = json(&ids.iter().map(|id| (id,)).collect::<Vec<_>>());
+    Ok(read!(db, pool => sqlx::query_as(sql).bind(&rows).fetch_all(pool).await)?)
+}

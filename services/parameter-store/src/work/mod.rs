@@ -1,0 +1,10 @@
+//! What happens beside the operations: puts are written in groups, events are published, policies have their say, data
+//! keys are wrapped anew.
+
+mod publisher;
+pub(crate) mod rewrapper;
+pub(crate) mod timers;
+mod writer;
+
+pub(crate) use publisher::Publisher;
+pub(crate) use writer::Writer;

@@ -1,0 +1,99 @@
+//! Wraps data keys anew when their key has a newer version. Values are not touched, and readers notice nothing.
+//!
+//! Each step is a transaction of its own and says itself what was done, in the rows: whoever is interrupted goes on where
+//! the rows say, and two replicas do no harm to each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_boot::{BoxError, Parts};
+use muster_store::Db;
+
+use crate::domain::scope::Scope;
+use crate::secret::{Binding, KeyError, KeyName, Keys};
+use crate::store::key::{self, WrappedRow};
+
+/// How often somebody looks for keys that are not current any more.
+const EVERY: Duration = Duration::from_secs(60);
+/// Steps of a second.
+const STEPS: u32 = 10;
+
+/// Starts the task; `per_second` data keys are wrapped at most, none if it is 0.
+pub(crate) fn start(parts: &Parts, db: Db, scope: Scope, keys: Arc<Keys>, per_second: u32) {
+    if per_second == 0 {
+        return;
+    }
+    let stopping = parts.tasks.stopping();
+    let at_once = i64::from(per_second.div_ceil(STEPS));
+    let pause = Duration::from_secs(1) * u32::try_from(at_once).unwrap_or(1) / per_second;
+    parts.tasks.spawn("rewrapper", async move {
+        loop {
+            let work = round(&db, &scope, &keys, at_once, || tokio::time::sleep(pause));
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                outcome = work => if let Err(error) = outcome {
+                    tracing::warn!(error = &*error, "data keys wait for being wrapped anew");
+                }
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    });
+}
+
+/// Wraps all data keys anew whose key has a newer version, `at_once` in a transaction, with a pause after each; says how
+/// many there were.
+pub(crate) async fn round<P: Future<Output = ()>>(
+    db: &Db,
+    scope: &Scope,
+    keys: &Keys,
+    at_once: i64,
+    pause: impl Fn() -> P,
+) -> Result<usize, BoxError> {
+    let mut total = 0;
+    for (old, _) in key::in_use(db).await? {
+        if keys.is_current(&old).await? {
+            continue;
+        }
+        let (mut after, mut count) = ((String::new(), 0), 0);
+        loop {
+            let rows = key::wrapped_with(db, &old, &after, at_once).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.place();
+            count += some(db, scope, keys, &old, rows).await?;
+            pause().await;
+        }
+        tracing::info!(key = %old, count, "data keys were wrapped anew");
+        total += count;
+    }
+    Ok(total)
+}
+
+/// The same for some data keys. One that cannot be read stays as it is; whoever reads its value is told.
+async fn some(db: &Db, scope: &Scope, keys: &Keys, old: &KeyName, rows: Vec<WrappedRow>) -> Result<usize, BoxError> {
+    let mut anew = Vec::with_capacity(rows.len());
+    for row in rows {
+        let binding = Binding {
+            scope,
+            path: &row.path,
+            version: row.version,
+            kind: row.parameter_type()?,
+        };
+        match keys.rewrap(&row.wrapped(old)?, &row.key_id, &binding).await {
+            Ok(wrapped) => anew.push((row, wrapped)),
+            Err(error @ KeyError::Unavailable(_)) => return Err(error.into()),
+            Err(error) => tracing::warn!(
+                parameter = row.path,
+                version = row.version,
+                error = &error as &dyn std::error::Error,
+                "a data key cannot be wrapped anew"
+            ),
+        }
+    }
+    if !anew.is_empty() {
+        key::rewrap(db, &anew).await?;
+    }
+    Ok(anew.len())
+}

@@ -1,0 +1,116 @@
+//! SecureStrings: readable for whoever asks for it, and nowhere else.
+
+use muster_harness::until;
+use muster_proto::parameterstore::v1::{GetParameterHistoryRequest, ParameterType};
+
+use crate::service::{Service, by_path, decrypted, get, on_each_surface, overwrite, secure};
+
+const CANARY: &str = "canary-7f3b9c51d2e8";
+
+#[tokio::test]
+async fn a_value_is_shown_in_clear_only_to_whoever_asks_for_it() {
+    on_each_surface!(parameters => {
+        parameters.put_parameter(secure("/s/x", CANARY)).await.unwrap();
+        let closed = parameters.get_parameter(get("/s/x")).await.unwrap().into_inner().parameter.unwrap();
+        assert_eq!(closed.r#type(), ParameterType::SecureString);
+        assert!(!closed.value().contains(CANARY) && !closed.value().is_empty());
+        let again = parameters.get_parameter(get("/s/x")).await.unwrap().into_inner().parameter.unwrap();
+        assert_eq!(again.value(), closed.value(), "it is the same each time");
+        let open = parameters.get_parameter(decrypted("/s/x")).await.unwrap().into_inner().parameter.unwrap();
+        assert_eq!(open.value(), CANARY);
+        let listed = parameters.get_parameters_by_path(by_path("/s", true)).await.unwrap().into_inner();
+        assert_eq!(listed.parameters[0].value(), closed.value());
+        let request = GetParameterHistoryRequest { name: Some("/s/x".to_owned()), ..GetParameterHistoryRequest::default() };
+        let history = parameters.get_parameter_history(request).await.unwrap().into_inner();
+        assert_eq!(history.parameters[0].value(), closed.value());
+        parameters.put_parameter(overwrite("/plain", "x")).await.unwrap();
+        let plain = parameters.get_parameter(decrypted("/plain")).await.unwrap().into_inner().parameter.unwrap();
+        assert_eq!(plain.value(), "x", "nothing to decrypt");
+    });
+}
+
+#[tokio::test]
+async fn neither_the_tables_nor_the_answers_of_debug_hold_a_value() {
+    let service = Service::start().await;
+    let mut parameters = service.by_nats();
+    let request = secure("/s/x", CANARY);
+    assert!(!format!("{request:?}").contains(CANARY));
+    parameters.put_parameter(request).await.unwrap();
+    let found = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    let tables = service.tables();
+    assert!(found(&tables, "/s/x"), "these are the tables");
+    assert!(!found(&tables, CANARY));
+    service.stop().await;
+}
+
+/// A key on top of a key file.
+fn with_new_version(lines: &str) -> String {
+    format!("aws/ssm new AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n{lines}")
+}
+
+#[tokio::test]
+async fn a_key_is_changed_under_running_readers_and_the_old_one_can_go() {
+    let service = Service::start().await;
+    let mut parameters = service.by_nats();
+    for number in 0..12 {
+        parameters
+            .put_parameter(secure(&format!("/s/{number}"), &number.to_string()))
+            .await
+            .unwrap();
+    }
+    let lines = std::fs::read_to_string(service.key_file()).unwrap();
+    std::fs::write(service.key_file(), with_new_version(&lines)).unwrap();
+    let service = service.restart().await;
+    let mut parameters = service.by_nats();
+    let uses = |tables: Vec<u8>, version: &str| {
+        // The wrapped keys are text, beside the version of their key.
+        String::from_utf8_lossy(&tables)
+            .matches(&format!("aws/ssm{version}"))
+            .count()
+    };
+    let old = lines.split_whitespace().nth(1).unwrap().to_owned();
+    until("all data keys are wrapped anew", async || {
+        let uses = uses(service.tables(), "new");
+        (uses >= 12).then_some(()).ok_or(uses)
+    })
+    .await;
+    for number in 0..12 {
+        let read = parameters
+            .get_parameter(decrypted(&format!("/s/{number}")))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(read.parameter.unwrap().value(), number.to_string());
+    }
+    // Without the old line.
+    std::fs::write(service.key_file(), with_new_version("")).unwrap();
+    let service = service.restart().await;
+    let read = service
+        .by_nats()
+        .get_parameter(decrypted("/s/3"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(read.parameter.unwrap().value(), "3");
+    // And without the new one.
+    std::fs::write(service.key_file(), lines).unwrap();
+    let refused = service.restart_refused().await;
+    assert!(
+        refused.contains("version new of the key aws/ssm, which 12 SecureStrings need"),
+        "{refused} {old}"
+    );
+}
+
+#[tokio::test]
+async fn a_start_without_the_key_file_is_refused() {
+    let service = Service::start().await;
+    service.by_nats().put_parameter(secure("/s/x", CANARY)).await.unwrap();
+    std::fs::remove_file(service.key_file()).unwrap();
+    let key_file = service.key_file();
+    let refused = service.restart_refused().await;
+    assert!(
+        refused.contains("is missing, and the tables hold SecureStrings"),
+        "{refused}"
+    );
+    assert!(!key_file.exists());
+}
