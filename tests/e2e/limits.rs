@@ -2,7 +2,7 @@
 
 use muster_harness::until;
 use muster_proto::runcommand::v1::{CommandFilter, CommandFilterKey, CommandStatus, ListCommandsRequest};
-use muster_tests::{AgentSpec, Api, Cluster};
+use muster_tests::{AgentSpec, Api, Cluster, binary};
 
 /// The quota of pending invocations (run-command 4.1): the command is over before any node gets it.
 #[tokio::test]
@@ -44,6 +44,18 @@ async fn a_command_beyond_the_quota_of_pending_invocations_ends_as_limit_exceede
     };
     let listed = api.commands.list_commands(request).await.unwrap().into_inner().commands;
     assert_eq!(listed, [command]);
+    let verified = std::process::Command::new(binary("muster"))
+        .args(["verify", &id])
+        .env("MUSTER_SERVER", cluster.nats.url())
+        .env("MUSTER_CREDS", cluster.creds())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success(), "{said}");
+    assert!(
+        said.contains("was over before it began (LimitExceeded): nothing was sent"),
+        "{said}"
+    );
     // There is room again once the first has run.
     cluster.restart_agent(0);
     assert_eq!(api.ended(&first).await.status(), CommandStatus::Success);

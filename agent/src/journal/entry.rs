@@ -87,6 +87,9 @@ pub struct Process {
     /// Process groups of the runner's session that were there before it: who lives there was left behind on purpose.
     #[prost(uint32, repeated, tag = "2")]
     pub earlier: Vec<u32>,
+    /// Its control group's name; empty: it has none.
+    #[prost(string, tag = "3")]
+    pub control_group: String,
 }
 
 /// See `Fact::RebootRefused`.

@@ -18,6 +18,8 @@ pub struct History {
     pub process: Option<Process>,
     /// Process groups of earlier steps, and those that they made: who still lives there was left behind on purpose.
     pub earlier_groups: Vec<u32>,
+    /// The same of control groups.
+    pub earlier_control_groups: Vec<String>,
     /// News for the coordinator, in order.
     pub records: Vec<Record>,
     /// The run expired before it started.
@@ -53,8 +55,8 @@ impl History {
             Fact::Runner(runner) => self.runner = Some(runner),
             Fact::Process(mut process) => {
                 self.earlier_groups.append(&mut process.earlier);
-                self.earlier_groups
-                    .extend(self.process.replace(process).map(|earlier| earlier.group));
+                self.leave_process();
+                self.process = Some(process);
             }
             Fact::Dropped(_) => self.dropped = true,
             Fact::RebootRefused(refused) => self.reboot_refused = Some(refused.reason),
@@ -66,11 +68,28 @@ impl History {
                 self.reboot_refused = None;
                 self.reboot_asked.clear();
                 if matches!(record.fact, Some(News::StepStarted(_))) {
-                    self.earlier_groups
-                        .extend(self.process.take().map(|earlier| earlier.group));
+                    self.leave_process();
                 }
                 self.records.push(record);
             }
+        }
+    }
+
+    /// Control groups in which earlier steps may have left somebody behind on purpose. None where it was not noted which
+    /// is the last step's: a step that runs again is in the group that it had.
+    #[must_use]
+    pub fn left_control_groups(&self) -> Vec<&str> {
+        let Some(last) = &self.process else {
+            return Vec::new();
+        };
+        let earlier = self.earlier_control_groups.iter().map(String::as_str);
+        earlier.filter(|name| *name != last.control_group).collect()
+    }
+
+    fn leave_process(&mut self) {
+        if let Some(earlier) = self.process.take() {
+            self.earlier_groups.push(earlier.group);
+            self.earlier_control_groups.push(earlier.control_group);
         }
     }
 

@@ -77,7 +77,7 @@ fn what_is_appended_is_read_by_others() {
     log.commit().unwrap();
     log.add(Fact::Process(Process {
         group: 4,
-        earlier: vec![2, 3],
+        ..Process::default()
     }));
     log.write().unwrap();
 

@@ -87,14 +87,14 @@ pub(crate) fn remove_empty(place: &Path) {
     }
 }
 
-/// Ends everybody in the groups of a run, background children of its earlier scripts included.
-pub(crate) fn end_all(place: &Path, run: &str) {
+/// Ends everybody in the groups of a run but the `known` ones, where earlier scripts left somebody behind on purpose.
+pub(crate) fn end_unknown(place: &Path, run: &str, known: &[&str]) {
     let beginning = format!("{PREFIX}{run}.");
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
         if entry
             .file_name()
             .to_str()
-            .is_some_and(|name| name.starts_with(&beginning))
+            .is_some_and(|name| name.starts_with(&beginning) && !known.contains(&name))
         {
             Cgroup {
                 directory: entry.path(),
@@ -112,6 +112,12 @@ impl Cgroup {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(Self { directory }),
         }
+    }
+
+    /// What it is called in its place.
+    pub(crate) fn name(&self) -> String {
+        let name = self.directory.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
     }
 
     /// The file that a process writes "0" to in order to join.

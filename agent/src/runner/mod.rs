@@ -443,7 +443,7 @@ impl Job<'_, '_> {
     /// A dead runner's step may still be going on unwatched; nothing of it may outlive the verdict.
     fn end_leftovers(&self, boot_id: &str) {
         if let Some(place) = cgroup::place(self.settings) {
-            cgroup::end_all(&place, &self.run.to_string());
+            cgroup::end_unknown(&place, &self.run.to_string(), &self.history.left_control_groups());
         }
         if let Some(runner) = self.history.runner.as_ref().filter(|runner| runner.boot_id == boot_id) {
             // Those of the step itself, noted or not: the runner may have died between a process's start and the note of it.

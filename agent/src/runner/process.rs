@@ -176,6 +176,10 @@ impl Process {
         journal::Process {
             group: self.child.id(),
             earlier: self.earlier.clone(),
+            control_group: match &self.beyond {
+                Beyond::Group(group) => group.name(),
+                Beyond::Family(_) => String::new(),
+            },
         }
     }
 

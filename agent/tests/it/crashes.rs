@@ -6,6 +6,7 @@ use muster_proto::agent::v1::{RunStatus, StepStatus, Verdict};
 use serde_json::json;
 
 use crate::agent_process::{ended_well, is_alive, kill, pid, pid_in};
+use crate::users::control_group;
 use crate::{Scene, work};
 
 #[tokio::test]
@@ -111,7 +112,22 @@ async fn a_step_whose_runner_died_has_failed_and_is_not_repeated() {
 
 #[tokio::test]
 async fn what_an_earlier_step_left_behind_outlives_the_runner_of_a_later_one() {
-    let mut scene = Scene::start().await;
+    left_behind_outlives_the_runner("").await;
+    if let Some(group) = control_group("left") {
+        left_behind_outlives_the_runner(&format!("cgroup = {group:?}")).await;
+        until("the groups are empty", async || {
+            for entry in std::fs::read_dir(&group).unwrap().flatten() {
+                // The kernel refuses while somebody is in it.
+                let _ = std::fs::remove_dir(entry.path());
+            }
+            std::fs::remove_dir(&group)
+        })
+        .await;
+    }
+}
+
+async fn left_behind_outlives_the_runner(settings: &str) {
+    let mut scene = Scene::with_settings(settings).await;
     let [own, same, script] = ["own", "same", "script"].map(|name| scene.agent.scratch(name));
     // With job control a shell gives a background child a process group of its own, in the same session.
     let left = [

@@ -124,14 +124,19 @@ async fn a_script_that_closes_its_streams_is_still_watched() {
     assert_eq!((ended.step().code, ended.step().stdout.as_str()), (5, "first\n"));
 }
 
-#[tokio::test]
-async fn a_control_group_holds_those_who_leave_the_process_group() {
+/// A control group of version 2, where they can be made.
+pub(crate) fn control_group(name: &str) -> Option<std::path::PathBuf> {
     let place = std::path::Path::new("/sys/fs/cgroup");
     let mount = [place.join("unified"), place.to_owned()]
         .into_iter()
         .find(|mount| mount.join("cgroup.procs").exists());
-    let group = mount.map(|mount| mount.join(format!("muster-test-{}", std::process::id())));
-    let Some(group) = group.filter(|group| std::fs::create_dir(group).is_ok()) else {
+    let group = mount.map(|mount| mount.join(format!("muster-test-{name}-{}", std::process::id())));
+    group.filter(|group| std::fs::create_dir(group).is_ok())
+}
+
+#[tokio::test]
+async fn a_control_group_holds_those_who_leave_the_process_group() {
+    let Some(group) = control_group("leave") else {
         println!("control groups of version 2 cannot be made here");
         return;
     };

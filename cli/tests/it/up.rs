@@ -184,7 +184,9 @@ async fn a_node_that_is_put_out_is_cut_off_the_bus() {
     };
     let connected = connect().await.unwrap();
     let put_out = format!("{{\"InstanceId\": \"{node}\"}}");
-    let said = world.muster(&["call", "Fleet.DeregisterManagedInstance", &put_out]).await;
+    let said = world
+        .muster(&["call", "Fleet.DeregisterManagedInstance", &put_out])
+        .await;
     assert_eq!(said.code, 0, "{}", said.stderr);
     until("its credentials are refused", async || match connect().await {
         Ok(_) => Err(world.stderr()),

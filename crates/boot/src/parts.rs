@@ -151,7 +151,7 @@ impl Parts {
         let clock = Arc::clone(&self.clock);
         let bearers = Arc::new(BearerCache::new(Arc::clone(&authority)));
         let gate = Gate::new(self.account, clock, authority, ledger.clone(), deciding.tags);
-        gate.listen(Arc::clone(&bearers), &self.nats, &self.tasks).await?;
+        gate.listen(Some(Arc::clone(&bearers)), &self.nats, &self.tasks).await?;
         let mount = Mount::new(self.nats.clone(), self.calls, Arc::new(gate));
         let mount = match self.server.authentication {
             GrpcAuthentication::Development => mount,

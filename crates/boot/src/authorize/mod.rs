@@ -85,13 +85,14 @@ impl Gate {
         }))
     }
 
-    /// Forgets what is known of principals as soon as `access` says that something changed.
+    /// Forgets what is known of principals, and of access keys where any are kept, as soon as `access` says that something
+    /// changed.
     ///
     /// # Errors
     /// If the bus does not take the subscription.
     pub(crate) async fn listen(
         &self,
-        bearers: Arc<BearerCache>,
+        bearers: Option<Arc<BearerCache>>,
         nats: &async_nats::Client,
         tasks: &Tasks,
     ) -> Result<(), BoxError> {
@@ -105,7 +106,9 @@ impl Gate {
                     changed = news.next() => match changed {
                         Some(_) => {
                             gate.0.holdings.forget_all();
-                            bearers.forget_all();
+                            if let Some(bearers) = &bearers {
+                                bearers.forget_all();
+                            }
                         }
                         // The connection is closed only when the service ends.
                         None => return Ok(()),

@@ -8,7 +8,9 @@ use muster_model::NodeId;
 use muster_proto::fleet::v1::GetNodeRoleRequest;
 use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::pool;
-use muster_wire::{Asked, Caller, CallerKind, Failure, NatsChannel, Principal, Reason, Refusal, Surface};
+use muster_wire::{
+    Asked, Authorizer as _, Caller, CallerKind, Failure, NatsChannel, Principal, Reason, Refusal, Surface,
+};
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 
@@ -35,7 +37,7 @@ impl NodeGate {
         let ledger = Ledger::start(Arc::clone(&authority), &parts.tasks);
         let clock = Arc::clone(&parts.clock);
         let gate = Gate::new(parts.account.clone(), clock, authority, ledger, None);
-        gate.listen(&parts.nats, &parts.tasks).await?;
+        gate.listen(None, &parts.nats, &parts.tasks).await?;
         Ok(Self {
             gate,
             nodes: NodesClient::new(NatsChannel::new(parts.nats.clone())),

@@ -26,7 +26,10 @@ async fn a_thousand_nodes_come_back_while_no_service_runs() {
     server.restart().await;
     until("all are back", async || left(&nodes, State::Connected)).await;
 
-    let coordinator = server.client_as(&server.trust().service("muster-fan-out")).await.unwrap();
+    let coordinator = server
+        .client_as(&server.trust().service("muster-fan-out"))
+        .await
+        .unwrap();
     for ((node, work), id) in nodes.iter_mut().zip(&ids) {
         // What it listens to is with the server again.
         node.flush().await.unwrap();
@@ -42,7 +45,11 @@ async fn a_thousand_nodes_come_back_while_no_service_runs() {
 
 /// How many are in another state.
 fn left(nodes: &[(Client, Subscriber)], state: State) -> Result<(), usize> {
-    match nodes.iter().filter(|(node, _)| node.connection_state() != state).count() {
+    match nodes
+        .iter()
+        .filter(|(node, _)| node.connection_state() != state)
+        .count()
+    {
         0 => Ok(()),
         others => Err(others),
     }

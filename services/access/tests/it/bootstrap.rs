@@ -164,7 +164,7 @@ async fn the_first_user_is_made_once_and_is_a_user_like_others() {
         user_name: Some("operator".to_owned()),
     };
     access.delete_user(delete).await.unwrap();
-    let service = service.restart_with(with_first).await;
+    let service = Box::pin(service.restart_with(with_first)).await;
     let gone = service.access().test_policy(tested("ssm:SendCommand")).await;
     assert_eq!(reason(gone), Reason::NoSuchEntity);
     service.stop().await;

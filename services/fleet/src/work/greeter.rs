@@ -201,7 +201,7 @@ impl Greeter {
                         node_id,
                         "two machines speak with the key of one node: one of the two is a copy"
                     );
-                    self.news.cloned(node_id, "").await;
+                    self.news.claimed("clone", node_id, "", "").await;
                 }
             }
         }

@@ -10,8 +10,8 @@ mod news;
 pub(crate) mod pulse;
 mod registrar;
 pub(crate) mod renewals;
-mod rotations;
 mod roles;
+mod rotations;
 pub(crate) mod welcome;
 
 pub(crate) use admissions::Admissions;

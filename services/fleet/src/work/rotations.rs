@@ -36,7 +36,8 @@ impl Renewals {
             return Err(stranger(&node).into());
         };
         self.check_key(&node, &old, now).await?;
-        self.recognise(&node, &Attributes::read(&request.attributes), now).await?;
+        self.recognise(&node, &Attributes::read(&request.attributes), now)
+            .await?;
         let at = now.as_microsecond();
         let kept = key::offer(&self.db, node.as_str(), new.as_str(), at, at.saturating_add(OFFER)).await;
         if !kept.map_err(from_store)? {

@@ -239,6 +239,7 @@ async fn nobody_takes_the_place_of_a_node_that_is_online() {
     let hello = HelloRequest {
         facts: Some(facts("a")),
         attributes: attributes("a"),
+        session: String::new(),
     };
     world.hello_bytes(&node, hello.encode_to_vec()).await.unwrap();
     let copy = Machine {

@@ -54,7 +54,10 @@ async fn of_two_machines_with_one_key_the_later_one_is_refused_until_it_is_appro
     assert_eq!(event["data"]["instanceId"], node.as_str());
 
     // The former one was stopped, and the other one approved.
-    let approve = ApproveNodeRequest { node_id: node.clone() };
+    let approve = ApproveNodeRequest {
+        node_id: node.clone(),
+        fingerprint: String::new(),
+    };
     world.by_nats().nodes.approve_node(approve).await.unwrap();
     hello(&world, &node, "two").await.unwrap();
     assert_eq!(concerns(&world).await, []);

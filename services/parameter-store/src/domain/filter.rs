@@ -10,7 +10,7 @@ use crate::error::ParameterError;
 
 /// What a filter looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(crate) enum By {
     /// Values begin with a slash.
     Name,
     Type,
@@ -37,7 +37,7 @@ pub(crate) enum Filter {
     Label(Vec<String>),
     /// No values, which only tags may have: any value will do.
     Compare {
-        key: Key,
+        key: By,
         comparison: Comparison,
         values: Vec<String>,
     },
@@ -54,9 +54,9 @@ pub(crate) enum Of {
 pub(crate) fn older(filters: &[ParametersFilter]) -> Result<Vec<Filter>, ParameterError> {
     let one = |filter: &ParametersFilter| {
         let (key, comparison) = match filter.key() {
-            ParametersFilterKey::Name | ParametersFilterKey::Unset => (Key::Name, Comparison::BeginsWith),
-            ParametersFilterKey::Type => (Key::Type, Comparison::Equals),
-            ParametersFilterKey::KeyId => (Key::KeyId, Comparison::Equals),
+            ParametersFilterKey::Name | ParametersFilterKey::Unset => (By::Name, Comparison::BeginsWith),
+            ParametersFilterKey::Type => (By::Type, Comparison::Equals),
+            ParametersFilterKey::KeyId => (By::KeyId, Comparison::Equals),
         };
         compare(key, comparison, filter.values.clone())
     };
@@ -100,7 +100,7 @@ fn is_valid(key: &str, of: Of) -> bool {
 fn one(key: &str, filter: &ParameterStringFilter) -> Result<Filter, ParameterError> {
     let (option, values) = (filter.option.as_deref(), filter.values.clone());
     if let Some(tag) = key.strip_prefix("tag:") {
-        return compare(Key::Tag(tag.to_owned()), comparison(option, false)?, values);
+        return compare(By::Tag(tag.to_owned()), comparison(option, false)?, values);
     }
     if values.is_empty() {
         return Err(ParameterError::FilterWithoutValues { key: key.to_owned() });
@@ -121,13 +121,13 @@ fn one(key: &str, filter: &ParameterStringFilter) -> Result<Filter, ParameterErr
                 Some(other) => Err(bad_option(other, "[Equals]")),
             };
         }
-        "Name" => Key::Name,
-        "Type" => Key::Type,
-        "KeyId" => Key::KeyId,
-        "Tier" => Key::Tier,
-        _ => Key::DataType,
+        "Name" => By::Name,
+        "Type" => By::Type,
+        "KeyId" => By::KeyId,
+        "Tier" => By::Tier,
+        _ => By::DataType,
     };
-    let comparison = comparison(option, key == Key::Name)?;
+    let comparison = comparison(option, key == By::Name)?;
     compare(key, comparison, values)
 }
 
@@ -147,10 +147,10 @@ fn bad_option(given: &str, valid: &'static str) -> ParameterError {
     }
 }
 
-fn compare(key: Key, comparison: Comparison, values: Vec<String>) -> Result<Filter, ParameterError> {
+fn compare(key: By, comparison: Comparison, values: Vec<String>) -> Result<Filter, ParameterError> {
     let words: Option<Vec<&str>> = match key {
-        Key::Type => Some(ParameterType::WORDS.to_vec()),
-        Key::Tier => Some(ParameterTier::WORDS.to_vec()),
+        By::Type => Some(ParameterType::WORDS.to_vec()),
+        By::Tier => Some(ParameterTier::WORDS.to_vec()),
         _ => None,
     };
     if let Some(words) = words
@@ -161,13 +161,13 @@ fn compare(key: Key, comparison: Comparison, values: Vec<String>) -> Result<Filt
             valid: format!("[{}]", words.join(", ")),
         });
     }
-    if let Key::Tag(tag) = &key {
+    if let By::Tag(tag) = &key {
         no_nul(vec![tag.clone()])?;
     }
     let values = no_nul(values)?;
     let values = match (&key, comparison) {
         // A part of a name is looked for in the path, which has the slash.
-        (Key::Name, Comparison::Equals | Comparison::BeginsWith) => values
+        (By::Name, Comparison::Equals | Comparison::BeginsWith) => values
             .iter()
             .map(|value| format!("/{}", value.strip_prefix('/').unwrap_or(value)))
             .collect(),
@@ -232,31 +232,31 @@ mod tests {
             "Name",
             None,
             &["x", "/y"],
-            compared(Key::Name, Comparison::Equals, &["/x", "/y"]),
+            compared(By::Name, Comparison::Equals, &["/x", "/y"]),
         );
         check(
             "Name",
             Some("BeginsWith"),
             &["x"],
-            compared(Key::Name, Comparison::BeginsWith, &["/x"]),
+            compared(By::Name, Comparison::BeginsWith, &["/x"]),
         );
         check(
             "Name",
             Some("Contains"),
             &["x"],
-            compared(Key::Name, Comparison::Contains, &["x"]),
+            compared(By::Name, Comparison::Contains, &["x"]),
         );
         check(
             "Type",
             None,
             &["String"],
-            compared(Key::Type, Comparison::Equals, &["String"]),
+            compared(By::Type, Comparison::Equals, &["String"]),
         );
         check(
             "tag:a:b",
             None,
             &[],
-            compared(Key::Tag("a:b".to_owned()), Comparison::Equals, &[]),
+            compared(By::Tag("a:b".to_owned()), Comparison::Equals, &[]),
         );
         let folders = vec!["/a".to_owned(), String::new()];
         check(
@@ -277,7 +277,7 @@ mod tests {
         name.set_key(ParametersFilterKey::Name);
         assert_eq!(
             older(&[name]),
-            Ok(vec![compared(Key::Name, Comparison::BeginsWith, &["/x"])])
+            Ok(vec![compared(By::Name, Comparison::BeginsWith, &["/x"])])
         );
     }
 

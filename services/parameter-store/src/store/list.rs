@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use super::bytewise;
 use super::row::{FactsRow, ValueRow, facts_columns, value_columns};
-use crate::domain::filter::{Comparison, Filter, Key};
+use crate::domain::filter::{By, Comparison, Filter};
 
 /// What parameters are listed.
 #[derive(Debug, Clone, Default)]
@@ -96,12 +96,12 @@ impl Statement {
                 ));
             }
             Filter::Compare {
-                key: Key::Tag(tag),
+                key: By::Tag(tag),
                 comparison,
                 values,
             } => self.tag(tag, *comparison, values),
             Filter::Compare {
-                key: Key::Name,
+                key: By::Name,
                 comparison: Comparison::BeginsWith,
                 values,
             } => {
@@ -114,11 +114,11 @@ impl Statement {
                 values,
             } => {
                 let column = match key {
-                    Key::Name | Key::Tag(_) => "p.path",
-                    Key::Type => "v.type",
-                    Key::KeyId => "v.key_id",
-                    Key::Tier => "v.tier",
-                    Key::DataType => "v.data_type",
+                    By::Name | By::Tag(_) => "p.path",
+                    By::Type => "v.type",
+                    By::KeyId => "v.key_id",
+                    By::Tier => "v.tier",
+                    By::DataType => "v.data_type",
                 };
                 let alternatives: Vec<_> = values
                     .iter()

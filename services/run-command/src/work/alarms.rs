@@ -48,7 +48,9 @@ impl Alarms {
     /// How the alarm stands that a command names, if it names one and there is a place to look it up.
     pub(crate) async fn look(&self, watched: &Watched) -> Option<Alarm> {
         let prometheus = self.prometheus.as_ref()?;
-        Some(stands(prometheus, &watched.name).await)
+        // Somebody waits for the answer to a call.
+        let looked = tokio::time::timeout(PATIENCE, stands(prometheus, &watched.name)).await;
+        Some(looked.unwrap_or_else(|_| Alarm::Unknown(WebError::Slow.to_string())))
     }
 
     /// Starts the task that keeps an eye on the alarms of commands that go on.

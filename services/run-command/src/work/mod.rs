@@ -11,8 +11,8 @@ mod news;
 mod notifier;
 mod offer;
 pub(crate) mod sweeper;
-mod web;
 mod tags_of;
+mod web;
 mod webhook;
 
 pub(crate) use acceptor::Acceptor;

@@ -119,7 +119,7 @@ async fn a_round_that_was_broken_off_is_taken_up_by_the_next() {
         let scope = scope();
         for left in [7, 4, 1] {
             // It dies in the pause after its first transaction.
-            let dying = round(&db, &scope, &both, 3, || std::future::pending::<()>());
+            let dying = round(&db, &scope, &both, 3, std::future::pending::<()>);
             let died = tokio::time::timeout(std::time::Duration::from_millis(500), dying).await;
             assert!(died.is_err());
             let in_use = key::in_use(&db).await.unwrap();
