@@ -17,7 +17,7 @@ use crate::daemon::{self, CallError};
 use crate::facts;
 use crate::policy::{Policy, PolicyError};
 use crate::runner;
-use crate::settings::{WorkSignatures, Bus, POLICY_FILE, Settings};
+use crate::settings::{Bus, POLICY_FILE, Settings, WorkSignatures};
 use crate::state::StateDir;
 
 /// How long a host or a service may take to answer.

@@ -184,7 +184,11 @@ impl Cluster {
             let chain = KeyChain::begin(key.public()).expect("it is a key for work");
             std::fs::create_dir(&folder).expect("the test's own folder can be written");
             let seed = folder.join(format!("{}.seed", key.public()));
-            let file = std::fs::File::options().create_new(true).write(true).mode(0o600).open(seed);
+            let file = std::fs::File::options()
+                .create_new(true)
+                .write(true)
+                .mode(0o600)
+                .open(seed);
             file.and_then(|mut file| file.write_all(key.seed().expose().as_bytes()))
                 .expect("the test's own folder can be written");
             std::fs::write(folder.join("keys.json"), chain.to_text()).expect("the test's own folder can be written");

@@ -213,9 +213,15 @@ mod tests {
         let set = |serial, key: &Key| WorkKeys::new(serial, vec![key.public().clone()]).unwrap();
         let mut trust = Trust::new(None);
         assert_eq!(trust.learn(WorkSignatures::Required, &[wire(&set(1, &one))]), Ok(None));
-        assert!(trust.keys.is_none(), "who requires pins does not take the first that come");
+        assert!(
+            trust.keys.is_none(),
+            "who requires pins does not take the first that come"
+        );
         let first = set(1, &one);
-        assert_eq!(trust.learn(WorkSignatures::Pinned, &[wire(&first)]), Ok(Some(first.clone())));
+        assert_eq!(
+            trust.learn(WorkSignatures::Pinned, &[wire(&first)]),
+            Ok(Some(first.clone()))
+        );
         assert!(trust.learn(WorkSignatures::Pinned, &[wire(&set(2, &two))]).is_err());
         assert_eq!(trust.keys, Some(first));
         let change = set(2, &two).signed(&one);

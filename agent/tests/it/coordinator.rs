@@ -13,8 +13,7 @@ use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{
     Ack, Cancel, DocumentRequest, DocumentResult, Heartbeat, HelloRequest, HelloResult, PullRequest, PullResult,
-    Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult, Verdict, WorkItem,
-    WorkKeys,
+    Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult, Verdict, WorkItem, WorkKeys,
 };
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
 use muster_wire::subject;

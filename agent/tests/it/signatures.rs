@@ -57,7 +57,9 @@ fn soon() -> i64 {
 
 async fn publish(coordinator: &Coordinator, payload: Vec<u8>, headers: HeaderMap) {
     let subject = subject::work(&coordinator.node);
-    let sent = coordinator.client.publish_with_headers(subject, headers, payload.into());
+    let sent = coordinator
+        .client
+        .publish_with_headers(subject, headers, payload.into());
     sent.await.unwrap();
 }
 
@@ -80,7 +82,10 @@ async fn scene(key: &Key) -> Scene {
         coordinator,
         nats,
     };
-    until("the key is pinned", async || scene.agent.state().work_keys().unwrap().ok_or(())).await;
+    until("the key is pinned", async || {
+        scene.agent.state().work_keys().unwrap().ok_or(())
+    })
+    .await;
     scene
 }
 
@@ -117,7 +122,13 @@ async fn a_bus_that_was_taken_over_runs_nothing() {
         ..forged.clone()
     };
     let mut appended = payload.clone();
-    appended.extend(WorkItem { attempt: 9, ..WorkItem::default() }.encode_to_vec());
+    appended.extend(
+        WorkItem {
+            attempt: 9,
+            ..WorkItem::default()
+        }
+        .encode_to_vec(),
+    );
     let over = item(node, &script, SystemClock.now().as_millisecond() - 1_000);
     let endless = item(node, &script, 0);
     let other = NodeId::random();
@@ -125,13 +136,37 @@ async fn a_bus_that_was_taken_over_runs_nothing() {
         (payload.clone(), HeaderMap::new(), Verdict::Refused),
         (payload.clone(), stolen, Verdict::Busy),
         (payload.clone(), in_its_name, Verdict::Refused),
-        (payload.clone(), sign(&key, Purpose::WorkItem, &other, &payload), Verdict::Refused),
-        (payload.clone(), sign(&key, Purpose::Cancel, node, &payload), Verdict::Refused),
+        (
+            payload.clone(),
+            sign(&key, Purpose::WorkItem, &other, &payload),
+            Verdict::Refused,
+        ),
+        (
+            payload.clone(),
+            sign(&key, Purpose::Cancel, node, &payload),
+            Verdict::Refused,
+        ),
         (altered_document.encode_to_vec(), of_harmless, Verdict::Refused),
-        (altered_time.encode_to_vec(), sign(&key, Purpose::WorkItem, node, &payload), Verdict::Refused),
-        (appended, sign(&key, Purpose::WorkItem, node, &payload), Verdict::Refused),
-        (over.encode_to_vec(), sign(&key, Purpose::WorkItem, node, &over.encode_to_vec()), Verdict::Refused),
-        (endless.encode_to_vec(), sign(&key, Purpose::WorkItem, node, &endless.encode_to_vec()), Verdict::Refused),
+        (
+            altered_time.encode_to_vec(),
+            sign(&key, Purpose::WorkItem, node, &payload),
+            Verdict::Refused,
+        ),
+        (
+            appended,
+            sign(&key, Purpose::WorkItem, node, &payload),
+            Verdict::Refused,
+        ),
+        (
+            over.encode_to_vec(),
+            sign(&key, Purpose::WorkItem, node, &over.encode_to_vec()),
+            Verdict::Refused,
+        ),
+        (
+            endless.encode_to_vec(),
+            sign(&key, Purpose::WorkItem, node, &endless.encode_to_vec()),
+            Verdict::Refused,
+        ),
     ];
     for (number, (payload, headers, verdict)) in cases.into_iter().enumerate() {
         let run: RunId = WorkItem::decode(payload.as_slice()).unwrap().run_id.parse().unwrap();
@@ -171,7 +206,10 @@ async fn nobody_else_stops_a_run_and_the_operator_sees_the_attempt() {
     let script = format!("until [ -e {} ]; do sleep 0.05; done", go.display());
     let run = send(coordinator, &item(&coordinator.node, &script, soon()), &key).await;
     scene.agent.runner(run).await;
-    let cancel = Cancel { run_id: run.to_string() }.encode_to_vec();
+    let cancel = Cancel {
+        run_id: run.to_string(),
+    }
+    .encode_to_vec();
     let subject = subject::cancel(&coordinator.node);
     for headers in [
         HeaderMap::new(),
@@ -195,7 +233,10 @@ async fn nobody_else_stops_a_run_and_the_operator_sees_the_attempt() {
     // The coordinator does stop one.
     let run = send(coordinator, &item(&coordinator.node, "sleep 1000", soon()), &key).await;
     scene.agent.runner(run).await;
-    let cancel = Cancel { run_id: run.to_string() }.encode_to_vec();
+    let cancel = Cancel {
+        run_id: run.to_string(),
+    }
+    .encode_to_vec();
     let headers = signed(&key, Purpose::Cancel, &coordinator.node, &cancel, b"");
     let sent = coordinator.client.publish_with_headers(subject, headers, cancel.into());
     sent.await.unwrap();
@@ -207,12 +248,17 @@ async fn a_node_that_was_away_learns_of_new_keys_from_old_ones_and_of_others_nev
     let [one, two, thief] = [(); 3].map(|()| Key::generate(KeyKind::Work));
     let mut scene = scene(&one).await;
     // A taken-over bus shows keys of its own: they are not taken.
-    scene.coordinator.seal(&thief, vec![told(&set(9, &[&thief])), change(set(9, &[&thief]), &thief)]);
+    scene.coordinator.seal(
+        &thief,
+        vec![told(&set(9, &[&thief])), change(set(9, &[&thief]), &thief)],
+    );
     scene.agent.kill();
     scene.launch_again().await;
     until("it says so", async || {
         let log = scene.agent.log();
-        log.contains("other keys for work are not taken").then_some(()).ok_or(log)
+        log.contains("other keys for work are not taken")
+            .then_some(())
+            .ok_or(log)
     })
     .await;
     let kept = scene.agent.state().work_keys().unwrap().unwrap();

@@ -25,7 +25,10 @@ pub(super) fn rotate(folder: &TrustFolder, keep_days: u32) -> Result<Exit, Compl
             true => "no other key counts".to_owned(),
             false => format!("{} counts besides", others.join(", ")),
         };
-        print::say(&format!("in {} minutes {signer} signs work, and {besides}", (from - now) / 60));
+        print::say(&format!(
+            "in {} minutes {signer} signs work, and {besides}",
+            (from - now) / 60
+        ));
     }
     Ok(Exit::Success)
 }

@@ -60,7 +60,8 @@ impl Server {
         let peers = Peers::start(&parts, delivery.clone());
         // Before anything is sent somebody must listen to the answers.
         let listener = Listener::start(&parts, &delivery, &holder).await?;
-        let (coordinator, inputs, received) = Coordinator::new(&settings, &parts, (delivery, seal), peers, holder, metrics);
+        let (coordinator, inputs, received) =
+            Coordinator::new(&settings, &parts, (delivery, seal), peers, holder, metrics);
         let hearing = listener.listen(&parts.tasks, &inputs);
         coordinator.start(&parts, received, hearing);
         work::sweeper::start(&parts, parts.database(), settings.retention());

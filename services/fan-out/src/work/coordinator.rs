@@ -215,7 +215,9 @@ impl Coordinator {
                 }
                 Input::Expected(asked) => {
                     let expected = u32::try_from(self.holdings.open_places(&asked.node).len()).unwrap_or(u32::MAX);
-                    self.delivery.expect(*asked, expected, self.clock.now(), &self.seal).await;
+                    self.delivery
+                        .expect(*asked, expected, self.clock.now(), &self.seal)
+                        .await;
                 }
                 Input::Reply(reply) => {
                     let place = elsewhere.get(&reply.id).filter(|_| !self.holdings.has(reply.id));

@@ -96,7 +96,9 @@ impl Delivery {
                 let (subject, reply) = (subject::work(&node), format!("{}.{place}", self.inbox));
                 match with_signature(headers, signature) {
                     Some(headers) => {
-                        let message = self.nats.publish_with_reply_and_headers(subject, reply, headers, payload);
+                        let message = self
+                            .nats
+                            .publish_with_reply_and_headers(subject, reply, headers, payload);
                         message.await
                     }
                     None => self.nats.publish_with_reply(subject, reply, payload).await,
@@ -130,7 +132,10 @@ impl Delivery {
         let answer = PullResult {
             expected,
             service_time: Some(wire_time(now)),
-            work_keys: is_to_sign.then(|| seal.news(asked.keys, now)).unwrap_or_default(),
+            work_keys: match is_to_sign {
+                true => seal.news(asked.keys, now),
+                false => Vec::new(),
+            },
         };
         let payload = answer.encode_to_vec();
         let sign = || seal.sign(Purpose::PullAnswer, &asked.node, &payload, &asked.nonce);

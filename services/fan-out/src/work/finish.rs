@@ -100,7 +100,9 @@ impl Coordinator {
             };
             // A part at a time, so that the first are on their way while the next are signed.
             for acts in acts.chunks(AT_ONCE) {
-                let letters = acts.iter().filter_map(|act| Delivery::letter(parcel, rollout, *act, now));
+                let letters = acts
+                    .iter()
+                    .filter_map(|act| Delivery::letter(parcel, rollout, *act, now));
                 for (letter, signature) in self.seal.sign_all(letters.collect()).await {
                     self.delivery.send(letter, signature).await;
                 }

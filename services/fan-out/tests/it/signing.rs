@@ -40,7 +40,11 @@ async fn pull(world: &World, node: &NodeId, serial: u64) -> (Message, PullResult
         ..PullRequest::default()
     };
     let subject = subject::rpc(node, subject::RPC_WORK_PULL);
-    let answer = world.nats.request(subject, request.encode_to_vec().into()).await.unwrap();
+    let answer = world
+        .nats
+        .request(subject, request.encode_to_vec().into())
+        .await
+        .unwrap();
     let content = PullResult::decode(answer.payload.clone()).unwrap();
     (answer, content)
 }
@@ -59,9 +63,15 @@ async fn work_cancels_and_answers_are_signed_for_their_node_and_nobody_else() {
     world.roll_out(&order).await;
     let deadline = order.deadline.unwrap().seconds;
     for _ in &nodes {
-        let message = tokio::time::timeout(Duration::from_secs(20), sent.next()).await.unwrap().unwrap();
+        let message = tokio::time::timeout(Duration::from_secs(20), sent.next())
+            .await
+            .unwrap()
+            .unwrap();
         let node = subject::node_of(&message.subject).unwrap();
-        assert_eq!(signer(&message, Purpose::WorkItem, &node, b""), Some(key.public().clone()));
+        assert_eq!(
+            signer(&message, Purpose::WorkItem, &node, b""),
+            Some(key.public().clone())
+        );
         assert_eq!(signer(&message, Purpose::WorkItem, &NodeId::random(), b""), None);
         let item = WorkItem::decode(message.payload).unwrap();
         assert_eq!(item.node_id, node.as_str());
@@ -78,7 +88,10 @@ async fn work_cancels_and_answers_are_signed_for_their_node_and_nobody_else() {
     assert_eq!(signer(&cancel, Purpose::Cancel, &node, b""), Some(key.public().clone()));
 
     let (answer, content) = pull(&world, &nodes[0], 0).await;
-    assert_eq!(signer(&answer, Purpose::PullAnswer, &nodes[0], b"a nonce"), Some(key.public().clone()));
+    assert_eq!(
+        signer(&answer, Purpose::PullAnswer, &nodes[0], b"a nonce"),
+        Some(key.public().clone())
+    );
     assert_eq!(signer(&answer, Purpose::PullAnswer, &nodes[0], b"another"), None);
     assert_eq!(content.work_keys[0].keys, [key.public().to_string()]);
     assert!(pull(&world, &nodes[0], 1).await.1.work_keys.is_empty());
@@ -95,17 +108,27 @@ async fn another_key_signs_without_a_restart_and_nodes_are_told_who_vouches_for_
     let _service = world.start("one").await;
     let node = NodeId::random();
     let (answer, _) = pull(&world, &node, 1).await;
-    assert_eq!(signer(&answer, Purpose::PullAnswer, &node, b"a nonce"), Some(one.public().clone()));
+    assert_eq!(
+        signer(&answer, Purpose::PullAnswer, &node, b"a nonce"),
+        Some(one.public().clone())
+    );
     let mut pinned = chain.at(0).clone();
 
-    let at_once = Rotation { announce: 0, keep: 3_600 };
+    let at_once = Rotation {
+        announce: 0,
+        keep: 3_600,
+    };
     let now = SystemClock.now().as_second();
     chain.rotate(&one, &two, now, at_once).unwrap();
     write(folder.path(), &chain, &[&two]);
     let told = until("the new key signs", async || {
         let (answer, content) = pull(&world, &node, 1).await;
         let by = signer(&answer, Purpose::PullAnswer, &node, b"a nonce");
-        if by.as_ref() == Some(two.public()) { Ok(content.work_keys) } else { Err(by) }
+        if by.as_ref() == Some(two.public()) {
+            Ok(content.work_keys)
+        } else {
+            Err(by)
+        }
     })
     .await;
     assert_eq!(told.len(), 2);
