@@ -52,3 +52,34 @@ fn make(folder: &TrustFolder) -> Result<Key, TrustError> {
     folder.write(&path, format!("{}\n", key.seed().expose()).as_bytes())?;
     Ok(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn keys_for_work_are_made_once_private_and_rotated_with_their_files() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = TrustFolder::at(root.path());
+        assert!(begin_work_keys(&folder).unwrap());
+        assert!(!begin_work_keys(&folder).unwrap());
+        let rotation = Rotation { announce: 0, keep: 60 };
+        let chain = rotate_work_keys(&folder, rotation).unwrap();
+        let now = now();
+        assert_eq!(chain.at(now).serial(), 3);
+        for key in chain.at(now).keys() {
+            let path = folder.work().join(format!("{key}.seed"));
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let kept = KeyChain::parse(&std::fs::read_to_string(folder.work().join(CHAIN)).unwrap()).unwrap();
+        assert_eq!(kept, chain);
+        let signer = chain.at(now).signer().unwrap();
+        std::fs::remove_file(folder.work().join(format!("{signer}.seed"))).unwrap();
+        assert!(matches!(
+            rotate_work_keys(&folder, rotation),
+            Err(TrustError::Missing { .. })
+        ));
+    }
+}

@@ -10,7 +10,7 @@ use muster_credential::work::{KeyChain, Rotation, Signature};
 use muster_credential::{Key, KeyKind, PublicKey, Purpose};
 use muster_harness::{Folder, until};
 use muster_model::{Clock, NodeId, SignedDuration, SystemClock};
-use muster_proto::agent::v1::{PullRequest, PullResult, WorkItem};
+use muster_proto::agent::v1::{Ack, PullRequest, PullResult, Verdict, WorkItem};
 use muster_wire::subject;
 use prost::Message as _;
 
@@ -76,6 +76,16 @@ async fn work_cancels_and_answers_are_signed_for_their_node_and_nobody_else() {
         let item = WorkItem::decode(message.payload).unwrap();
         assert_eq!(item.node_id, node.as_str());
         assert_eq!(item.not_after_ms / 1_000, deadline);
+        // More follow as nodes take theirs.
+        let ack = Ack {
+            run_id: item.run_id,
+            verdict: Verdict::Accepted.into(),
+            ..Ack::default()
+        };
+        let taken = world
+            .nats
+            .publish(subject::up(&node, subject::UP_ACK), ack.encode_to_vec().into());
+        taken.await.unwrap();
     }
     world.cancel(&order.rollout_id, &[]).await;
     let cancel = until("a cancel comes", async || {
