@@ -199,7 +199,10 @@ pub(crate) fn begin(folder: &TrustFolder, wanted: &Chosen) -> Result<(Keys, Vec<
     // A key that is lost after the folder was complete is not to be replaced silently: all that it signed would be void.
     let keys = Keys::load(folder, &chosen, !chosen.complete)?;
     let written = keys.refresh(folder, &chosen)?;
-    let written = written.into_iter().map(|user| format!("creds of {user}")).collect();
+    let mut written: Vec<String> = written.into_iter().map(|user| format!("creds of {user}")).collect();
+    if trust::begin_work_keys(folder)? {
+        written.push("work/".to_owned());
+    }
     Ok((keys, written))
 }
 
