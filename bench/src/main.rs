@@ -12,6 +12,7 @@ mod footprint;
 mod live;
 mod output;
 mod parameters;
+mod policy;
 mod report;
 mod services;
 mod world;
@@ -41,6 +42,8 @@ enum Name {
     Accept,
     /// Parameters on each surface.
     Parameters,
+    /// What signature, policy and audit log cost a request.
+    Policy,
     /// Output while it is written.
     Live,
     /// Much output: 1 MiB on each of 50 real agents, 1 GiB on one.
@@ -81,6 +84,9 @@ async fn main() -> Result<()> {
     }
     if wanted(Name::Connects) {
         connects::run(&mut report).await?;
+    }
+    if wanted(Name::Policy) {
+        policy::run(&mut report).await?;
     }
     if wanted(Name::Recovery) {
         services::recovery(&mut report, arguments.rounds).await?;

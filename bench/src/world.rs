@@ -39,7 +39,15 @@ pub(crate) struct Ready {
 impl World {
     /// Starts everything with this many real agents.
     pub(crate) async fn start(agents: usize) -> Result<Self> {
+        Self::start_with(agents, |_| Ok(())).await
+    }
+
+    /// The same after something was put into its data directory.
+    pub(crate) async fn start_with(agents: usize, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data)?;
+        prepare(&data)?;
         let file = folder.path().join("ready.json");
         let started = Instant::now();
         let child = Command::new(binary("muster")?)
@@ -51,7 +59,7 @@ impl World {
                 &agents.to_string(),
                 "--data-dir",
             ])
-            .arg(folder.path().join("data"))
+            .arg(&data)
             .arg("--ready-file")
             .arg(&file)
             .stdout(Stdio::null())

@@ -1,10 +1,8 @@
 //! Access keys, with the real `aws` command line against a gateway that verifies signatures.
 
 use muster_harness::until;
-use muster_proto::access::v1::access_client::AccessClient;
-use muster_proto::access::v1::{AccessKeyStatus, CreateAccessKeyRequest, CreateUserRequest, UpdateAccessKeyRequest};
-use muster_tests::{AgentSpec, Cluster};
-use muster_wire::NatsChannel;
+use muster_proto::access::v1::{AccessKeyStatus, UpdateAccessKeyRequest};
+use muster_tests::{AgentSpec, Cluster, People};
 
 const DESCRIBE: &[&str] = &["describe-instance-information"];
 
@@ -24,27 +22,15 @@ async fn only_who_has_an_active_access_key_is_answered() {
     ];
     let mut cluster = Cluster::start_with(&[AgentSpec::default()], &settings).await;
     let nobody = cluster.aws();
-    // Nobody knows the keys yet: that is no verdict about them.
+    nobody.refused("UnrecognizedClientException", DESCRIBE).await;
+    cluster.stop("muster-access").await;
+    // Nobody knows the keys now: that is no verdict about them.
     nobody.refused("ServiceUnavailable", DESCRIBE).await;
-
-    cluster.add_service("muster-access").await;
+    cluster.restart("muster-access").await;
     nobody.refused("UnrecognizedClientException", DESCRIBE).await;
 
-    let mut access = AccessClient::new(NatsChannel::new(cluster.bus().await));
-    access
-        .create_user(CreateUserRequest {
-            user_name: Some("ann".to_owned()),
-            ..CreateUserRequest::default()
-        })
-        .await
-        .unwrap();
-    let made = access
-        .create_access_key(CreateAccessKeyRequest {
-            user_name: Some("ann".to_owned()),
-        })
-        .await
-        .unwrap();
-    let key = made.into_inner().access_key.unwrap();
+    let mut people = People::new(cluster.bus().await);
+    let key = people.user("ann", &["operator"]).await;
     let ann = cluster.aws().with_key(key.access_key_id(), key.secret_access_key());
     let node = &cluster.nodes().await[0];
     let known = ann.ok(DESCRIBE).await;
@@ -78,7 +64,8 @@ async fn only_who_has_an_active_access_key_is_answered() {
         .refused("InvalidSignatureException", DESCRIBE)
         .await;
 
-    access
+    people
+        .0
         .update_access_key(UpdateAccessKeyRequest {
             access_key_id: key.access_key_id.clone(),
             status: Some(AccessKeyStatus::Inactive.into()),

@@ -9,6 +9,8 @@ mod access;
 mod actions;
 mod activations;
 mod alarms;
+mod authorization;
+mod authorization_matrix;
 mod aws_cli;
 mod bad_input;
 mod chaos;

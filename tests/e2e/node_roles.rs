@@ -13,8 +13,7 @@ use crate::registration::{Machine, Ticket, node_of, online, stdout};
 
 #[tokio::test]
 async fn a_node_reads_the_documents_of_its_role() {
-    let mut cluster = Cluster::start(&[]).await;
-    cluster.add_service("muster-access").await;
+    let cluster = Cluster::start(&[]).await;
     let service = cluster.nats.trust().service("muster-gateway");
     let service = cluster.nats.client_as(&service).await.unwrap();
     let mut access = AccessClient::new(NatsChannel::new(service));

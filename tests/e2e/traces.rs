@@ -93,7 +93,9 @@ async fn one_trace_leads_from_the_gateway_to_the_node_and_back() {
         .cloned()
         .collect();
     let services: BTreeSet<_> = trace.iter().map(|(service, _)| service.as_str()).collect();
-    assert_eq!(services, BTreeSet::from(SERVICES), "{:?}", names(&trace));
+    // Development asks nobody what its callers may do.
+    let without_access = SERVICES.into_iter().filter(|service| *service != "muster-access");
+    assert_eq!(services, without_access.collect(), "{:?}", names(&trace));
 
     // From the step on the node up to the gateway, parent by parent.
     let by_id: BTreeMap<_, _> = trace.iter().map(|(_, span)| (span.span_id.clone(), span)).collect();

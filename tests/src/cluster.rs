@@ -19,13 +19,17 @@ use crate::aws::Aws;
 use crate::process::{Process, binary};
 
 /// The services that a command needs, in the order in which they are started; a test that needs more adds it.
-pub const SERVICES: [&str; 5] = [
+pub const SERVICES: [&str; 6] = [
+    "muster-access",
     "muster-fleet",
     "muster-documents",
     "muster-fan-out",
     "muster-run-command",
     "muster-gateway",
 ];
+
+/// Whom [`Cluster::bus`] is of, in the account of people.
+const TESTER: &str = "tester";
 
 const START_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -200,10 +204,16 @@ impl Cluster {
         format!("file://{}", self.folder.join("objects").display())
     }
 
-    /// The file with an operator's credentials; its name is "tester".
+    /// The file with an operator's credentials; its name is "tester", and it may do everything.
     #[must_use]
     pub fn creds(&self) -> PathBuf {
-        self.nats.file_of(&self.nats.trust().person("tester"))
+        self.nats.file_of(&self.nats.trust().person(TESTER))
+    }
+
+    /// A connection to the bus as the user of this name.
+    pub async fn bus_as(&self, name: &str) -> async_nats::Client {
+        let person = self.nats.client_as(&self.nats.trust().person(name)).await;
+        person.expect("the bus takes a person")
     }
 
     /// The bootstrap ticket for machines without credentials.
@@ -347,7 +357,9 @@ impl Cluster {
             command.env("MUSTER_SERVICE__WORK_KEYS_FOLDER", self.work_keys());
         }
         if program == "muster-access" {
-            command.env("MUSTER_SERVICE__KEY_FILE", self.folder.join("access.key"));
+            command
+                .env("MUSTER_SERVICE__KEY_FILE", self.folder.join("access.key"))
+                .env("MUSTER_SERVICE__FIRST_ADMIN", TESTER);
         }
         if program == "muster-fleet" {
             // The only service that signs credentials.

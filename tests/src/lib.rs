@@ -6,9 +6,11 @@
 mod api;
 mod aws;
 mod cluster;
+mod people;
 mod process;
 
 pub use api::Api;
 pub use aws::{Answer, Aws};
 pub use cluster::{AgentSpec, Cluster, SERVICES};
+pub use people::People;
 pub use process::{binary, python};

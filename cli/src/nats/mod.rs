@@ -74,7 +74,10 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             match watch::Watcher::new(ground.system, bus, ground.keys).keep().await {}
         }
         Verb::RotateWorkKey { folder, keep_days } => work_keys::rotate(&TrustFolder::at(&folder.folder), keep_days),
-        Verb::RotateScope { folder, now } => Box::pin(rotate::run(Ground::of(&folder, server).await?, now)).await,
+        Verb::RotateScope { folder, now } => {
+            let ground = Ground::of(&folder, server).await?;
+            Box::pin(rotate::run(ground, now)).await
+        }
     }
 }
 

@@ -113,6 +113,11 @@ impl TrustFolder {
         self.root.join("nats.conf")
     }
 
+    /// The public key of the account that nodes belong to.
+    pub(crate) fn node_account(&self) -> PathBuf {
+        self.root.join("nodes.account")
+    }
+
     fn record(&self) -> PathBuf {
         self.root.join("trust.json")
     }

@@ -8,6 +8,7 @@
 //! creds/<user>.creds    one for each service, for the first operator, and `system` for whoever changes accounts
 //! creds/boot.ticket     with what a machine may ask to be registered; no secret
 //! work/                 keys.json and V….seed: the keys that sign work, for fan-out alone
+//! nodes.account         the account that nodes belong to, for fleet; no secret
 //! tls/                  ca.pem, ca.key, server.pem, server.key
 //! nats.conf             the server's configuration; made once, yours afterwards
 //! nats/                 accounts that were pushed, and JetStream
