@@ -25,7 +25,7 @@ RUN set -eu; \
 COPY . .
 RUN set -eu; \
     if [ "$BINARIES" = host ]; then mv .muster/containers /binaries; exit 0; fi; \
-    programs="muster-gateway muster-fleet muster-documents muster-parameter-store muster-run-command muster-fan-out muster-access muster-agent"; \
+    programs="muster muster-gateway muster-fleet muster-documents muster-parameter-store muster-run-command muster-fan-out muster-access muster-agent"; \
     CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release --locked $(printf -- '--bin %s ' $programs); \
     for program in $programs; do mv "target/release/$program" /binaries/; done; \
     rm -rf target
@@ -34,24 +34,20 @@ RUN set -eu; \
 FROM ${DEBIAN} AS nats
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/nats nats
 COPY --from=binaries /binaries/nats-server /usr/local/bin/
-# Work items and replies are larger than the default of 1 MiB allows.
-RUN printf '%s\n' \
-    'listen: "0.0.0.0:4222"' \
-    'http: "0.0.0.0:8080"' \
-    'max_payload: 8388608' \
-    'jetstream { store_dir: "/var/lib/nats" }' > /etc/nats-server.conf
 USER nats
 VOLUME /var/lib/nats
 EXPOSE 4222 8080
-CMD ["nats-server", "--config", "/etc/nats-server.conf"]
+# `muster init` has written the configuration, which listens to no monitoring.
+CMD ["nats-server", "--config", "/var/lib/nats/nats.conf", "--http_port", "8080"]
 
-# Any of the services; the command says which.
+# Any of the services, and the command line; the command says which.
 FROM ${DEBIAN} AS service
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/muster muster; \
     install --directory --owner muster --group muster /var/lib/muster-objects
 COPY --from=binaries \
     /binaries/muster-gateway /binaries/muster-fleet /binaries/muster-documents /binaries/muster-parameter-store /binaries/muster-run-command \
-    /binaries/muster-fan-out /binaries/muster-access /usr/local/bin/
+    /binaries/muster-fan-out /binaries/muster-access /binaries/muster /usr/local/bin/
+COPY packaging/compose/trust.sh packaging/compose/welcome.sh /usr/local/lib/muster/
 ENV MUSTER_SERVER__LISTEN=0.0.0.0:8080
 USER muster
 WORKDIR /var/lib/muster
@@ -61,5 +57,6 @@ EXPOSE 8080
 # A managed machine, for trying things out: the agent acts as root, in a container of its own.
 FROM ${DEBIAN} AS agent
 COPY --from=binaries /binaries/muster-agent /usr/local/bin/
+COPY packaging/compose/agent.sh /usr/local/lib/muster/
 VOLUME /var/lib/muster-agent
 ENTRYPOINT ["muster-agent"]

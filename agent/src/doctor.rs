@@ -17,7 +17,7 @@ use crate::daemon::{self, CallError};
 use crate::facts;
 use crate::policy::{Policy, PolicyError};
 use crate::runner;
-use crate::settings::{Bus, POLICY_FILE, Settings};
+use crate::settings::{Bus, POLICY_FILE, Settings, WorkSignatures};
 use crate::state::StateDir;
 
 /// How long a host or a service may take to answer.
@@ -78,6 +78,7 @@ pub(crate) async fn examine(place: &Place) -> Vec<Check> {
     daemon::take_registration(&mut settings, &state);
     checks.push(policy(&settings));
     checks.push(agent(&state));
+    checks.push(work(&state, &settings));
     let node = identity(&state, &mut checks);
     checks.push(disk(&state, &settings));
     checks.push(execution(&settings, &place.state));
@@ -156,6 +157,44 @@ fn agent(state: &StateDir) -> Check {
             bad(NAME, format!("takes no new work: {reason}"), fix)
         }
         (true, None) => good(NAME, format!("running, version {}", report.version)),
+    }
+}
+
+/// Whose work is carried out, and whether somebody else has tried.
+fn work(state: &StateDir, settings: &Settings) -> Check {
+    const NAME: &str = "work";
+    let keys = match state.work_keys() {
+        Ok(keys) => keys,
+        Err(error) => {
+            let fix = "restore work-keys.json from a backup, or register the machine again with --force";
+            return bad(NAME, format!("work-keys.json cannot be used: {error}"), fix);
+        }
+    };
+    let report = state.report().unwrap_or_default();
+    if let Some(why) = report.distrust {
+        let detail = format!("{} messages were not obeyed; the last: {why}", report.distrusted);
+        let fix = "find out who sends over the bus; nothing of it has run";
+        return bad(NAME, detail, fix);
+    }
+    let warn = |detail: &str, fix: &str| check(NAME, Finding::Warning, detail, fix);
+    match (settings.work_signatures, keys) {
+        (WorkSignatures::Off, _) => warn(
+            "whatever comes over the bus is carried out",
+            "take work_signatures out of the configuration",
+        ),
+        (WorkSignatures::Pinned, None) => warn(
+            "the coordinator signs nothing: whatever comes over the bus is carried out",
+            "set work_keys_folder for fan-out",
+        ),
+        (WorkSignatures::Required, None) => bad(
+            NAME,
+            "nothing runs: signatures are required and no keys are pinned",
+            "let work_signatures be \"pinned\" until this node has been told the keys",
+        ),
+        (_, Some(keys)) => {
+            let names: Vec<&str> = keys.keys().iter().map(muster_credential::PublicKey::as_str).collect();
+            good(NAME, format!("signed by {} only", names.join(" or ")))
+        }
     }
 }
 

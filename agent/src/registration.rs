@@ -159,6 +159,8 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
     let node: NodeId = answer.instance_id().parse().map_err(|_| Error::Strange)?;
     let (server, ca) = bus_of(state, settings, wanted, &answer)?;
     keys.accept()?;
+    // Whoever lets the machine in tells it anew whose work it is to carry out.
+    state.forget_work_keys()?;
     if let Some(token) = answer.user_jwt.clone() {
         let creds = Creds::new(token, key.clone()).map_err(|_| Error::Strange)?;
         state.set_credentials(&creds)?;

@@ -36,6 +36,10 @@ pub struct Report {
     pub configuration_problem: Option<String>,
     /// What is wrong with the policy; nothing runs.
     pub policy_problem: Option<String>,
+    /// Messages that were not obeyed since the start because nobody whom this node knows had signed them.
+    pub distrusted: u64,
+    /// Why the last of them was not.
+    pub distrust: Option<String>,
     /// What the state directory takes.
     pub disk: Disk,
     /// Why new work is refused for the moment, if so.

@@ -7,6 +7,7 @@ mod bus;
 mod layers;
 mod limits;
 mod not_fitting;
+mod work_signatures;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,6 +22,7 @@ use crate::runner::Keep;
 pub use bus::{Bus, CredentialsError};
 pub use limits::Limits;
 pub use not_fitting::NotFitting;
+pub use work_signatures::WorkSignatures;
 
 /// What the owner of a machine can set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,6 +98,8 @@ pub struct Settings {
     pub docker: Docker,
     /// With what it connects; the names of the files are read at the start only.
     pub nats: Bus,
+    /// Whose work is carried out.
+    pub work_signatures: WorkSignatures,
     /// Tags of the node, used when it registers.
     pub tags: BTreeMap<String, String>,
     /// Variables for every script.
@@ -254,6 +258,7 @@ impl Default for Settings {
             update: Update::default(),
             docker: Docker::default(),
             nats: Bus::default(),
+            work_signatures: WorkSignatures::default(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! node.seed           the node's key, see `keys`
 //! node.creds          the node's claims for the bus with its key, where the bus asks for them; see `trial`
 //! ca-….pem            the authority of the bus, where a registration told it
+//! work-keys.json      whose work is carried out
 //! lock                held by the agent that runs on this directory; holds its process id
 //! settings.toml       the last configuration that was good; runners read it
 //! status.json         what the running agent says about itself
@@ -26,6 +27,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use muster_credential::Creds;
+use muster_credential::work::WorkKeys;
 use muster_model::NodeId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -38,6 +40,7 @@ use crate::settings::Settings;
 use crate::trial::FORMER;
 
 const CREDENTIALS: &str = "node.creds";
+const WORK_KEYS: &str = "work-keys.json";
 
 /// Who this machine is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -270,12 +273,39 @@ impl StateDir {
         replace_file(&self.root, CREDENTIALS, creds.to_text().as_bytes())
     }
 
+    /// The keys whose work is carried out, if any are pinned.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not understood.
+    pub fn work_keys(&self) -> io::Result<Option<WorkKeys>> {
+        read_json(&self.root.join(WORK_KEYS))
+    }
+
+    /// Remembers whose work is carried out.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn set_work_keys(&self, keys: &WorkKeys) -> io::Result<()> {
+        replace_file(&self.root, WORK_KEYS, &serde_json::to_vec_pretty(keys)?)
+    }
+
+    /// Believes nobody any more, until the coordinator shows its keys.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn forget_work_keys(&self) -> io::Result<()> {
+        match fs::remove_file(self.root.join(WORK_KEYS)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Forgets who this machine is.
     ///
     /// # Errors
     /// What the file system says.
     pub fn remove_identity(&self) -> io::Result<()> {
-        for name in [CREDENTIALS, FORMER, "node.json"] {
+        for name in [CREDENTIALS, FORMER, WORK_KEYS, "node.json"] {
             match fs::remove_file(self.root.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Complaint> {
     let wanted = arguments.chosen()?;
     let folder = TrustFolder::at(&arguments.folder);
-    let (_, mut written) = begin(&folder, &wanted)?;
+    let (keys, mut written) = begin(&folder, &wanted)?;
     written.extend(arguments.server(&folder, &wanted)?);
     complete(&folder)?;
     let shown = folder.root().display();
@@ -67,9 +67,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Complaint> {
     print::data(&format!(
         "Start the server:    nats-server --config {}\n\
          Give each service:   MUSTER_NATS__CREDENTIALS={}\n\
+         Give fleet as well:  MUSTER_SERVICE__NODE_KEY_FILE={} MUSTER_SERVICE__NODE_ACCOUNT={}\n\
          Operate with:        muster --creds {} nodes\n",
         folder.conf().display(),
         folder.creds("<service>").display(),
+        folder.seed(trust::NODES).display(),
+        keys.public().muster,
         folder.creds(&wanted.operator).display(),
     ))?;
     Ok(Exit::Success)
@@ -199,7 +202,15 @@ pub(crate) fn begin(folder: &TrustFolder, wanted: &Chosen) -> Result<(Keys, Vec<
     // A key that is lost after the folder was complete is not to be replaced silently: all that it signed would be void.
     let keys = Keys::load(folder, &chosen, !chosen.complete)?;
     let written = keys.refresh(folder, &chosen)?;
-    let written = written.into_iter().map(|user| format!("creds of {user}")).collect();
+    let mut written: Vec<String> = written.into_iter().map(|user| format!("creds of {user}")).collect();
+    if trust::begin_work_keys(folder)? {
+        written.push("work/".to_owned());
+    }
+    let (path, account) = (folder.node_account(), format!("{}\n", keys.public().muster));
+    if folder.read(&path)?.as_ref() != Some(&account) {
+        folder.write(&path, account.as_bytes())?;
+        written.push("nodes.account".to_owned());
+    }
     Ok((keys, written))
 }
 

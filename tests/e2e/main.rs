@@ -26,5 +26,6 @@ mod parameters;
 mod rate_control;
 mod registration;
 mod run_command;
+mod signing;
 mod surfaces;
 mod traces;

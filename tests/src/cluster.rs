@@ -1,10 +1,14 @@
 //! Every service as a process of its own, and agents.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
 use muster_agent::state::StateDir;
+use muster_credential::work::KeyChain;
+use muster_credential::{Key, KeyKind};
 use muster_harness::{Folder, NatsServer, until_within};
 use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::fleet::v1::{DescribeInstanceInformationRequest, RegisterNodeRequest};
@@ -172,6 +176,30 @@ impl Cluster {
         std::fs::write(file, content).expect("the test's own folder can be written");
     }
 
+    /// The folder with the key that signs work, made at the first call.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[must_use]
+    pub fn work_keys(&self) -> PathBuf {
+        let folder = self.folder.join("work-keys");
+        if !folder.exists() {
+            let key = Key::generate(KeyKind::Work);
+            let chain = KeyChain::begin(key.public()).expect("it is a key for work");
+            std::fs::create_dir(&folder).expect("the test's own folder can be written");
+            let seed = folder.join(format!("{}.seed", key.public()));
+            let file = std::fs::File::options()
+                .create_new(true)
+                .write(true)
+                .mode(0o600)
+                .open(seed);
+            file.and_then(|mut file| file.write_all(key.seed().expose().as_bytes()))
+                .expect("the test's own folder can be written");
+            std::fs::write(folder.join("keys.json"), chain.to_text()).expect("the test's own folder can be written");
+        }
+        folder
+    }
+
     fn objects_url(&self) -> String {
         format!("file://{}", self.folder.join("objects").display())
     }
@@ -324,6 +352,9 @@ impl Cluster {
         }
         if program == "muster-parameter-store" {
             command.env("MUSTER_SERVICE__KEY_FILE", self.folder.join("parameter-store.key"));
+        }
+        if program == "muster-fan-out" {
+            command.env("MUSTER_SERVICE__WORK_KEYS_FOLDER", self.work_keys());
         }
         if program == "muster-access" {
             command

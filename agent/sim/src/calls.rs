@@ -112,6 +112,7 @@ pub(crate) async fn hello(client: &Client, id: &NodeId, number: usize) -> BTreeM
 pub(crate) async fn pull(client: &Client, id: &NodeId, unfinished: Vec<RunId>) {
     let question = PullRequest {
         unfinished_run_ids: unfinished.iter().map(ToString::to_string).collect(),
+        ..PullRequest::default()
     };
     let _: PullResult = call_until_answered(client, subject::rpc(id, subject::RPC_WORK_PULL), &question).await;
 }

@@ -1,5 +1,6 @@
 //! Whether a work item may enter (agent.md B2.1). Pure; what is known about the run already is asked elsewhere.
 
+use muster_credential::work::Distrust;
 use muster_model::NodeId;
 use muster_proto::agent::v1::WorkItem;
 
@@ -18,10 +19,21 @@ pub(crate) enum Refused {
     OtherNode,
     #[error("it has expired")]
     Expired,
+    #[error("{0}")]
+    Distrusted(Distrust),
+    #[error("the coordinator's time is not known yet")]
+    NoTime,
     #[error("this agent lacks the capability {0:?}")]
     Capability(String),
     #[error("the document is longer than {LONGEST_DOCUMENT} bytes")]
     TooLong,
+}
+
+impl Refused {
+    /// Whether it may be taken when it comes again.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::NoTime | Self::Distrusted(Distrust::Stranger(_)))
+    }
 }
 
 /// The run's id, if the item may enter.

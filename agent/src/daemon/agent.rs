@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 
 use super::Loaded;
 use super::backoff::UPLOADS;
-use super::bus::{CallError, Link};
+use super::bus::{Answer, CallError, Link};
 use super::desk::Desk;
 use super::errand::Errand;
 use super::live::Live;
@@ -27,6 +27,7 @@ use super::rotation::Rotation;
 use super::runners::{RunnerProcess, Starter};
 use super::talk::Talk;
 use super::tidying::Findings;
+use super::trust::Trust;
 use super::upkeep::Upkeep;
 use super::work::Intake;
 use crate::facts;
@@ -69,7 +70,7 @@ pub(crate) enum Event {
     /// The confirmation of another key ended.
     KeyConfirmed(Result<RenewResult, CallError>),
     /// A pull ended.
-    Pulled(Result<PullResult, CallError>),
+    Pulled(Result<Box<Answer<PullResult>>, CallError>),
     /// Subscriptions to the doorbells of the node's tags.
     Subscribed(Vec<Subscriber>),
     /// The command that boots the machine ended.
@@ -130,6 +131,7 @@ pub(crate) struct Agent {
     pub(super) outbox: Outbox,
     pub(super) intake: Intake,
     pub(super) talk: Talk,
+    pub(super) trust: Trust,
     pub(super) renewal: Renewal,
     pub(super) rotation: Rotation,
     pub(super) reboot: Reboot,
@@ -170,6 +172,7 @@ impl Agent {
             outbox: Outbox::default(),
             intake: Intake::default(),
             talk: Talk::new(),
+            trust: Trust::default(),
             renewal: Renewal::new(),
             rotation: Rotation::new(),
             reboot: Reboot::default(),
@@ -226,6 +229,10 @@ impl Agent {
                 if answer.is_ok() {
                     self.report.answered(now);
                 }
+                if let Ok(answer) = &answer {
+                    self.hear_coordinator(answer);
+                }
+                let answer = answer.map(|answer| answer.content);
                 self.talk.pulled(Instant::now(), now.as_microsecond(), answer);
             }
             Event::Subscribed(doorbells) => self.doorbells.extend(doorbells),

@@ -202,13 +202,31 @@ fn is_refusal(error: &str) -> bool {
         .any(|words| error.contains(words))
 }
 
+/// What was answered, and the message as it came.
+#[derive(Debug)]
+pub(crate) struct Answer<Content> {
+    pub(crate) content: Content,
+    pub(crate) message: async_nats::Message,
+}
+
 /// Asks, and waits for the answer.
-pub(crate) async fn call<Answer: Message + Default>(
+pub(crate) async fn call<Content: Message + Default>(
     client: &Client,
     subject: String,
     headers: HeaderMap,
     question: &impl Message,
-) -> Result<Answer, CallError> {
+) -> Result<Content, CallError> {
+    let answer = ask(client, subject, headers, question).await?;
+    Ok(answer.content)
+}
+
+/// As [`call`], for whoever wants to know who answered.
+pub(crate) async fn ask<Content: Message + Default>(
+    client: &Client,
+    subject: String,
+    headers: HeaderMap,
+    question: &impl Message,
+) -> Result<Answer<Content>, CallError> {
     let mut request = Request::new().payload(question.encode_to_vec().into());
     if !headers.is_empty() {
         request = request.headers(headers);
@@ -225,7 +243,11 @@ pub(crate) async fn call<Answer: Message + Default>(
             text,
         });
     }
-    Ok(Answer::decode(answer.payload)?)
+    let content = Content::decode(answer.payload.clone())?;
+    Ok(Answer {
+        content,
+        message: answer,
+    })
 }
 
 #[cfg(test)]

@@ -98,6 +98,8 @@ impl Agent {
             awaits_reboot: self.wants_reboot(),
             configuration_problem: self.report.configuration_problem.clone(),
             policy_problem,
+            distrusted: self.trust.refused,
+            distrust: self.trust.last.clone(),
             disk: self.upkeep.disk(),
             refuses_work: self.upkeep.refuses_work().map(str::to_owned),
         };

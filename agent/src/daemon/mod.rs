@@ -15,6 +15,7 @@
 //! | `talk` | hello, pull, heartbeat, doorbells |
 //! | `renewal` | the node's credentials |
 //! | `reboot` | booting the machine for a script |
+//! | `trust` | whose work is carried out |
 //! | `desk` | what the agent writes down about itself |
 //! | `uploads` | outputs that are still to be stored |
 //! | `upkeep`, `tidying` | when the disk is looked at; what is removed |
@@ -43,6 +44,7 @@ mod runners;
 mod runs;
 mod talk;
 mod tidying;
+mod trust;
 mod upkeep;
 mod uploads;
 mod work;

@@ -6,15 +6,18 @@ use std::time::Instant;
 use super::agent::{Agent, Event, Phase, Run};
 use super::backoff::RUNNER;
 use super::runners::{self, RunnerProcess};
+use super::trust::Trust;
 use crate::journal::{self, History, Ledger, RunId};
 
 impl Agent {
     /// Takes up everything that a former agent left.
     ///
     /// # Errors
-    /// If the journal cannot be listed.
+    /// If the journal cannot be listed, or the pinned keys cannot be read.
     pub(crate) fn open_journal(&mut self) -> std::io::Result<()> {
         self.upkeep.ledger = Arc::new(Ledger::read(&self.state.journal().ledger())?);
+        // Keys that cannot be read must not be taken for none: then anybody's would be pinned.
+        self.trust = Trust::new(self.state.work_keys()?);
         let mut runs: Vec<(i64, RunId)> = Vec::new();
         for run in self.state.journal().open_runs()? {
             match journal::read(&self.state.journal().open_log(run)) {

@@ -74,6 +74,11 @@ impl Talk {
         self.pull.restart(now);
     }
 
+    /// There is something to be asked at once.
+    pub(crate) fn pull_soon(&mut self) {
+        self.pull.wish(Instant::now() + DOORBELL);
+    }
+
     /// A tag's doorbell rang.
     pub(crate) fn doorbell(&mut self, now: Instant, chance: f64) {
         self.pull.wish(now + DOORBELL.mul_f64(chance));
@@ -148,12 +153,16 @@ impl Agent {
         }
         if !self.talk.is_quarantined && self.talk.pull.start(now) {
             self.talk.pull_asked = now;
+            let (nonce, work_keys_serial) = self.trust.question();
             let question = PullRequest {
+                nonce,
+                work_keys_serial,
                 unfinished_run_ids: self.runs.keys().map(ToString::to_string).collect(),
             };
             let (client, subject) = (self.client.clone(), subject::rpc(&self.node, subject::RPC_WORK_PULL));
             self.tasks.push(Box::pin(async move {
-                Event::Pulled(bus::call(&client, subject, HeaderMap::new(), &question).await)
+                let answer = bus::ask(&client, subject, HeaderMap::new(), &question).await;
+                Event::Pulled(answer.map(Box::new))
             }));
         }
         if self.talk.heartbeat_due <= now {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use async_nats::Message as BusMessage;
+use muster_credential::Purpose;
 use muster_model::Clock;
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{Ack, Cancel, Listen, Record, RunResult, RunStatus, Verdict, WorkItem};
@@ -11,6 +12,7 @@ use prost::Message;
 
 use super::admission::{self, Refused};
 use super::agent::{Agent, Event, Phase, Run};
+use super::trust::AGAIN_MS;
 use crate::journal::{Accepted, Closed, Deadline, Fact, RunId};
 
 /// When to come again after a refusal for load.
@@ -35,7 +37,11 @@ impl Agent {
         match message.subject.rsplit('.').next() {
             Some("work") => self.offered(message),
             Some("cancel") => match Cancel::decode(message.payload.as_ref()) {
-                Ok(cancel) => self.cancel(&cancel),
+                Ok(cancel) => {
+                    if self.believes(Purpose::Cancel, message).is_ok() {
+                        self.cancel(&cancel);
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "a cancel that is not understood"),
             },
             Some("output") => match Listen::decode(message.payload.as_ref()) {
@@ -63,13 +69,18 @@ impl Agent {
                 return;
             }
         };
-        let run = match admission::check(&work, &self.node) {
+        let believed = self.believes(Purpose::WorkItem, message);
+        let run = match believed.and_then(|()| admission::check(&work, &self.node)) {
             Ok(run) => run,
             Err(refused) => return self.refuse(&work.run_id, &refused),
         };
         if self.is_known(run) {
             return;
         }
+        let left = match self.time_left(work.not_after_ms) {
+            Ok(left) => left,
+            Err(refused) => return self.refuse(&work.run_id, &refused),
+        };
         if let Some(reason) = self.upkeep.refuses_work() {
             return self.ack(run, Verdict::Busy, reason, RETRY_AFTER_MS);
         }
@@ -78,7 +89,7 @@ impl Agent {
         }
         let traceparent = message.headers.as_ref().and_then(|headers| headers.get("traceparent"));
         let traceparent = traceparent.map_or_else(String::new, ToString::to_string);
-        let deadline = Deadline::after(&self.moment(), work.time_to_live_ms);
+        let deadline = Deadline::after(&self.moment(), work.time_to_live_ms.min(left));
         let at_us = self.clock.now().as_microsecond();
         let accepted = Accepted {
             work: Some(work),
@@ -274,10 +285,13 @@ impl Agent {
 
     fn refuse(&self, run: &str, refused: &Refused) {
         tracing::warn!(run, reason = %refused, "work refused");
-        // An item for another node must not be answered: that node's answer is the one that counts.
-        if *refused != Refused::OtherNode {
-            self.publish_ack(run.to_owned(), Verdict::Refused, &refused.to_string(), 0);
-        }
+        let (verdict, again) = match refused {
+            // An item for another node must not be answered: that node's answer is the one that counts.
+            Refused::OtherNode => return,
+            refused if refused.is_passing() => (Verdict::Busy, AGAIN_MS),
+            _ => (Verdict::Refused, 0),
+        };
+        self.publish_ack(run.to_owned(), verdict, &refused.to_string(), again);
     }
 
     fn ack(&self, run: RunId, verdict: Verdict, reason: &str, retry_after_ms: u64) {

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 use async_nats::{Client, HeaderMap, Message};
 use futures::StreamExt;
 use muster_agent::journal::RunId;
+use muster_credential::work::{Digest, Signature};
+use muster_credential::{Key, Purpose};
 use muster_harness::{NatsServer, until};
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{
     Ack, Cancel, DocumentRequest, DocumentResult, Heartbeat, HelloRequest, HelloResult, PullRequest, PullResult,
-    Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult, Verdict, WorkItem,
+    Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult, Verdict, WorkItem, WorkKeys,
 };
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
 use muster_wire::subject;
@@ -31,6 +33,8 @@ struct Seen {
     /// Fleet does not know the node.
     is_strange: bool,
     documents: HashMap<String, DocumentResult>,
+    /// What it signs with, and which keys it tells nodes.
+    seal: Option<(Key, Vec<WorkKeys>)>,
 }
 
 pub(crate) struct Coordinator {
@@ -64,6 +68,11 @@ impl Coordinator {
             }
         });
         Self { client, node, seen }
+    }
+
+    /// Signs its answers from now on, and tells nodes these keys.
+    pub(crate) fn seal(&self, key: &Key, keys: Vec<WorkKeys>) {
+        self.seen.lock().unwrap().seal = Some((key.clone(), keys));
     }
 
     fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
@@ -282,7 +291,20 @@ impl Desk {
                 None
             }
             ["hello"] => self.hello(HelloRequest::decode(body).unwrap()),
-            ["work", "pull"] => self.pull(PullRequest::decode(body).unwrap()),
+            ["work", "pull"] => {
+                let request = PullRequest::decode(body).unwrap();
+                let nonce = request.nonce.clone();
+                let answer = self.pull(request);
+                let seal = self.seen.lock().unwrap().seal.clone();
+                if let Some((key, _)) = seal {
+                    let headers = signed(&key, Purpose::PullAnswer, &self.node, &answer, &nonce);
+                    let inbox = message.reply.clone().unwrap();
+                    let sent = self.client.publish_with_headers(inbox, headers, answer.into());
+                    sent.await.unwrap();
+                    return;
+                }
+                Some(answer)
+            }
             ["reply"] => self.reply(ReplyRequest::decode(body).unwrap(), message),
             ["ack"] => {
                 self.seen.lock().unwrap().acks.push(Ack::decode(body).unwrap());
@@ -345,15 +367,17 @@ impl Desk {
         )
     }
 
-    fn pull(&self, request: PullRequest) -> Option<Vec<u8>> {
-        self.seen.lock().unwrap().pulls.push(request);
-        Some(
-            PullResult {
-                expected: 0,
-                service_time: now(),
-            }
-            .encode_to_vec(),
-        )
+    fn pull(&self, request: PullRequest) -> Vec<u8> {
+        let mut seen = self.seen.lock().unwrap();
+        let known = request.work_keys_serial;
+        seen.pulls.push(request);
+        let told = seen.seal.iter().flat_map(|(_, keys)| keys);
+        let answer = PullResult {
+            expected: 0,
+            service_time: now(),
+            work_keys: told.filter(|keys| keys.serial > known).cloned().collect(),
+        };
+        answer.encode_to_vec()
     }
 
     fn reply(&self, request: ReplyRequest, message: &Message) -> Option<Vec<u8>> {
@@ -391,4 +415,12 @@ fn now() -> Option<prost_types::Timestamp> {
         seconds: now.as_second(),
         nanos: now.subsec_nanosecond(),
     })
+}
+
+/// Headers with a signature over a message for a node.
+pub(crate) fn signed(key: &Key, purpose: Purpose, node: &NodeId, message: &[u8], nonce: &[u8]) -> HeaderMap {
+    let signature = Signature::make(key, purpose, node.as_str(), Digest::of(message), nonce);
+    let mut headers = HeaderMap::new();
+    headers.insert(Signature::HEADER, signature.to_string());
+    headers
 }

@@ -45,6 +45,7 @@ async fn a_well_agent_is_told_line_by_line() {
         "ok    configuration",
         "ok    policy",
         "ok    agent",
+        "warn  work",
         "ok    identity",
         "ok    disk",
         "ok    execution",
@@ -57,7 +58,7 @@ async fn a_well_agent_is_told_line_by_line() {
     ]) {
         assert!(line.starts_with(word), "{line:?} is not {word:?}");
     }
-    assert_eq!(lines.lines().count(), 12, "{lines}");
+    assert_eq!(lines.lines().count(), 13, "{lines}");
 
     scene.agent.kill();
     scene.nats.kill();

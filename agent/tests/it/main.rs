@@ -29,6 +29,7 @@ mod python;
 mod reboots;
 mod refusals;
 mod scripts;
+mod signatures;
 mod step_users;
 mod tools;
 mod updates;

@@ -4,6 +4,7 @@ mod doctor;
 pub(crate) mod push;
 mod rotate;
 pub(crate) mod watch;
+mod work_keys;
 
 use std::path::PathBuf;
 
@@ -45,6 +46,14 @@ enum Verb {
         #[arg(long)]
         now: bool,
     },
+    /// Let another key sign work: nodes are told of it, it signs after five minutes, and later the old one is forgotten.
+    RotateWorkKey {
+        #[command(flatten)]
+        folder: FolderArgument,
+        /// For how many days nodes go on to take work of the old key; 0 if it has leaked.
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        keep_days: u32,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -64,7 +73,11 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             let bus = ground.connect(watch::USER).await?;
             match watch::Watcher::new(ground.system, bus, ground.keys).keep().await {}
         }
-        Verb::RotateScope { folder, now } => Box::pin(rotate::run(Ground::of(&folder, server).await?, now)).await,
+        Verb::RotateWorkKey { folder, keep_days } => work_keys::rotate(&TrustFolder::at(&folder.folder), keep_days),
+        Verb::RotateScope { folder, now } => {
+            let ground = Ground::of(&folder, server).await?;
+            Box::pin(rotate::run(ground, now)).await
+        }
     }
 }
 

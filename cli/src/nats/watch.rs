@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use async_nats::{Client, Subscriber};
 use futures::StreamExt as _;
-use muster_credential::PublicKey;
 use muster_credential::layout::{self, Account};
+use muster_credential::{Claims, PublicKey, UserClaims};
 use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::fleet::v1::{NodeConnection, SyncRevocationsRequest};
 use muster_wire::NatsChannel;
@@ -68,15 +68,9 @@ struct Connected {
 
 #[derive(Debug, Deserialize)]
 struct ConnectedClient {
-    /// The user's key.
+    /// The user's claims. What else is said of its name is the account's.
     #[serde(default)]
-    user: String,
-    /// Who signed its claims.
-    #[serde(default)]
-    issuer_key: String,
-    /// The name in them.
-    #[serde(default)]
-    name_tag: String,
+    jwt: String,
 }
 
 impl Watcher {
@@ -176,11 +170,10 @@ impl Watcher {
 /// Who has connected, if a key for nodes has signed it.
 fn connection(said: &[u8], services: &PublicKey) -> Option<NodeConnection> {
     let client = serde_json::from_slice::<Connected>(said).ok()?.client;
-    let is_of_nodes =
-        !client.user.is_empty() && !client.issuer_key.is_empty() && client.issuer_key != services.as_str();
-    is_of_nodes.then_some(NodeConnection {
-        name: client.name_tag,
-        public_key: client.user,
+    let verified = Claims::<UserClaims>::verify(&client.jwt).ok()?;
+    (verified.issuer != *services).then(|| NodeConnection {
+        name: verified.claims.name,
+        public_key: verified.claims.subject.to_string(),
     })
 }
 
@@ -193,13 +186,25 @@ mod tests {
 
     #[test]
     fn services_are_no_nodes() {
-        let key = || Key::generate(KeyKind::Account).public().clone();
-        let (services, nodes) = (key(), key());
-        let said = |issuer: &str| json!({"client": {"user": "U1", "issuer_key": issuer, "name_tag": "*", "id": 7}});
-        let read = |said: serde_json::Value| connection(said.to_string().as_bytes(), &services);
-        assert_eq!(read(said(services.as_str())), None);
-        assert_eq!(read(json!({"client": {"user": "", "id": 1}})), None);
-        let seen = read(said(nodes.as_str())).unwrap();
-        assert_eq!((seen.name.as_str(), seen.public_key.as_str()), ("*", "U1"));
+        let (services, nodes) = (Key::generate(KeyKind::Account), Key::generate(KeyKind::Account));
+        let user = Key::generate(KeyKind::User);
+        let said = |issuer: &Key| {
+            let claims = Claims {
+                name: "*".to_owned(),
+                subject: user.public().clone(),
+                issued_at: 0,
+                expires_at: None,
+                body: UserClaims::scoped(nodes.public().clone(), Vec::new()),
+            };
+            json!({"client": {"jwt": claims.sign(issuer).unwrap(), "name_tag": "MUSTER", "id": 7}})
+        };
+        let read = |said: serde_json::Value| connection(said.to_string().as_bytes(), services.public());
+        assert_eq!(read(said(&services)), None);
+        assert_eq!(read(json!({"client": {"id": 1}})), None);
+        let seen = read(said(&nodes)).unwrap();
+        assert_eq!(
+            (seen.name.as_str(), seen.public_key.as_str()),
+            ("*", user.public().as_str())
+        );
     }
 }

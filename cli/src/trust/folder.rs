@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use muster_credential::work::ChainError;
 use muster_credential::{ClaimsError, Creds, CredsError, KeyError};
 
 use super::certificate::CertificateError;
@@ -44,6 +45,12 @@ pub(crate) enum TrustError {
         path: PathBuf,
         #[source]
         source: CredsError,
+    },
+    #[error("{} cannot be used", .path.display())]
+    Chain {
+        path: PathBuf,
+        #[source]
+        source: ChainError,
     },
     #[error("claims cannot be signed")]
     Claims(#[from] ClaimsError),
@@ -93,12 +100,22 @@ impl TrustFolder {
         self.root.join("keys").join(format!("{name}.seed"))
     }
 
+    /// Where the keys are that sign work.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
     pub(crate) fn tls(&self, name: &str) -> PathBuf {
         self.root.join("tls").join(name)
     }
 
     pub(crate) fn conf(&self) -> PathBuf {
         self.root.join("nats.conf")
+    }
+
+    /// The public key of the account that nodes belong to.
+    pub(crate) fn node_account(&self) -> PathBuf {
+        self.root.join("nodes.account")
     }
 
     fn record(&self) -> PathBuf {

@@ -7,6 +7,8 @@
 //! keys/                 seeds: operator, SYS, MUSTER, BOOT, OPS, services and nodes (the scoped key)
 //! creds/<user>.creds    one for each service, for the first operator, and `system` for whoever changes accounts
 //! creds/boot.ticket     with what a machine may ask to be registered; no secret
+//! work/                 keys.json and V….seed: the keys that sign work, for fan-out alone
+//! nodes.account         the account that nodes belong to, for fleet; no secret
 //! tls/                  ca.pem, ca.key, server.pem, server.key
 //! nats.conf             the server's configuration; made once, yours afterwards
 //! nats/                 accounts that were pushed, and JetStream
@@ -18,10 +20,12 @@
 mod certificate;
 mod folder;
 mod keys;
+mod work;
 
 pub(crate) use certificate::renew;
 pub(crate) use folder::{TrustError, TrustFolder, write_private};
 pub(crate) use keys::{Chosen, Keys, NEXT, NODES, Retiring, load};
+pub(crate) use work::{begin_work_keys, rotate_work_keys};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> i64 {

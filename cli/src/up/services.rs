@@ -91,7 +91,18 @@ impl Services {
                     muster_parameter_store::Server::start(settings, parts)
                 },
             ),
-            service!("muster-fan-out", muster_fan_out, Some(muster_fan_out::DATABASE)),
+            start(
+                "muster-fan-out",
+                muster_fan_out::DEFAULTS,
+                Some(muster_fan_out::DATABASE),
+                wiring,
+                |mut settings: muster_fan_out::Settings, parts| {
+                    if settings.work_keys_folder.as_os_str().is_empty() {
+                        settings.work_keys_folder = wiring.folder.trust().work();
+                    }
+                    muster_fan_out::Server::start(settings, parts)
+                },
+            ),
             start(
                 "muster-run-command",
                 muster_run_command::DEFAULTS,

@@ -1,4 +1,4 @@
-//! Keys of operators, accounts and users: Ed25519 in the text form of NATS.
+//! Keys of operators, accounts and users, and of whoever vouches for work: Ed25519 in the text form of NATS.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +16,8 @@ pub enum KeyKind {
     Account,
     /// Answers a server's challenge.
     User,
+    /// Vouches for what nodes are told to do; means nothing to the bus.
+    Work,
 }
 
 impl KeyKind {
@@ -24,6 +26,8 @@ impl KeyKind {
             KeyPairType::Operator => Some(Self::Operator),
             KeyPairType::Account => Some(Self::Account),
             KeyPairType::User => Some(Self::User),
+            // NATS has this type and gives it no meaning, so such a key is good for nothing else.
+            KeyPairType::Service => Some(Self::Work),
             _ => None,
         }
     }
@@ -34,6 +38,7 @@ impl KeyKind {
             Self::Operator => 'O',
             Self::Account => 'A',
             Self::User => 'U',
+            Self::Work => 'V',
         }
     }
 }
@@ -44,6 +49,7 @@ impl fmt::Display for KeyKind {
             Self::Operator => "operator",
             Self::Account => "account",
             Self::User => "user",
+            Self::Work => "work key",
         })
     }
 }
@@ -51,11 +57,11 @@ impl fmt::Display for KeyKind {
 /// A text that is no key. It never repeats the text: that may be a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Not a public key of an operator, an account or a user.
-    #[error("this is no public key of an operator, an account or a user")]
+    /// Not a public key of any kind that is used here.
+    #[error("this is no public key of an operator, an account, a user or a work key")]
     Public,
-    /// Not a seed of an operator, an account or a user.
-    #[error("this is no seed of an operator, an account or a user")]
+    /// Not a seed of any kind that is used here.
+    #[error("this is no seed of an operator, an account, a user or a work key")]
     Seed,
     /// A key of another kind.
     #[error("a key of an {wanted} is needed, not one of an {found}")]
@@ -67,7 +73,7 @@ pub enum KeyError {
     },
 }
 
-/// A public key, as everybody may see it: `O…`, `A…` or `U…`.
+/// A public key, as everybody may see it: `O…`, `A…`, `U…` or `V…`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PublicKey(String);
 
@@ -75,7 +81,7 @@ impl PublicKey {
     /// Whose key it is.
     #[must_use]
     pub fn kind(&self) -> KeyKind {
-        let kinds = [KeyKind::Operator, KeyKind::Account, KeyKind::User];
+        let kinds = [KeyKind::Operator, KeyKind::Account, KeyKind::User, KeyKind::Work];
         let found = kinds.into_iter().find(|kind| self.0.starts_with(kind.prefix()));
         found.expect("a public key is checked when it is read")
     }
@@ -175,6 +181,7 @@ impl Key {
             KeyKind::Operator => KeyPair::new_operator(),
             KeyKind::Account => KeyPair::new_account(),
             KeyKind::User => KeyPair::new_user(),
+            KeyKind::Work => KeyPair::new_service(),
         };
         Self {
             public: PublicKey(pair.public_key()),
@@ -228,7 +235,7 @@ impl fmt::Debug for Key {
 mod tests {
     use super::*;
 
-    const KINDS: [KeyKind; 3] = [KeyKind::Operator, KeyKind::Account, KeyKind::User];
+    const KINDS: [KeyKind; 4] = [KeyKind::Operator, KeyKind::Account, KeyKind::User, KeyKind::Work];
 
     #[test]
     fn a_key_comes_back_from_its_seed() {

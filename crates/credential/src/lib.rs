@@ -7,6 +7,7 @@
 //! | `creds` | the file with a user's claims and seed |
 //! | `proof` | what a key signs besides claims, so that no signature is good for another purpose |
 //! | `conf` | the server's configuration in operator mode |
+//! | `work` | who vouches for what nodes are told to do: pinned keys, signatures, the chain from old keys to new |
 //! | `layout` | the accounts of Muster, what each exports and imports, and each user's subjects |
 //!
 //! An account's JWT holds permissions as a template for everybody whom its scoped key signs.
@@ -18,6 +19,7 @@ mod creds;
 mod key;
 pub mod layout;
 mod proof;
+pub mod work;
 
 pub use claims::{AccountClaims, Claims, ClaimsError, OperatorClaims, UserClaims};
 pub use conf::{MAX_CONTROL_LINE, MAX_PAYLOAD, ServerConf, TlsFiles};

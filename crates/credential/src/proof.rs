@@ -16,6 +16,12 @@ pub enum Purpose {
     Rotation,
     /// The coordinator vouches for a work item.
     WorkItem,
+    /// The coordinator vouches for a cancel.
+    Cancel,
+    /// The coordinator vouches for its answer to a node that asked for its work, which holds the time.
+    PullAnswer,
+    /// A key that vouches for work hands over to other keys.
+    WorkKeys,
 }
 
 impl Purpose {
@@ -26,6 +32,9 @@ impl Purpose {
             Self::Renewal => b"muster/v1/renewal\0",
             Self::Rotation => b"muster/v1/rotation\0",
             Self::WorkItem => b"muster/v1/work-item\0",
+            Self::Cancel => b"muster/v1/cancel\0",
+            Self::PullAnswer => b"muster/v1/pull-answer\0",
+            Self::WorkKeys => b"muster/v1/work-keys\0",
         }
     }
 
@@ -61,6 +70,12 @@ impl Proof {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
+    }
+
+    /// A signature as [`Proof::to_text`] writes it; nothing if the text is none.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        URL_SAFE_NO_PAD.decode(text).ok().map(Self)
     }
 
     /// Its bytes.

@@ -1,5 +1,7 @@
 //! The section `[service]` of the settings.
 
+use std::path::PathBuf;
+
 use muster_model::SignedDuration;
 use serde::Deserialize;
 
@@ -17,6 +19,8 @@ pub struct Settings {
     pub max_concurrency: u32,
     /// For how long a rollout belongs to a replica that gives no sign of life.
     pub lease_seconds: u32,
+    /// Where the keys are that sign what is sent to nodes; empty: nothing is signed.
+    pub work_keys_folder: PathBuf,
 }
 
 impl Settings {

@@ -105,6 +105,7 @@ fn same_for_all(work: WorkItem, id: RolloutId) -> Bytes {
         node_id: String::new(),
         time_to_live_ms: 0,
         attempt: 0,
+        not_after_ms: 0,
         ..work
     };
     work.encode_to_vec().into()
@@ -112,13 +113,7 @@ fn same_for_all(work: WorkItem, id: RolloutId) -> Bytes {
 
 /// The work item for one sending. Two encoded messages behind each other are their union, so that the document and
 /// its parameters are encoded once for all nodes.
-pub(crate) fn work_item(same_for_all: &[u8], node: &NodeId, time_to_live_ms: u64, attempt: u32) -> Bytes {
-    let own = WorkItem {
-        node_id: node.to_string(),
-        time_to_live_ms,
-        attempt,
-        ..WorkItem::default()
-    };
+pub(crate) fn work_item(same_for_all: &[u8], own: &WorkItem) -> Bytes {
     let mut bytes = Vec::with_capacity(same_for_all.len() + own.encoded_len());
     bytes.extend_from_slice(same_for_all);
     own.encode_raw(&mut bytes);
@@ -344,11 +339,18 @@ mod tests {
     #[test]
     fn a_work_item_says_who_it_is_for_and_what_to_do() {
         let order = Order::read(request(), LIMITS).unwrap();
-        let bytes = work_item(&order.work, &order.plan.targets[1].node, 70_000, 2);
+        let own = WorkItem {
+            node_id: order.plan.targets[1].node.to_string(),
+            time_to_live_ms: 70_000,
+            attempt: 2,
+            not_after_ms: 9,
+            ..WorkItem::default()
+        };
+        let bytes = work_item(&order.work, &own);
         let item = WorkItem::decode(bytes).unwrap();
         assert_eq!(item.run_id, order.plan.id.to_string());
         assert_eq!(item.node_id, "mi-0123456789abcdef1");
-        assert_eq!((item.time_to_live_ms, item.attempt), (70_000, 2));
+        assert_eq!((item.time_to_live_ms, item.attempt, item.not_after_ms), (70_000, 2, 9));
         assert_eq!(item.document_content, "{}");
     }
 

@@ -28,7 +28,7 @@ use muster_store::sqlx::migrate::Migrator;
 pub use config::Settings;
 
 use crate::api::Api;
-use crate::work::{Coordinator, Delivery, Listener, Metrics, Peers};
+use crate::work::{Coordinator, Delivery, Listener, Metrics, Peers, Seal};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -50,16 +50,18 @@ impl Server {
     /// Starts answering, and goes on with the rollouts that a former life has left.
     ///
     /// # Errors
-    /// If the bus fails.
+    /// If the bus fails, or the keys that sign work cannot be used.
     pub async fn start(settings: Settings, parts: Parts) -> Result<Running, BoxError> {
         let metrics = Metrics::register(&parts);
+        let seal = Seal::open(&settings.work_keys_folder, parts.clock.now())?;
         let delivery = Delivery::new(parts.nats.clone());
         // Names this life of the replica: what a former one held must be taken over like anybody else's.
         let holder = uuid::Uuid::new_v4().simple().to_string();
         let peers = Peers::start(&parts, delivery.clone());
         // Before anything is sent somebody must listen to the answers.
         let listener = Listener::start(&parts, &delivery, &holder).await?;
-        let (coordinator, inputs, received) = Coordinator::new(&settings, &parts, delivery, peers, holder, metrics);
+        let (coordinator, inputs, received) =
+            Coordinator::new(&settings, &parts, (delivery, seal), peers, holder, metrics);
         let hearing = listener.listen(&parts.tasks, &inputs);
         coordinator.start(&parts, received, hearing);
         work::sweeper::start(&parts, parts.database(), settings.retention());

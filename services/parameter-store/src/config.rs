@@ -6,19 +6,12 @@ use muster_proto::Word;
 use muster_proto::parameterstore::v1::ParameterTier;
 use serde::Deserialize;
 
-use crate::domain::scope::Scope;
 use crate::secret::{AwsKmsSettings, ProviderKind, VaultTransitSettings};
 
 /// Settings of the parameter store; `config.default.toml` explains each key.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// First part of ARNs after `arn`.
-    pub partition: String,
-    /// The region in ARNs.
-    pub region: String,
-    /// The account in ARNs.
-    pub account_id: String,
     /// Tier of new parameters for which the caller names none.
     pub default_tier: String,
     /// Most parameters of tier Standard; 0: no limit.
@@ -40,17 +33,6 @@ pub struct Settings {
 /// Settings that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// The account is no account.
-    #[error("account_id is {0:?}: an account has 12 digits")]
-    Account(String),
-    /// The partition or the region is none.
-    #[error("{key} is {value:?}: it has letters, digits and hyphens")]
-    Word {
-        /// Which of the two.
-        key: &'static str,
-        /// What it is set to.
-        value: String,
-    },
     /// A tier that there is not.
     #[error("default_tier is {0:?}: it is one of Standard, Advanced and Intelligent-Tiering")]
     Tier(String),
@@ -65,16 +47,6 @@ impl Settings {
     /// # Errors
     /// If one of them cannot be used.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        let account = &self.account_id;
-        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(SettingsError::Account(account.clone()));
-        }
-        for (key, value) in [("partition", &self.partition), ("region", &self.region)] {
-            if value.is_empty() || !value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-                let value = value.clone();
-                return Err(SettingsError::Word { key, value });
-            }
-        }
         if self.key_file.as_os_str().is_empty() {
             return Err(SettingsError::KeyFile);
         }
@@ -83,14 +55,6 @@ impl Settings {
 
     pub(crate) fn tier(&self) -> Result<ParameterTier, SettingsError> {
         ParameterTier::from_word(&self.default_tier).ok_or_else(|| SettingsError::Tier(self.default_tier.clone()))
-    }
-
-    pub(crate) fn scope(&self) -> Scope {
-        Scope {
-            partition: self.partition.clone(),
-            region: self.region.clone(),
-            account: self.account_id.clone(),
-        }
     }
 }
 
@@ -109,22 +73,12 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_arn_or_tier_is_refused() {
+    fn what_is_no_tier_and_no_file_is_refused() {
         let check = |change: fn(&mut Settings), expected: SettingsError| {
             let mut settings = defaults();
             change(&mut settings);
             assert_eq!(settings.validate(), Err(expected));
         };
-        check(
-            |s| s.account_id = "1".to_owned(),
-            SettingsError::Account("1".to_owned()),
-        );
-        let word = |key, value: &str| SettingsError::Word {
-            key,
-            value: value.to_owned(),
-        };
-        check(|s| s.region = "a:b".to_owned(), word("region", "a:b"));
-        check(|s| s.partition = String::new(), word("partition", ""));
         check(
             |s| s.default_tier = "Gold".to_owned(),
             SettingsError::Tier("Gold".to_owned()),

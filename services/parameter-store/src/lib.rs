@@ -18,7 +18,7 @@ mod work;
 
 use std::sync::Arc;
 
-use muster_boot::{BoxError, Database, Parts, Running};
+use muster_boot::{BoxError, Database, Deciding, Parts, ResourceTags, Running};
 use muster_proto::parameterstore::v1::parameter_store_server::ParameterStoreServer;
 use muster_proto::parameterstore::v1::parameter_tags_server::ParameterTagsServer;
 use muster_store::Pager;
@@ -28,6 +28,7 @@ pub use config::{Settings, SettingsError};
 pub use secret::{AwsKmsSettings, KeyFileError, ProviderKind, VaultTransitSettings};
 
 use crate::api::{ParametersApi, TagsApi};
+use crate::domain::scope::Scope;
 use crate::secret::Keys;
 use crate::store::put::Ground;
 use crate::work::{Publisher, Writer};
@@ -57,9 +58,9 @@ impl Server {
         settings.validate()?;
         let db = parts.database();
         store::prepare(&db).await?;
-        let scope = settings.scope();
+        let scope = Scope::from(&parts.account);
         let needed = store::key::in_use(&db).await?;
-        let keys = Arc::new(Keys::set_up(&settings, &needed)?);
+        let keys = Arc::new(Keys::set_up(&settings, &scope, &needed)?);
         let ground = Ground {
             scope: scope.clone(),
             default_tier: settings.tier()?,
@@ -76,14 +77,18 @@ impl Server {
             Arc::clone(&keys),
             settings.rewraps_per_second,
         );
-        let tags = TagsApi::new(db.clone(), scope, Arc::clone(&parts.clock));
+        let tags = Arc::new(TagsApi::new(db.clone(), scope, Arc::clone(&parts.clock)));
+        let deciding = Deciding {
+            tags: Some(Arc::clone(&tags) as Arc<dyn ResourceTags>),
+            authority: None,
+        };
         let pager = Pager::of(&db).await?;
         let parameters = ParametersApi::new(&parts, db, pager, ground, keys, writer, publisher);
         let running = parts
-            .serve(|mount| {
+            .serve_deciding(deciding, |mount| {
                 mount
                     .add(ParameterStoreServer::new(parameters))
-                    .add(ParameterTagsServer::new(tags))
+                    .add(ParameterTagsServer::from_arc(tags))
             })
             .await?;
         Ok(running)

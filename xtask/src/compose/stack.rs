@@ -15,6 +15,7 @@ use crate::{nats, process, workspace};
 
 /// The programs that the images hold.
 const PROGRAMS: &[&str] = &[
+    "muster",
     "muster-gateway",
     "muster-fleet",
     "muster-documents",
@@ -149,6 +150,12 @@ impl Stack {
         println!("          FanOut {}", self.address("MUSTER_FAN_OUT_PORT"));
     }
 
+    /// The file with the operator's credentials in the container that has the keys, as a text.
+    pub(crate) fn operator(&self) -> Result<String> {
+        let words = ["exec", "-T", "watcher", "cat", "/trust/creds/operator.creds"];
+        process::output(self.compose()?.args(words))
+    }
+
     /// Whether a command succeeds in the container of a service of `docker-compose.yml`.
     pub(crate) fn succeeds_in(&self, service: &str, words: &[&str]) -> Result<bool> {
         Ok(process::succeeds(
@@ -192,12 +199,15 @@ impl Stack {
     }
 }
 
-/// Containers that are not up, or say that they are not healthy (yet).
+/// Containers that are neither up nor done, or say that they are not healthy (yet).
 fn unhealthy(list: &str) -> Vec<String> {
     list.lines()
         .filter_map(|line| line.split_once('\t'))
         .filter(|(_, status)| {
-            !status.starts_with("Up ") || status.contains("(unhealthy)") || status.contains("(health: starting)")
+            let is_done = status.starts_with("Exited (0)");
+            !(status.starts_with("Up ") || is_done)
+                || status.contains("(unhealthy)")
+                || status.contains("(health: starting)")
         })
         .map(|(name, status)| format!("{name}: {status}"))
         .collect()
@@ -236,11 +246,15 @@ mod tests {
 
     #[test]
     fn a_container_that_is_not_ready_is_named() {
-        let list =
-            "a\tUp 3 seconds (healthy)\nb\tUp 3 seconds\nc\tUp 1 second (health: starting)\nd\tExited (1) 2 s ago\n";
+        let list = "a\tUp 3 seconds (healthy)\nb\tUp 3 seconds\nc\tUp 1 second (health: starting)\nd\tExited (1) 2 s ago\n\
+             e\tExited (0) 2 s ago\nf\tCreated\n";
         assert_eq!(
             unhealthy(list),
-            ["c: Up 1 second (health: starting)", "d: Exited (1) 2 s ago"]
+            [
+                "c: Up 1 second (health: starting)",
+                "d: Exited (1) 2 s ago",
+                "f: Created"
+            ]
         );
     }
 }

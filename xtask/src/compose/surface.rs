@@ -1,5 +1,9 @@
 //! One command over each surface, by clients that nobody here wrote.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -50,8 +54,10 @@ impl Surface {
         let (script, address) = match self {
             Self::Nats => (
                 "nats_client.py",
-                // The bus between the containers is open: there are no credentials.
-                vec![format!("nats://{}", stack.address("MUSTER_NATS_PORT")), String::new()],
+                vec![
+                    format!("nats://{}", stack.address("MUSTER_NATS_PORT")),
+                    operator(stack)?.display().to_string(),
+                ],
             ),
             Self::Grpc => ("reflection_client.py", vec![stack.address("MUSTER_RUN_COMMAND_PORT")]),
             Self::Aws => return by_aws(tag, line, stack, judges),
@@ -64,6 +70,17 @@ impl Surface {
         )?;
         serde_json::from_str(&answer).with_context(|| format!("{script} answered {answer}"))
     }
+}
+
+/// A file with the operator's credentials, for this user only.
+fn operator(stack: &Stack) -> Result<PathBuf> {
+    let path = workspace::own("operator.creds");
+    if path.exists() {
+        std::fs::remove_file(&path)?;
+    }
+    let mut file = File::options().create_new(true).write(true).mode(0o600).open(&path)?;
+    file.write_all(stack.operator()?.as_bytes())?;
+    Ok(path)
 }
 
 fn by_aws(tag: (&str, &str), line: &str, stack: &Stack, judges: &Judges) -> Result<Outcome> {

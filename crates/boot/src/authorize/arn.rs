@@ -22,11 +22,12 @@ pub(crate) fn arn(account: &Account, resource: &Resource) -> (Arn, String) {
     let kind = resource.kind.as_str();
     let service = if OF_IAM.contains(&kind) { "iam" } else { "ssm" };
     let (partition, region) = (account.partition(), account.region());
+    let written = written(kind, &resource.name);
     let region = if service == "iam" { "" } else { region };
-    if let Some(foreign) = foreign(account, service, kind, &resource.name) {
-        return (foreign, resource.name.clone());
+    if let Some(foreign) = foreign(account, service, kind, written) {
+        return (foreign, written.to_owned());
     }
-    let name = name(kind, plain(kind, &resource.name)).to_owned();
+    let name = name(kind, plain(kind, written)).to_owned();
     let owner = match kind {
         "document" | "automation-definition" if is_built_in(&name) => "",
         _ => account.id(),
@@ -55,6 +56,14 @@ fn foreign(account: &Account, service: &str, kind: &str, text: &str) -> Option<A
     (!(is_ours && is_of_kind)).then_some(arn)
 }
 
+/// What a caller writes, without the spaces that the parameter store takes off names (parameter-store 2).
+fn written<'a>(kind: &str, text: &'a str) -> &'a str {
+    match kind {
+        "parameter" => text.trim_matches(' '),
+        _ => text,
+    }
+}
+
 /// What stands behind the kind in an ARN; a plain name is itself.
 fn plain<'a>(kind: &str, text: &'a str) -> &'a str {
     if !text.starts_with("arn:") {
@@ -66,11 +75,11 @@ fn plain<'a>(kind: &str, text: &'a str) -> &'a str {
         .map_or(text, |rest| rest.strip_prefix('/').unwrap_or(rest))
 }
 
-/// The name without what does not count: versions and labels, the slash that parameters and settings may begin with, and
-/// the path before a role.
+/// The name without what does not count: versions and labels, the slash that parameters and settings may begin with, the
+/// one that paths of parameters may end in, and the path before a role.
 fn name<'a>(kind: &str, text: &'a str) -> &'a str {
     match kind {
-        "parameter" => before_colon(text).trim_start_matches('/'),
+        "parameter" => before_colon(text).trim_end_matches(' ').trim_matches('/'),
         "servicesetting" => text.trim_start_matches('/'),
         "document" | "automation-definition" => before_colon(text),
         "role" => text.rsplit('/').next().unwrap_or(text),
@@ -165,6 +174,11 @@ mod tests {
             "a/b",
             "/a/b:label",
             "//a/b",
+            " /a/b",
+            "/a/b  ",
+            "/a/b :1",
+            "/a/b/",
+            "  arn:aws:ssm:us-east-1:000000000000:parameter/a/b ",
             "arn:aws:ssm:us-east-1:000000000000:parameter/a/b",
             "arn:aws:ssm:us-east-1:000000000000:parameter/a/b:2",
         ] {

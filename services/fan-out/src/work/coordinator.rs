@@ -19,6 +19,7 @@ use super::input::{Answer, Door, Input, Inputs, NodeReply};
 use super::listener::Hearing;
 use super::metrics::Metrics;
 use super::peers::Peers;
+use super::seal::Seal;
 use super::teller::Tellers;
 use super::tenure::Whereabouts;
 use crate::Settings;
@@ -45,6 +46,7 @@ pub(crate) struct Coordinator {
     pub(super) db: Db,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) delivery: Delivery,
+    pub(super) seal: Seal,
     pub(super) peers: Peers,
     pub(super) holder: String,
     pub(super) replica: String,
@@ -66,7 +68,7 @@ impl Coordinator {
     pub(crate) fn new(
         settings: &Settings,
         parts: &Parts,
-        delivery: Delivery,
+        (delivery, seal): (Delivery, Seal),
         peers: Peers,
         holder: String,
         metrics: Metrics,
@@ -78,6 +80,7 @@ impl Coordinator {
             clock: Arc::clone(&parts.clock),
             connects: delivery.connects(),
             delivery,
+            seal,
             peers,
             holder,
             replica: parts.replica.clone(),
@@ -115,7 +118,10 @@ impl Coordinator {
                 biased;
                 // Only here, between two batches: what is in memory must never be half written.
                 () = stopping.cancelled() => break,
-                _ = tenure.tick() => self.keep_tenure().await,
+                _ = tenure.tick() => {
+                    self.keep_tenure().await;
+                    self.seal.refresh(self.clock.now()).await;
+                }
                 count = inputs.recv_many(&mut waiting, BATCH) => {
                     if count == 0 {
                         break;
@@ -207,9 +213,11 @@ impl Coordinator {
                         self.apply(id, &Event::Present { index, has_run }, now);
                     }
                 }
-                Input::Expected { node, reply } => {
-                    let expected = u32::try_from(self.holdings.open_places(&node).len()).unwrap_or(u32::MAX);
-                    self.delivery.expect(reply, expected, self.clock.now()).await;
+                Input::Expected(asked) => {
+                    let expected = u32::try_from(self.holdings.open_places(&asked.node).len()).unwrap_or(u32::MAX);
+                    self.delivery
+                        .expect(*asked, expected, self.clock.now(), &self.seal)
+                        .await;
                 }
                 Input::Reply(reply) => {
                     let place = elsewhere.get(&reply.id).filter(|_| !self.holdings.has(reply.id));

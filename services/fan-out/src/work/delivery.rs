@@ -2,13 +2,17 @@
 
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
-use muster_model::{NodeId, RolloutId, Timestamp};
-use muster_proto::agent::v1::{Cancel, PullResult, ReplyResult};
+use muster_credential::Purpose;
+use muster_credential::work::{Digest, Signature};
+use muster_model::{NodeId, Timestamp};
+use muster_proto::agent::v1::{Cancel, PullResult, ReplyResult, WorkItem};
 use muster_wire::{Failure, NatsStatus, subject};
 use prost::Message as _;
 use tonic::Status;
 
-use super::input::Input;
+use super::held::Act;
+use super::input::{Asked, Input};
+use super::seal::Seal;
 use crate::contract::{wire_time, work_item};
 use crate::domain::Rollout;
 
@@ -51,31 +55,64 @@ impl Delivery {
         Some(Input::Unreachable { id, index, attempt })
     }
 
-    /// Sends a target its work; the broker answers if nobody listens.
-    pub(crate) async fn send(&self, parcel: &Parcel, rollout: &Rollout, index: u32, attempt: u32, now: Timestamp) {
-        let Some(target) = rollout.target(index) else {
-            return;
-        };
-        let left = rollout.deadline().duration_since(now).as_millis();
-        let time_to_live = u64::try_from(left).unwrap_or(0);
-        let payload = work_item(&parcel.work, &target.node, time_to_live, attempt);
-        let subject = subject::work(&target.node);
-        let reply = format!("{}.{}.{index}.{attempt}", self.inbox, rollout.id());
-        let sent = match &parcel.headers {
-            Some(headers) => {
-                self.nats
-                    .publish_with_reply_and_headers(subject, reply, headers.clone(), payload)
-                    .await
+    /// What goes to a target, to be signed and sent. Nothing if there is no such target.
+    pub(crate) fn letter(parcel: &Parcel, rollout: &Rollout, act: Act, now: Timestamp) -> Option<Letter> {
+        let (Act::Send { index, .. } | Act::Cancel { index }) = act;
+        let node = rollout.target(index)?.node.clone();
+        let id = rollout.id();
+        let content = match act {
+            Act::Cancel { .. } => Content::Cancel(Cancel { run_id: id.to_string() }.encode_to_vec().into()),
+            Act::Send { attempt, .. } => {
+                let left = rollout.deadline().duration_since(now).as_millis();
+                let own = WorkItem {
+                    node_id: node.to_string(),
+                    time_to_live_ms: u64::try_from(left).unwrap_or(0),
+                    attempt,
+                    not_after_ms: rollout.deadline().as_millisecond(),
+                    ..WorkItem::default()
+                };
+                Content::Work {
+                    payload: work_item(&parcel.work, &own),
+                    beginning: parcel.beginning.clone(),
+                    shared: parcel.work.len(),
+                    headers: parcel.headers.clone(),
+                    place: format!("{id}.{index}.{attempt}"),
+                }
             }
-            None => self.nats.publish_with_reply(subject, reply, payload).await,
         };
-        log_unsent(sent);
+        Some(Letter { node, content })
     }
 
-    /// Tells a node to stop a run.
-    pub(crate) async fn cancel(&self, node: &NodeId, id: RolloutId) {
-        let payload = Cancel { run_id: id.to_string() }.encode_to_vec();
-        self.publish(subject::cancel(node), payload.into()).await;
+    /// Sends a letter with its signature; if it is work, the broker answers if nobody listens.
+    pub(crate) async fn send(&self, letter: Letter, signature: Option<Signature>) {
+        let Letter { node, content } = letter;
+        let sent = match content {
+            Content::Work {
+                payload,
+                headers,
+                place,
+                ..
+            } => {
+                let (subject, reply) = (subject::work(&node), format!("{}.{place}", self.inbox));
+                match with_signature(headers, signature) {
+                    Some(headers) => {
+                        let message = self
+                            .nats
+                            .publish_with_reply_and_headers(subject, reply, headers, payload);
+                        message.await
+                    }
+                    None => self.nats.publish_with_reply(subject, reply, payload).await,
+                }
+            }
+            Content::Cancel(payload) => match with_signature(None, signature) {
+                Some(headers) => {
+                    let message = self.nats.publish_with_headers(subject::cancel(&node), headers, payload);
+                    message.await
+                }
+                None => self.nats.publish(subject::cancel(&node), payload).await,
+            },
+        };
+        log_unsent(sent);
     }
 
     /// Asks every node with a tag to ask for its work.
@@ -89,11 +126,27 @@ impl Delivery {
         self.publish(reply, payload.into()).await;
     }
 
-    /// Tells a node how many runs are expected from it, and what time it is.
-    pub(crate) async fn expect(&self, reply: Subject, expected: u32, now: Timestamp) {
-        let service_time = Some(wire_time(now));
-        let payload = PullResult { expected, service_time }.encode_to_vec();
-        self.publish(reply, payload.into()).await;
+    /// Tells a node how many runs are expected from it, what time it is, and which keys it lacks.
+    pub(crate) async fn expect(&self, asked: Asked, expected: u32, now: Timestamp, seal: &Seal) {
+        let is_to_sign = !asked.nonce.is_empty();
+        let answer = PullResult {
+            expected,
+            service_time: Some(wire_time(now)),
+            work_keys: match is_to_sign {
+                true => seal.news(asked.keys, now),
+                false => Vec::new(),
+            },
+        };
+        let payload = answer.encode_to_vec();
+        let sign = || seal.sign(Purpose::PullAnswer, &asked.node, &payload, &asked.nonce);
+        let signature = is_to_sign.then(sign).flatten();
+        match with_signature(None, signature) {
+            Some(headers) => {
+                let sent = self.nats.publish_with_headers(asked.reply, headers, payload.into());
+                log_unsent(sent.await);
+            }
+            None => self.publish(asked.reply, payload.into()).await,
+        }
     }
 
     /// Gives an answer as it is.
@@ -133,6 +186,8 @@ fn log_unsent(sent: Result<(), async_nats::PublishError>) {
 pub(crate) struct Parcel {
     /// The `WorkItem`, encoded, without what differs from sending to sending.
     pub(crate) work: Bytes,
+    /// Its digest, with which that of each message begins.
+    beginning: Digest,
     /// Trace context.
     pub(crate) headers: Option<HeaderMap>,
 }
@@ -144,6 +199,59 @@ impl Parcel {
             headers.insert("traceparent", traceparent);
             headers
         });
-        Self { work, headers }
+        let beginning = Digest::of(&work);
+        Self {
+            work,
+            beginning,
+            headers,
+        }
     }
+}
+
+/// A message to a node that says what to do.
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    node: NodeId,
+    content: Content,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    Work {
+        payload: Bytes,
+        /// The digest of as many bytes of it as are shared with other nodes.
+        beginning: Digest,
+        shared: usize,
+        headers: Option<HeaderMap>,
+        /// By what the answer is known that nobody listens.
+        place: String,
+    },
+    Cancel(Bytes),
+}
+
+impl Letter {
+    /// For whom it is signed, for what, and over what.
+    pub(crate) fn to_sign(&self) -> (&NodeId, Purpose, Digest) {
+        match &self.content {
+            Content::Work {
+                payload,
+                beginning,
+                shared,
+                ..
+            } => {
+                let own = payload.get(*shared..).unwrap_or_default();
+                (&self.node, Purpose::WorkItem, beginning.clone().and(own))
+            }
+            Content::Cancel(payload) => (&self.node, Purpose::Cancel, Digest::of(payload)),
+        }
+    }
+}
+
+fn with_signature(headers: Option<HeaderMap>, signature: Option<Signature>) -> Option<HeaderMap> {
+    let Some(signature) = signature else {
+        return headers;
+    };
+    let mut headers = headers.unwrap_or_default();
+    headers.insert(Signature::HEADER, signature.to_string());
+    Some(headers)
 }

@@ -6,11 +6,15 @@ use tokio::time::Instant;
 
 use super::batch::{Aftermath, Reply, gather};
 use super::coordinator::Coordinator;
-use super::held::{Act, Held};
+use super::delivery::Delivery;
+use super::held::Held;
 use super::input::Answer;
 use super::teller::Entry;
 use crate::error::{from_store, unavailable};
 use crate::store::commit::{OutboxRow, Writes};
+
+/// Messages that are signed and sent together.
+const AT_ONCE: usize = 1_024;
 
 impl Coordinator {
     /// Writes what the batch brought about, and carries it out if that went well.
@@ -94,14 +98,13 @@ impl Coordinator {
             let Some(Held { rollout, parcel, .. }) = self.holdings.get(id) else {
                 continue;
             };
-            for act in acts {
-                match act {
-                    Act::Send { index, attempt } => self.delivery.send(parcel, rollout, index, attempt, now).await,
-                    Act::Cancel { index } => {
-                        if let Some(target) = rollout.target(index) {
-                            self.delivery.cancel(&target.node, id).await;
-                        }
-                    }
+            // A part at a time, so that the first are on their way while the next are signed.
+            for acts in acts.chunks(AT_ONCE) {
+                let letters = acts
+                    .iter()
+                    .filter_map(|act| Delivery::letter(parcel, rollout, *act, now));
+                for (letter, signature) in self.seal.sign_all(letters.collect()).await {
+                    self.delivery.send(letter, signature).await;
                 }
             }
             if settled {

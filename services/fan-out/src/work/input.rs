@@ -40,13 +40,24 @@ pub(crate) enum Input {
     /// A node has shown itself and asks for its work.
     Present { node: NodeId, unfinished: Vec<RolloutId> },
     /// A node wants to know how many runs are expected from it.
-    Expected { node: NodeId, reply: Subject },
+    Expected(Box<Asked>),
     /// A node reported.
     Reply(Box<NodeReply>),
     /// Nobody listened on a node's subject.
     Unreachable { id: RolloutId, index: u32, attempt: u32 },
     /// An owner has taken news.
     Heard(Vec<(RolloutId, i64)>),
+}
+
+/// A node's question for its work.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) node: NodeId,
+    pub(crate) reply: Subject,
+    /// What its answer is signed over; empty: it need not be signed.
+    pub(crate) nonce: Vec<u8>,
+    /// The serial of the work keys that it has.
+    pub(crate) keys: u64,
 }
 
 /// What a node reported.

@@ -13,7 +13,7 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 
 use super::delivery::Delivery;
-use super::input::{Door, Input, Inputs, NodeReply};
+use super::input::{Asked, Door, Input, Inputs, NodeReply};
 use super::{peers, spans};
 use crate::contract::report;
 
@@ -172,10 +172,15 @@ fn present(message: Message) -> Option<Input> {
 }
 
 fn pull(message: Message) -> Option<Input> {
-    Some(Input::Expected {
-        node: subject::node_of(&message.subject).ok()?,
-        reply: reply_of(&message)?,
-    })
+    let (node, reply) = (subject::node_of(&message.subject).ok()?, reply_of(&message)?);
+    // Longer ones are no nonces.
+    let asked = PullRequest::decode(message.payload).unwrap_or_default();
+    Some(Input::Expected(Box::new(Asked {
+        node,
+        reply,
+        nonce: asked.nonce.into_iter().take(64).collect(),
+        keys: asked.work_keys_serial,
+    })))
 }
 
 fn node_reply(message: Message) -> Option<Input> {

@@ -9,4 +9,5 @@ mod disasters;
 mod node;
 mod owner;
 mod replicas;
+mod signing;
 mod world;

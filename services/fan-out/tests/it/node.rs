@@ -141,6 +141,7 @@ impl Node {
         };
         let request = PullRequest {
             unfinished_run_ids: unfinished,
+            ..PullRequest::default()
         };
         // Nobody may be there to answer; the work comes by itself then.
         let _ = nats

@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) nats_server: NatsServer,
     pub(crate) nats: Client,
     pub(crate) owner: Owner,
+    /// Where the keys are that sign work; empty: nothing is signed.
+    pub(crate) work_keys: std::path::PathBuf,
     database: Database,
 }
 
@@ -58,6 +60,7 @@ impl World {
             nats_server,
             nats,
             owner,
+            work_keys: std::path::PathBuf::new(),
             database,
         }
     }
@@ -87,6 +90,7 @@ impl World {
             max_targets: 10_000,
             max_concurrency: 10_000,
             lease_seconds: 1,
+            work_keys_folder: self.work_keys.clone(),
         };
         Service::start(common, settings).await
     }

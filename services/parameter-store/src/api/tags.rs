@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+use muster_boot::{ResourceTags, TagMap};
 use muster_model::Clock;
 use muster_proto::aws::v1::{
     AddTagsToResourceRequest, AddTagsToResourceResult, ListTagsForResourceRequest, ListTagsForResourceResult,
@@ -16,7 +18,7 @@ use super::settle;
 use crate::domain::name::Name;
 use crate::domain::scope::Scope;
 use crate::domain::tag;
-use crate::error::ParameterError;
+use crate::error::{ParameterError, from_store};
 use crate::store;
 
 /// Keeps the tags of parameters.
@@ -69,6 +71,22 @@ impl TagsApi {
         }
         let id = id.unwrap_or_default();
         Name::parse(id, &self.scope).map_err(|_| ParameterError::MissingResource { id: id.to_owned() })
+    }
+}
+
+/// What decisions on parameters ask for.
+impl ResourceTags for TagsApi {
+    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<TagMap, Failure>> {
+        Box::pin(async move {
+            let path = format!("/{}", name.trim_start_matches('/'));
+            let name = match Name::parse(&path, &self.scope) {
+                Ok(name) if kind == "parameter" => name,
+                _ => return Ok(TagMap::new()),
+            };
+            let tags = store::tag::of(&self.db, &name, self.now()).await.map_err(from_store)?;
+            // What is not there has no tags.
+            Ok(tags.unwrap_or_default())
+        })
     }
 }
 

@@ -1,11 +1,23 @@
 //! Where parameters live: the parts of an ARN that are the same for all of them.
 
+use muster_model::Account;
+
 /// Partition, region and account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub(crate) partition: String,
     pub(crate) region: String,
     pub(crate) account: String,
+}
+
+impl From<&Account> for Scope {
+    fn from(account: &Account) -> Self {
+        Self {
+            partition: account.partition().to_owned(),
+            region: account.region().to_owned(),
+            account: account.id().to_owned(),
+        }
+    }
 }
 
 impl Scope {

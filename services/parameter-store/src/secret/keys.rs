@@ -6,6 +6,7 @@ use muster_boot::BoxError;
 use serde::Deserialize;
 
 use crate::Settings;
+use crate::domain::scope::Scope;
 use crate::domain::value::Value;
 use crate::secret::aws_kms::AwsKms;
 use crate::secret::binding::Binding;
@@ -62,18 +63,18 @@ impl Prepared {
 impl Keys {
     /// The providers of the settings. `needed` are the keys that the tables name, with the count of versions that need
     /// them.
-    pub(crate) fn set_up(settings: &Settings, needed: &[(KeyName, i64)]) -> Result<Self, BoxError> {
+    pub(crate) fn set_up(settings: &Settings, scope: &Scope, needed: &[(KeyName, i64)]) -> Result<Self, BoxError> {
         let mut providers: Vec<(ProviderKind, Arc<dyn Provider>)> = Vec::new();
         let needs_file = needed.iter().any(|(key, _)| key.provider == key_file::NAME);
         if settings.provider == ProviderKind::File || needs_file {
-            let file = KeyFile::load(&settings.key_file, settings.scope(), needed)?;
+            let file = KeyFile::load(&settings.key_file, scope.clone(), needed)?;
             providers.push((ProviderKind::File, Arc::new(file)));
         }
         if !settings.aws_kms.url.is_empty() {
             providers.push((ProviderKind::AwsKms, Arc::new(AwsKms::new(&settings.aws_kms)?)));
         }
         if !settings.vault_transit.url.is_empty() {
-            let vault = VaultTransit::new(&settings.vault_transit, settings.scope())?;
+            let vault = VaultTransit::new(&settings.vault_transit, scope.clone())?;
             providers.push((ProviderKind::VaultTransit, Arc::new(vault)));
         }
         providers.sort_by_key(|(kind, _)| *kind != settings.provider);

@@ -1,0 +1,14 @@
+//! Who vouches for what nodes are told to do (fleet 10, decision 18): whoever controls the bus can withhold work, but
+//! cannot make any.
+//!
+//! - [`Signature`]: what the coordinator puts on a message for a node.
+//! - [`WorkKeys`]: the keys that a node has pinned, and how they change.
+//! - [`KeyChain`]: all changes from the first keys on, for nodes that come back after a long time.
+
+mod chain;
+mod keys;
+mod signature;
+
+pub use chain::{ChainError, KeyChain, Rotation};
+pub use keys::{ChangeError, Distrust, WorkKeys, WorkKeysChange};
+pub use signature::{Digest, NoSignature, Signature};
