@@ -369,21 +369,19 @@ async fn attachments_come_from_and_go_to_an_s3_api() {
     service.stop().await;
 }
 
-/// One request without a body.
 async fn s3(url: &str, line: &str) {
     let address = url.strip_prefix("http://").unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let request = format!("{line}\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
 }
 
 fn tempfile(content: &[u8]) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), content).unwrap();
-    file
+    std::fs::write(&file, content).map(|()| file).unwrap()
 }
 
 #[tokio::test]

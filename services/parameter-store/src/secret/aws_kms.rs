@@ -107,11 +107,15 @@ fn refused(status: u16, answer: &Value) -> KeyError {
         .unwrap_or(word);
     match word {
         "InvalidCiphertextException" | "IncorrectKeyException" => KeyError::Open(OpenError),
-        "ThrottlingException" | "KMSInternalException" | "DependencyTimeoutException" | "KeyUnavailableException" => {
-            KeyError::Unavailable(word.to_owned().into())
-        }
-        _ if (400..500).contains(&status) && !word.is_empty() => KeyError::Unusable(text.to_owned()),
-        _ => KeyError::Unavailable(format!("HTTP status {status}").into()),
+        // What is wrong with the key that the caller names.
+        "NotFoundException"
+        | "DisabledException"
+        | "KMSInvalidStateException"
+        | "InvalidKeyUsageException"
+        | "InvalidArnException"
+        | "ValidationException" => KeyError::Unusable(text.to_owned()),
+        // What is wrong between the service and the provider is not the caller's to know: it is in the log.
+        _ => KeyError::Unavailable(format!("HTTP status {status} {word}: {text}").into()),
     }
 }
 

@@ -80,7 +80,7 @@ impl VaultTransit {
         let mut read: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         match status {
             200..300 => Ok(read["data"].take()),
-            400 | 403 | 404 => {
+            400 | 404 => {
                 let said = read["errors"][0].as_str().unwrap_or("no such key").to_owned();
                 match said.contains("authentication failed") || said.contains("invalid ciphertext") {
                     true => Err(OpenError.into()),

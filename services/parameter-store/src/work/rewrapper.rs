@@ -54,8 +54,15 @@ pub(crate) async fn round<P: Future<Output = ()>>(
 ) -> Result<usize, BoxError> {
     let mut total = 0;
     for (old, _) in key::in_use(db).await? {
-        if keys.is_current(&old).await? {
-            continue;
+        match keys.is_current(&old).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error @ KeyError::Unavailable(_)) => return Err(error.into()),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(key = %old, error, "data keys of a key that cannot be used stay as they are");
+                continue;
+            }
         }
         let (mut after, mut count) = ((String::new(), 0), 0);
         loop {

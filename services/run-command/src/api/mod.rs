@@ -2,6 +2,7 @@
 
 mod cancel_command;
 mod get_command_invocation;
+mod known_documents;
 mod list_command_invocations;
 mod list_commands;
 mod log_streams;
@@ -53,7 +54,7 @@ pub(crate) struct Api {
     has_log_streams: bool,
     /// What the URLs of complete outputs begin with.
     objects_url: String,
-    known: send_command::KnownDocuments,
+    known: known_documents::KnownDocuments,
 }
 
 /// What goes on beside the calls, as far as they need it.
@@ -90,7 +91,7 @@ impl Api {
             max_targets: settings.max_targets,
             has_log_streams: settings.log_streams.is_configured(),
             objects_url: settings.objects_url.clone(),
-            known: send_command::KnownDocuments::default(),
+            known: known_documents::KnownDocuments::default(),
         }
     }
 
@@ -103,9 +104,10 @@ impl Api {
 impl RunCommand for Api {
     async fn send_command(&self, request: Request<SendCommandRequest>) -> Result<Response<SendCommandResult>, Status> {
         let rights = Rights::of(&request)?;
+        let caller = &Caller::of(&request)?.principal;
         let token = request.metadata().get(ClientToken::HEADER).map(|value| {
             let text = value.to_str().unwrap_or_default();
-            ClientToken::read(text)
+            ClientToken::read(text, caller)
         });
         let token = token.transpose().map_err(Status::from)?;
         Ok(Response::new(self.send(request.into_inner(), token, &rights).await?))

@@ -1,7 +1,7 @@
 //! `SendCommand` (run-command 2): checks in the spec's order, then one durable write.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use muster_boot::Rights;
 use muster_document::{Document, Format, Platform, check_parameters, check_size, execution_seconds, hash};
@@ -34,27 +34,6 @@ use crate::store::{self, CommandRow};
 const OWNER: &str = "RunCommand";
 /// Delivery timeout when the caller does not say, in seconds.
 const DEFAULT_TIMEOUT: i32 = 3_600;
-/// Parsed documents that are kept.
-const KNOWN_DOCUMENTS: usize = 256;
-
-/// Documents that were parsed before, by the hash of their content: a content means the same for ever.
-#[derive(Debug, Default)]
-pub(super) struct KnownDocuments(Mutex<HashMap<String, Arc<Document>>>);
-
-impl KnownDocuments {
-    fn get(&self, key: &str) -> Option<Arc<Document>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-
-    fn put(&self, key: String, document: Arc<Document>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KNOWN_DOCUMENTS {
-            // Which ones go does not matter: parsing again costs well under a millisecond.
-            known.clear();
-        }
-        known.insert(key, document);
-    }
-}
 
 impl Api {
     /// Sends a command. With a client token it is sent at most once, however often it is asked for.
@@ -78,8 +57,11 @@ impl Api {
         // Asked at once, because each is a journey over the bus; judged in the order of the specification.
         let (stored, resolved) = futures::join!(self.document(&request), self.resolve(&audience, rights));
         let denied = match &resolved {
-            Ok(resolved) => denied(rights, &audience, resolved).await?,
-            Err(_) => HashSet::new(),
+            // Too many are refused without a decision on each, which would be as many records.
+            Ok(resolved) if resolved.nodes.len() <= self.max_targets as usize => {
+                denied(rights, &audience, resolved).await?
+            }
+            _ => HashSet::new(),
         };
         let stored = stored?;
         let content = stored.content.clone().unwrap_or_default();
@@ -294,14 +276,20 @@ impl Api {
         let mut nodes: Vec<_> = resolved
             .nodes
             .iter()
-            .map(|node| Addressed {
-                id: node.node_id.clone(),
-                name: node.computer_name.clone(),
-                refused: match supported(node) {
-                    // Who may not reach a node does not learn what it is.
-                    _ if denied.contains(&node.node_id) => TargetState::AccessDenied,
-                    true => TargetState::Unset,
-                    false => TargetState::InvalidPlatform,
+            .map(|node| match denied.contains(&node.node_id) {
+                // Who may not reach a node does not learn what it is, nor what it is called.
+                true => Addressed {
+                    id: node.node_id.clone(),
+                    name: String::new(),
+                    refused: TargetState::AccessDenied,
+                },
+                false => Addressed {
+                    id: node.node_id.clone(),
+                    name: node.computer_name.clone(),
+                    refused: match supported(node) {
+                        true => TargetState::Unset,
+                        false => TargetState::InvalidPlatform,
+                    },
                 },
             })
             .collect();
