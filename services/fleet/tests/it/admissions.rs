@@ -14,8 +14,8 @@ use muster_proto::fleet::v1::{
 };
 use muster_wire::Reason;
 
-use crate::machine::{Machine, Ticket, ask, attributes, wanted};
-use crate::world::{Refused, START, World, facts, refusal, registration, tags};
+use crate::machine::{Machine, Ticket, ask, wanted};
+use crate::world::{Refused, START, World, refusal, registration, tags};
 
 async fn nodes(world: &World) -> Vec<InstanceInformation> {
     let all = DescribeInstanceInformationRequest {

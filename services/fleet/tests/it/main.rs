@@ -8,7 +8,7 @@ mod activations;
 mod admissions;
 mod at_the_gateway;
 mod bursts;
-mod doubts;
+mod claims;
 mod hellos;
 mod lists;
 mod machine;

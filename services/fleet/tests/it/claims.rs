@@ -1,12 +1,9 @@
-//! Machines that may be nodes only when an operator says so (agent.md B8, fleet 9).
+//! Machines that want to be nodes that others are, and operators who say which may (agent.md B8).
 
 use futures::StreamExt;
-use muster_harness::until;
+use muster_credential::{Key, KeyKind};
 use muster_proto::agent::v1::HelloRequest;
-use muster_proto::fleet::v1::{
-    ApproveNodeRequest, DescribeInstanceInformationRequest, InstanceInformation, ListConcernsRequest,
-    RegisterManagedInstanceRequest,
-};
+use muster_proto::fleet::v1::{ApproveNodeRequest, ListConcernsRequest, RegisterManagedInstanceRequest};
 use muster_wire::Reason;
 use prost::Message as _;
 
