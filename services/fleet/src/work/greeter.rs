@@ -183,19 +183,13 @@ impl Greeter {
         }
     }
 
-    /// Asks nodes that speak in a new session whether somebody else is there, and tells of those where there is.
+    /// Asks nodes that speak in a new session whether somebody else is there, and tells of those where there is. A copy
+    /// that was answered before it was found to be one is asked again, to be refused.
     async fn tell(&self, heard: &HashMap<(String, String), Heard>) {
         for ((node_id, _), heard) in heard {
             match heard {
-                Heard::Known | Heard::Quarantined => {}
-                Heard::New => {
-                    let Ok(node) = node_id.parse::<NodeId>() else { continue };
-                    let changed = ConfigChanged {}.encode_to_vec();
-                    if let Err(error) = self.nats.publish(subject::config(&node), changed.into()).await {
-                        // It shows when the other one says hello by itself.
-                        tracing::debug!(error = &error as &dyn std::error::Error, "a node was not asked again");
-                    }
-                }
+                Heard::Known | Heard::Quarantined => continue,
+                Heard::New => {}
                 Heard::Clone => {
                     tracing::error!(
                         node_id,
@@ -203,6 +197,12 @@ impl Greeter {
                     );
                     self.news.claimed("clone", node_id, "", "").await;
                 }
+            }
+            let Ok(node) = node_id.parse::<NodeId>() else { continue };
+            let changed = ConfigChanged {}.encode_to_vec();
+            if let Err(error) = self.nats.publish(subject::config(&node), changed.into()).await {
+                // It shows when they say hello by themselves.
+                tracing::debug!(error = &error as &dyn std::error::Error, "a node was not asked again");
             }
         }
     }

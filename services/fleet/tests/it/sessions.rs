@@ -43,6 +43,8 @@ async fn of_two_machines_with_one_key_the_later_one_is_refused_until_it_is_appro
     assert_eq!(concerns(&world).await, []);
     world.restart_fleet().await;
     hello(&world, &node, "one").await.unwrap();
+    // The other one was answered before: it is asked again, and hears of it now.
+    asked.next().await.unwrap();
     let refused = hello(&world, &node, "two").await.unwrap_err();
     assert!(
         refused.word == "ConflictException" && refused.text.starts_with("Clone:"),
