@@ -87,7 +87,7 @@ fn is_built_in(name: &str) -> bool {
         name.get(..prefix.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
     };
-    BUILT_IN.iter().any(|prefix| begins_with(&prefix))
+    BUILT_IN.iter().any(begins_with)
 }
 
 #[cfg(test)]
