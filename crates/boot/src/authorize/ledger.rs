@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use muster_proto::access::v1::DecisionRecord;
 use muster_wire::Failure;
+use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::authority::Authority;
@@ -15,6 +16,8 @@ use crate::Tasks;
 
 /// Decisions that are written together; the contract takes no more.
 const GROUP: usize = 1_000;
+/// Bytes of decisions that are sent together: a bus takes messages of 1 MiB.
+const BYTES: usize = 512 * 1024;
 /// Batches that wait; whoever comes then waits, too.
 const WAITING: usize = 1_024;
 /// Decisions that could not be written yet; beyond, nothing new is taken.
@@ -168,7 +171,7 @@ impl Writer {
         let mut all = self.left.clone();
         all.extend(own);
         // All at once: access writes what comes together in one transaction.
-        let parts = all.chunks(GROUP).map(|part| self.authority.record(part.to_vec()));
+        let parts = parted(&all).into_iter().map(|part| self.authority.record(part));
         if let Err(failure) = futures::future::try_join_all(parts).await {
             tracing::error!(
                 error = &failure as &dyn std::error::Error,
@@ -205,6 +208,24 @@ impl Writer {
             }
         }
     }
+}
+
+/// Parts that the contract and the bus take, in their order.
+fn parted(decisions: &[DecisionRecord]) -> Vec<Vec<DecisionRecord>> {
+    let mut parts: Vec<Vec<DecisionRecord>> = Vec::new();
+    let mut bytes = 0;
+    for decision in decisions {
+        let length = decision.encoded_len();
+        match parts.last_mut() {
+            Some(part) if part.len() < GROUP && bytes + length <= BYTES => part.push(decision.clone()),
+            _ => {
+                bytes = 0;
+                parts.push(vec![decision.clone()]);
+            }
+        }
+        bytes += length;
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -264,6 +285,19 @@ mod tests {
         let (tasks, _failures) = Tasks::new();
         let ledger = Ledger::start(Arc::clone(&log) as Arc<dyn Authority>, &tasks);
         (log, ledger, tasks)
+    }
+
+    #[test]
+    fn no_part_is_more_than_the_contract_and_the_bus_take() {
+        let long = vec![decision(&"x".repeat(100_000)).remove(0); 20];
+        let parts = parted(&long);
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5, 5]);
+        let many = vec![decision("a").remove(0); 2_500];
+        assert_eq!(
+            parted(&many).iter().map(Vec::len).collect::<Vec<_>>(),
+            [1_000, 1_000, 500]
+        );
+        assert!(parted(&[]).is_empty());
     }
 
     #[tokio::test]

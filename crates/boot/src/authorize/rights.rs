@@ -10,6 +10,11 @@ use prost_types::Timestamp;
 use super::holdings::Holdings;
 use super::{Inner, TagMap, arn};
 
+/// Characters of a resource in the audit log, and of a statement; statements of a record.
+const LONGEST_NAME: usize = 2_048;
+const LONGEST_STATEMENT: usize = 256;
+const MOST_STATEMENTS: usize = 100;
+
 /// What the caller of a request may do beyond what was decided before the service was asked.
 ///
 /// Whoever serves an operation whose facts say `by_service` asks [`Rights::judge`] about those resources.
@@ -132,9 +137,9 @@ impl Asking {
                 surface: Some(self.surface.word().to_owned()),
                 source_ip: self.caller.source_ip.map(|address| address.to_string()),
                 action: Some(action.to_string()),
-                resource: Some(on.to_string()),
+                resource: Some(cut(on.to_string(), LONGEST_NAME)),
                 decision: Some(word.into()),
-                statements: decision.statements().iter().map(ToString::to_string).collect(),
+                statements: statements(decision),
                 request_id: self.caller.request_id.map(|id| id.to_string()),
             }
         };
@@ -143,5 +148,20 @@ impl Asking {
             true => self.gate.ledger.note(records).await,
             false => self.gate.ledger.write(records).await,
         }
+    }
+}
+
+/// The statements that decided, as many as the audit log keeps, each with as much of its name as says which one it is.
+fn statements(decision: &Decision) -> Vec<String> {
+    let kept = decision.statements().iter().take(MOST_STATEMENTS);
+    kept.map(|statement| cut(statement.to_string(), LONGEST_STATEMENT))
+        .collect()
+}
+
+/// Callers choose names: none may be too long to be written down.
+fn cut(text: String, longest: usize) -> String {
+    match text.len() <= longest {
+        true => text,
+        false => text.chars().take(longest).collect(),
     }
 }

@@ -116,10 +116,14 @@ impl Service {
 
     /// Stops it and starts another one on the same tables, with other settings than the default ones.
     pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Settings)) -> Self {
-        self.running.stop(Duration::from_secs(5)).await;
-        let url = database_url(self.database.as_ref(), &self.folder);
-        let running = run(&self.server, &url, &self.folder, change).await.unwrap();
-        Self { running, ..self }
+        // On the heap, where a large state makes no test large.
+        Box::pin(async move {
+            self.running.stop(Duration::from_secs(5)).await;
+            let url = database_url(self.database.as_ref(), &self.folder);
+            let running = run(&self.server, &url, &self.folder, change).await.unwrap();
+            Self { running, ..self }
+        })
+        .await
     }
 
     /// Another replica on the same tables.
