@@ -16,7 +16,7 @@ use super::delivery::Letter;
 
 /// How often it is looked whether there are other keys.
 const LOOK: SignedDuration = SignedDuration::from_secs(5);
-/// Fewer messages than this are signed faster here than on other threads; a signature takes some 20 µs.
+/// Fewer messages than this are signed here: handing them to other threads has its price too.
 const FEW: usize = 64;
 
 /// Why the keys cannot be used.
