@@ -9,7 +9,7 @@ use async_nats::Client;
 use async_nats::connection::State;
 use muster_boot::{NatsSettings, Parts, Running};
 use muster_credential::{AccountClaims, Claims, Creds, Key, KeyKind};
-use muster_fleet::{DATABASE, DEFAULTS, Settings};
+use muster_fleet::{DATABASE, DEFAULTS, Registration, Settings};
 use muster_harness::until;
 use muster_model::{Clock as _, ManualClock, SignedDuration, SystemClock};
 use muster_proto::fleet::v1::fleet_client::FleetClient;
@@ -53,7 +53,8 @@ impl World {
     }
 
     async fn fleet(&self, replica: usize) -> Running {
-        let (mut common, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
+        let (mut common, mut settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
+        settings.registration = Registration::Open;
         common.nats = NatsSettings {
             credentials: self.server.folder.join("trust/creds/muster-fleet.creds"),
             ..NatsSettings::open(&format!("nats://{}", self.server.address))
