@@ -81,7 +81,12 @@ fn no_service_may_speak_as_a_node_or_as_an_operator() {
 fn a_service_answers_those_who_may_ask_it() {
     let into = |name| Service::named(name).unwrap().answers_into();
     assert_eq!(into("muster-gateway"), [""; 0], "nobody asks it");
-    assert_eq!(into("muster-access"), ["_INBOX.svc.muster-gateway.>", "_R_.>"]);
+    // Whoever decides on callers asks what they have.
+    let deciders = SERVICES.iter().filter(|service| !service.answers.is_empty());
+    let deciders = deciders.map(|service| format!("_INBOX.svc.{}.>", service.name));
+    let gateway = std::iter::once("_INBOX.svc.muster-gateway.>".to_owned());
+    let all: Vec<String> = gateway.chain(deciders).chain(["_R_.>".to_owned()]).collect();
+    assert_eq!(into("muster-access"), all);
     assert_eq!(
         into("muster-documents"),
         [
