@@ -51,6 +51,15 @@ pub fn is_for_people(method: &MethodDescriptor) -> bool {
     facts.people || (is_shown && !facts.unauthenticated)
 }
 
+/// What policies call an operation: `ssm:SendCommand`, `muster:CreateUser` (aws-json-gateway 7).
+pub fn action(method: &MethodDescriptor) -> String {
+    let prefix = match service(method.parent_service()).action_prefix.as_str() {
+        "" => "ssm",
+        prefix => prefix,
+    };
+    format!("{prefix}:{}", method.name())
+}
+
 /// Facts of a message.
 pub fn message(message: &MessageDescriptor) -> &'static MessageFacts {
     TABLES.messages.get(message.full_name()).unwrap_or(&TABLES.no_message)

@@ -27,7 +27,7 @@ fn a_target_names_a_served_a_planned_or_an_unserved_operation() {
     };
     assert_eq!(method.full_name(), "muster.runcommand.v1.RunCommand.SendCommand");
     assert!(matches!(
-        facts::target("AmazonSSM.PutParameter"),
+        facts::target("AmazonSSM.GetInventory"),
         Some(Target::Planned(_))
     ));
     assert!(matches!(

@@ -228,7 +228,7 @@ async fn the_operator_may_do_everything_from_the_first_start_and_is_a_user_like_
     .await;
     assert!(
         said.complaint()
-            .contains("user/operator is not authorized to perform: ssm:CreateGroup"),
+            .contains("user/operator is not authorized to perform: muster:CreateGroup"),
         "{}",
         said.stderr
     );

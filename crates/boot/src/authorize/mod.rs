@@ -135,7 +135,7 @@ impl Gate {
             holdings: inner.holdings.of(asked.caller).await?,
             caller: asked.caller.clone(),
             surface: asked.surface,
-            action: action(&format!("ssm:{}", asked.method.name()))?,
+            action: action(&facts::action(asked.method))?,
             context: inner.context(asked, &about),
             is_plain_read: facts::operation(asked.method).plain_read,
         };

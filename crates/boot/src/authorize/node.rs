@@ -61,6 +61,10 @@ impl NodeGate {
         let method = method(service, operation)?;
         let request =
             DynamicMessage::decode(method.input(), request.encode_to_vec().as_slice()).map_err(Failure::internal)?;
+        let violations = limits::check(&request);
+        if !violations.is_empty() {
+            return Err(limits::refuse(&violations).into());
+        }
         let caller = Caller {
             principal: self.principal(node).await?,
             kind: CallerKind::Node,

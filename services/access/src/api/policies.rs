@@ -17,19 +17,16 @@ use crate::store::policy::{self, NewPolicy};
 
 /// Stands before the names of people's own policies in tokens, so that the first of them has one, too.
 const OWN: &str = "own ";
-/// The services of ours whose operations are `muster:` actions.
-const OF_MUSTER: [&str; 2] = ["muster.access.v1.Access", "muster.access.v1.Audit"];
 /// Actions that are asked for and are no operations.
 const BESIDES: [&str; 2] = ["iam:PassRole", "ssm:UpdateInstanceInformation"];
 
 /// Every action that somebody may ask about.
 static KNOWN: LazyLock<Vec<Action>> = LazyLock::new(|| {
     let public = facts::targets().filter_map(|(target, _)| Some(format!("ssm:{}", target.rsplit('.').next()?)));
-    let own = OF_MUSTER.iter().flat_map(|name| {
-        let service = muster_proto::pool().get_service_by_name(name);
-        let service = service.expect("the contract has the services of access");
-        let names = service.methods().map(|method| format!("muster:{}", method.name()));
-        names.collect::<Vec<_>>()
+    // What people ask is decided by this name and by no other.
+    let own = muster_proto::pool().services().flat_map(|service| {
+        let methods = service.methods().filter(facts::is_for_people);
+        methods.map(|method| facts::action(&method)).collect::<Vec<_>>()
     });
     let all = public.chain(own).chain(BESIDES.map(str::to_owned));
     all.filter_map(|action| action.parse().ok()).collect()

@@ -1,7 +1,7 @@
 //! Other keys for nodes: asked for, offered, confirmed; whatever is interrupted, one of the two is good.
 
 use muster_credential::{Claims, Key, KeyKind, Proof, Purpose, UserClaims};
-use muster_proto::agent::v1::{HelloResult, RenewRequest, RenewResult, RotateRequest, RotateResult};
+use muster_proto::agent::v1::{HelloRequest, HelloResult, RenewRequest, RenewResult, RotateRequest, RotateResult};
 use muster_proto::fleet::v1::{RotateKeyRequest, SyncRevocationsRequest};
 use muster_wire::{Reason, subject};
 use prost::Message;
@@ -63,7 +63,12 @@ async fn rotate(world: &World, node: &str, old: &Key, new: &Key) -> Result<Rotat
 }
 
 async fn hello(world: &World, node: &str) -> HelloResult {
-    world.hello(node, facts("a")).await.unwrap()
+    let hello = HelloRequest {
+        facts: Some(facts("a")),
+        attributes: attributes("a"),
+        ..HelloRequest::default()
+    };
+    world.hello_bytes(node, hello.encode_to_vec()).await.unwrap()
 }
 
 async fn revoked(world: &World) -> Vec<String> {
