@@ -9,7 +9,7 @@ use muster_proto::fleet::v1::GetNodeRoleRequest;
 use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::pool;
 use muster_wire::{
-    Asked, Authorizer as _, Caller, CallerKind, Failure, NatsChannel, Principal, Reason, Refusal, Surface,
+    Asked, Authorizer as _, Caller, CallerKind, Failure, NatsChannel, Principal, Reason, Refusal, Surface, limits,
 };
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
