@@ -16,7 +16,7 @@ mod settings;
 mod tasks;
 mod telemetry;
 
-pub use authorize::{AccessOverBus, Authority, NodeGate, ResourceTags, Rights, TagMap};
+pub use authorize::{AccessOverBus, Authority, Leave, NodeGate, ResourceTags, Rights, TagMap};
 pub use bus::{BusError, CredentialsError, connect, connect_now};
 pub use node_quota::{NodeQuota, NodeQuotaSettings};
 pub use parts::{BootError, Database, Deciding, OpenToOthers, Parts, Running, plain_routes};

@@ -34,7 +34,7 @@ use crate::{BoxError, Tasks};
 
 pub use authority::{AccessOverBus, Authority};
 pub use node::NodeGate;
-pub use rights::Rights;
+pub use rights::{Leave, Rights};
 
 use arn::arn;
 pub(crate) use bearers::BearerCache;

@@ -87,6 +87,38 @@ impl Rights {
             .map(|(action, on, decision)| asking.refusal(action, on, decision));
         Ok(refusals.collect())
     }
+
+    /// Lets the caller do something else too, on a resource by its ARN: use a key, for example. It is in the audit log when
+    /// this returns, unless nobody said anything of what needs no leave.
+    ///
+    /// # Errors
+    /// If it may not, or that cannot be written down.
+    pub async fn require(&self, action: &str, on: &str, leave: Leave) -> Result<(), Failure> {
+        let Some(asking) = &self.0 else {
+            return Ok(());
+        };
+        let action = super::action(action)?;
+        let on: Arn = on.parse().map_err(Failure::internal)?;
+        let decision = asking.decide(&action, &on, &asking.context);
+        if leave == Leave::Given && matches!(decision, Decision::ImplicitDeny) {
+            return Ok(());
+        }
+        let refusal = asking.refusal(&action, &on, &decision);
+        asking.record(&[(action, on, decision)]).await?;
+        match refusal {
+            Some(refusal) => Err(refusal.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether the caller needs leave for what is not the operation itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// Somebody must have allowed it.
+    Needed,
+    /// It is allowed unless somebody denied it.
+    Given,
 }
 
 /// A caller with what it has, and the operation that it asked for.

@@ -254,6 +254,47 @@ async fn tags_of_resources_are_there_for_conditions() {
 }
 
 #[tokio::test]
+async fn something_else_needs_leave_of_its_own() {
+    let policy = r#"{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": "*"},
+        {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "arn:aws:kms:*:*:key/mine"},
+        {"Effect": "Deny", "Action": "kms:*", "Resource": "arn:aws:kms:*:*:key/never"}]}"#;
+    let world = World::new(&[policy]);
+    let rights = world.ask("GetParameter", r#"{"Name": "/x"}"#).await.unwrap();
+    let may = async |action: &str, key: &str, leave| {
+        let on = format!("arn:aws:kms:us-east-1:000000000000:key/{key}");
+        match rights.require(action, &on, leave).await {
+            Ok(()) => true,
+            Err(Failure::Refused(refusal)) => {
+                assert_eq!(refusal.reason, Reason::AccessDeniedException);
+                false
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    assert!(may("kms:Decrypt", "mine", Leave::Needed).await);
+    assert!(!may("kms:Encrypt", "mine", Leave::Needed).await);
+    assert!(!may("kms:Decrypt", "other", Leave::Needed).await);
+    assert!(may("kms:Decrypt", "other", Leave::Given).await);
+    assert!(!may("kms:Decrypt", "never", Leave::Given).await);
+    let log = world.log().await;
+    let seen: Vec<_> = log
+        .iter()
+        .skip(1)
+        .map(|each| (each.action(), each.decision()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("kms:Decrypt", Word::Allow),
+            ("kms:Encrypt", Word::ImplicitDeny),
+            ("kms:Decrypt", Word::ImplicitDeny),
+            ("kms:Decrypt", Word::ExplicitDeny),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn rights_judge_what_only_the_service_knows() {
     let dev = r#"{"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "ssm:SendCommand", "Resource": "arn:aws:ssm:*:*:document/*"},

@@ -2,14 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use muster_boot::Rights;
 use muster_proto::parameterstore::v1::{
     GetParameterHistoryRequest, GetParameterHistoryResult, GetParameterRequest, GetParameterResult,
-    GetParametersRequest, GetParametersResult, Parameter,
+    GetParametersRequest, GetParametersResult, Parameter, ParameterType,
 };
 use muster_wire::Failure;
 
 use super::put::from_key;
-use super::{ParametersApi, view};
+use super::{ParametersApi, Reader, leave, view};
 use crate::domain::asked::{Asked, Selector};
 use crate::error::{ParameterError, from_store};
 use crate::secret::{Binding, Sealed};
@@ -23,10 +24,17 @@ const DEFAULT_PAGE: i32 = 50;
 const SECRETS: &str = "/aws/reference/secretsmanager/";
 
 impl ParametersApi {
-    pub(super) async fn get(&self, request: GetParameterRequest) -> Result<GetParameterResult, Failure> {
-        let decrypt = request.with_decryption.unwrap_or_default();
+    pub(super) async fn get(
+        &self,
+        request: GetParameterRequest,
+        rights: Rights,
+    ) -> Result<GetParameterResult, Failure> {
+        let reader = Reader {
+            decrypts: request.with_decryption.unwrap_or_default(),
+            rights,
+        };
         let given = request.name.unwrap_or_default();
-        let asked = self.asked(&given, decrypt)?;
+        let asked = self.asked(&given, reader.decrypts)?;
         let row = match self.find(&asked).await? {
             Found::Version(row) => row,
             Found::NoVersion => {
@@ -38,13 +46,20 @@ impl ParametersApi {
             Found::Nothing => return Err(ParameterError::Missing { name: given }.into()),
         };
         Ok(GetParameterResult {
-            parameter: Some(self.shown(*row, Some(&asked), decrypt).await?),
+            parameter: Some(self.shown(*row, Some(&asked), &reader).await?),
         })
     }
 
-    pub(super) async fn get_many(&self, request: GetParametersRequest) -> Result<GetParametersResult, Failure> {
-        let decrypt = request.with_decryption.unwrap_or_default();
-        let asked = request.names.iter().map(|name| self.asked(name, decrypt));
+    pub(super) async fn get_many(
+        &self,
+        request: GetParametersRequest,
+        rights: Rights,
+    ) -> Result<GetParametersResult, Failure> {
+        let reader = Reader {
+            decrypts: request.with_decryption.unwrap_or_default(),
+            rights,
+        };
+        let asked = request.names.iter().map(|name| self.asked(name, reader.decrypts));
         let asked: Vec<Asked> = asked.collect::<Result<_, _>>()?;
         let plain = asked
             .iter()
@@ -71,7 +86,7 @@ impl ParametersApi {
                 },
             };
             match found {
-                Some(row) => answer.parameters.push(self.shown(row, Some(asked), decrypt).await?),
+                Some(row) => answer.parameters.push(self.shown(row, Some(asked), &reader).await?),
                 None => answer.invalid_parameters.push(given.clone()),
             }
         }
@@ -82,10 +97,14 @@ impl ParametersApi {
     pub(super) async fn history(
         &self,
         request: GetParameterHistoryRequest,
+        rights: Rights,
     ) -> Result<GetParameterHistoryResult, Failure> {
-        let decrypt = request.with_decryption.unwrap_or_default();
+        let reader = Reader {
+            decrypts: request.with_decryption.unwrap_or_default(),
+            rights,
+        };
         let given = request.name.unwrap_or_default();
-        let asked = self.asked(&given, decrypt)?;
+        let asked = self.asked(&given, reader.decrypts)?;
         let missing = || ParameterError::Missing { name: given.clone() };
         if asked.selector.is_some() {
             return Err(ParameterError::Name.into());
@@ -111,7 +130,7 @@ impl ParametersApi {
             let kind = row.facts.parameter_type().map_err(from_store)?;
             let stored = row.stored.stored().map_err(from_store)?;
             let value = self
-                .value(stored, &row.facts.path, row.facts.version, kind, decrypt)
+                .value(stored, &row.facts.path, row.facts.version, kind, &reader)
                 .await?;
             parameters.push(view::history(row.facts, value, &labels, &done).map_err(from_store)?);
         }
@@ -139,14 +158,14 @@ impl ParametersApi {
         &self,
         row: ValueRow,
         asked: Option<&Asked>,
-        decrypt: bool,
+        reader: &Reader,
     ) -> Result<Parameter, Failure> {
         let kind = row.parameter_type().map_err(from_store)?;
         let mut parameter = view::parameter(&row, asked, self.scope());
         parameter.set_type(kind);
         let (path, version) = (row.path.clone(), row.version);
         let stored = row.stored().map_err(from_store)?;
-        parameter.value = Some(self.value(stored, &path, version, kind, decrypt).await?);
+        parameter.value = Some(self.value(stored, &path, version, kind, reader).await?);
         Ok(parameter)
     }
 
@@ -156,13 +175,21 @@ impl ParametersApi {
         stored: Stored,
         path: &str,
         version: i64,
-        kind: muster_proto::parameterstore::v1::ParameterType,
-        decrypt: bool,
+        kind: ParameterType,
+        reader: &Reader,
     ) -> Result<String, Failure> {
         match stored {
             Stored::Plain(value) => Ok(value.reveal().to_owned()),
-            Stored::Sealed(sealed) if !decrypt => Ok(Sealed::shown(&sealed.ciphertext)),
-            Stored::Sealed(sealed) => {
+            Stored::Sealed { sealed, .. } if !reader.decrypts => Ok(Sealed::shown(&sealed.ciphertext)),
+            Stored::Sealed {
+                sealed,
+                has_default_key,
+            } => {
+                let key = self.scope().key_arn(&sealed.wrapped.key.id);
+                reader
+                    .rights
+                    .require("kms:Decrypt", &key, leave(has_default_key))
+                    .await?;
                 let binding = Binding {
                     scope: self.scope(),
                     path,

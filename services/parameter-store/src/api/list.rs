@@ -1,11 +1,12 @@
 //! `GetParametersByPath` and `DescribeParameters` (parameter-store 6 and 8).
 
+use muster_boot::Rights;
 use muster_proto::parameterstore::v1::{
     DescribeParametersRequest, DescribeParametersResult, GetParametersByPathRequest, GetParametersByPathResult,
 };
 use muster_wire::Failure;
 
-use super::{ParametersApi, view};
+use super::{ParametersApi, Reader, view};
 use crate::domain::filter::{self, Filter, Of};
 use crate::domain::name::folder;
 use crate::error::{ParameterError, from_store};
@@ -20,8 +21,12 @@ impl ParametersApi {
     pub(super) async fn by_path(
         &self,
         request: GetParametersByPathRequest,
+        rights: Rights,
     ) -> Result<GetParametersByPathResult, Failure> {
-        let decrypt = request.with_decryption.unwrap_or_default();
+        let reader = Reader {
+            decrypts: request.with_decryption.unwrap_or_default(),
+            rights,
+        };
         let mut filters = filter::parse(&request.parameter_filters, Of::GetParametersByPath)?;
         filters.push(Filter::Below {
             folders: vec![folder(request.path.as_deref().unwrap_or_default())?],
@@ -34,7 +39,7 @@ impl ParametersApi {
         let next_token = self.cut(&question, &mut rows, size, |last| place(last.version, &last.path));
         let mut parameters = Vec::with_capacity(rows.len());
         for row in rows {
-            parameters.push(self.shown(row, None, decrypt).await?);
+            parameters.push(self.shown(row, None, &reader).await?);
         }
         Ok(GetParametersByPathResult { parameters, next_token })
     }

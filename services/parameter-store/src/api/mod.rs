@@ -10,7 +10,7 @@ mod view;
 
 use std::sync::Arc;
 
-use muster_boot::Parts;
+use muster_boot::{Leave, Parts, Rights};
 use muster_model::{Clock, Timestamp};
 use muster_proto::parameterstore::v1::parameter_store_server::ParameterStore;
 use muster_proto::parameterstore::v1::{
@@ -32,6 +32,22 @@ use crate::secret::Keys;
 use crate::store::Outcome;
 use crate::store::put::Ground;
 use crate::work::{Publisher, Writer};
+
+/// Whoever reads values.
+#[derive(Debug)]
+struct Reader {
+    /// It wants encrypted values in clear.
+    decrypts: bool,
+    rights: Rights,
+}
+
+/// Whether a key needs leave of its own: the default one is everybody's unless somebody denied it (parameter-store 9).
+fn leave(is_default_key: bool) -> Leave {
+    match is_default_key {
+        true => Leave::Given,
+        false => Leave::Needed,
+    }
+}
 
 /// The operations on parameters.
 #[derive(Debug)]
@@ -113,28 +129,32 @@ impl ParameterStore for ParametersApi {
         request: Request<PutParameterRequest>,
     ) -> Result<Response<PutParameterResult>, Status> {
         let by = Caller::of(&request)?.principal.to_string();
-        Ok(Response::new(self.put(request.into_inner(), by).await?))
+        let rights = Rights::of(&request)?;
+        Ok(Response::new(self.put(request.into_inner(), by, &rights).await?))
     }
 
     async fn get_parameter(
         &self,
         request: Request<GetParameterRequest>,
     ) -> Result<Response<GetParameterResult>, Status> {
-        Ok(Response::new(self.get(request.into_inner()).await?))
+        let rights = Rights::of(&request)?;
+        Ok(Response::new(self.get(request.into_inner(), rights).await?))
     }
 
     async fn get_parameters(
         &self,
         request: Request<GetParametersRequest>,
     ) -> Result<Response<GetParametersResult>, Status> {
-        Ok(Response::new(self.get_many(request.into_inner()).await?))
+        let rights = Rights::of(&request)?;
+        Ok(Response::new(self.get_many(request.into_inner(), rights).await?))
     }
 
     async fn get_parameters_by_path(
         &self,
         request: Request<GetParametersByPathRequest>,
     ) -> Result<Response<GetParametersByPathResult>, Status> {
-        Ok(Response::new(self.by_path(request.into_inner()).await?))
+        let rights = Rights::of(&request)?;
+        Ok(Response::new(self.by_path(request.into_inner(), rights).await?))
     }
 
     async fn describe_parameters(
@@ -162,7 +182,8 @@ impl ParameterStore for ParametersApi {
         &self,
         request: Request<GetParameterHistoryRequest>,
     ) -> Result<Response<GetParameterHistoryResult>, Status> {
-        Ok(Response::new(self.history(request.into_inner()).await?))
+        let rights = Rights::of(&request)?;
+        Ok(Response::new(self.history(request.into_inner(), rights).await?))
     }
 
     async fn label_parameter_version(

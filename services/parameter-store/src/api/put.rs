@@ -1,11 +1,12 @@
 //! `PutParameter` (parameter-store 3).
 
+use muster_boot::Rights;
 use muster_proto::parameterstore::v1::{ParameterTier, ParameterType, PutParameterRequest, PutParameterResult};
 use muster_wire::Failure;
 
-use super::ParametersApi;
+use super::{ParametersApi, leave};
 use crate::domain::name::Name;
-use crate::domain::put::{Put, check_room, decide};
+use crate::domain::put::{Put, check_room, decide, is_default_key};
 use crate::domain::tag;
 use crate::domain::value::Value;
 use crate::error::{ParameterError, from_store};
@@ -13,11 +14,16 @@ use crate::secret::KeyError;
 use crate::store::put::{Done, Job, head, rules};
 
 impl ParametersApi {
-    pub(super) async fn put(&self, request: PutParameterRequest, by: String) -> Result<PutParameterResult, Failure> {
+    pub(super) async fn put(
+        &self,
+        request: PutParameterRequest,
+        by: String,
+        rights: &Rights,
+    ) -> Result<PutParameterResult, Failure> {
         let put = self.read(request, by)?;
         // Whoever is overtaken by a change that matters tries once more.
         for _ in 0..2 {
-            match self.writer.put(self.prepared(put.clone()).await?).await? {
+            match self.writer.put(self.prepared(put.clone(), rights).await?).await? {
                 Done::Version { version, tier } => {
                     let mut answer = PutParameterResult {
                         version: Some(version),
@@ -79,7 +85,7 @@ impl ParametersApi {
 
     /// Decides on what is there now. Most refusals come from here, and the work that takes time is done here: patterns
     /// are matched, and whoever holds the keys is asked.
-    async fn prepared(&self, put: Put) -> Result<Job, Failure> {
+    async fn prepared(&self, put: Put, rights: &Rights) -> Result<Job, Failure> {
         let head = head(&self.db, &put.name.path(), self.now().as_microsecond()).await;
         let head = head.map_err(from_store)?;
         let rules = rules(&self.db, &self.ground).await.map_err(from_store)?;
@@ -87,7 +93,15 @@ impl ParametersApi {
         let prepared = match &expected.key_id {
             Some(key_id) => {
                 let arn = self.scope().arn(put.name.spelled());
-                Some(self.keys.prepare(key_id, &arn).await.map_err(from_key)?)
+                let prepared = self.keys.prepare(key_id, &arn).await.map_err(from_key)?;
+                // As the public service asks for them, although all values are encrypted in one way here.
+                let action = match expected.tier {
+                    ParameterTier::Advanced => "kms:GenerateDataKey",
+                    _ => "kms:Encrypt",
+                };
+                let key = self.scope().key_arn(&prepared.key().id);
+                rights.require(action, &key, leave(is_default_key(key_id))).await?;
+                Some(prepared)
             }
             None => None,
         };

@@ -17,6 +17,11 @@ pub(crate) const KEPT: i64 = 100;
 /// The key of SecureStrings for which the caller names none.
 pub(crate) const DEFAULT_KEY: &str = "alias/aws/ssm";
 
+/// Whether a key that a caller names is the default one, in any spelling.
+pub(crate) fn is_default_key(key_id: &str) -> bool {
+    key_id == DEFAULT_KEY || key_id.rsplit(':').next() == Some(DEFAULT_KEY)
+}
+
 /// What a caller wants to put; what is absent stays as it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Put {

@@ -26,6 +26,14 @@ impl Scope {
         format!("{}/{}", self.prefix(), name.trim_start_matches('/'))
     }
 
+    /// The ARN of a key by its id, which may be one already.
+    pub(crate) fn key_arn(&self, id: &str) -> String {
+        match id.starts_with("arn:") {
+            true => id.to_owned(),
+            false => format!("arn:{}:kms:{}:{}:key/{id}", self.partition, self.region, self.account),
+        }
+    }
+
     /// What the ARN of every parameter begins with, without the slash.
     pub(crate) fn prefix(&self) -> String {
         format!("arn:{}:ssm:{}:{}:parameter", self.partition, self.region, self.account)

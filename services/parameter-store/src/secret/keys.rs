@@ -50,6 +50,14 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// The key that wraps.
+    pub(crate) fn key(&self) -> &KeyName {
+        match &self.wrapping {
+            Wrapping::Done(wrapped) => &wrapped.key,
+            Wrapping::Here { key, .. } => key,
+        }
+    }
+
     /// Encrypts the value of a version. No IO: it is called inside of a transaction, when the version is known.
     pub(crate) fn seal(&self, binding: &Binding<'_>, value: &Value) -> Sealed {
         let bytes = binding.bytes();

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 
 use crate::domain::data_type::DataType;
 use crate::domain::policy;
-use crate::domain::put::{Attributes, Head};
+use crate::domain::put::{Attributes, Head, is_default_key};
 use crate::domain::value::Value;
 use crate::secret::{KeyName, Sealed, Wrapped};
 
@@ -93,7 +93,7 @@ impl HeadRow {
 /// The columns of [`ValueRow`]; `parameter as p` and `parameter_version as v` are joined.
 macro_rules! value_columns {
     () => {
-        "p.path, p.name, v.version, v.type as kind, v.data_type, v.modified_at, v.value, v.ciphertext, \
+        "p.path, p.name, v.version, v.type as kind, v.data_type, v.modified_at, v.value, v.key_id, v.ciphertext, \
          v.key_provider, v.key_name, v.key_version, v.wrapped_key"
     };
 }
@@ -123,6 +123,7 @@ pub(crate) struct ValueRow {
 #[derive(Clone, FromRow)]
 pub(crate) struct StoredRow {
     value: Option<String>,
+    key_id: Option<String>,
     ciphertext: Option<String>,
     key_provider: Option<String>,
     key_name: Option<String>,
@@ -140,7 +141,11 @@ impl std::fmt::Debug for StoredRow {
 #[derive(Debug, Clone)]
 pub(crate) enum Stored {
     Plain(Value),
-    Sealed(Sealed),
+    Sealed {
+        sealed: Sealed,
+        /// Its caller named no key.
+        has_default_key: bool,
+    },
 }
 
 impl ValueRow {
@@ -162,7 +167,7 @@ impl StoredRow {
         if let Some(value) = self.value {
             return Ok(Stored::Plain(Value::new(value)));
         }
-        Ok(Stored::Sealed(Sealed {
+        let sealed = Sealed {
             ciphertext: bytes(self.ciphertext)?,
             wrapped: Wrapped {
                 key: KeyName {
@@ -172,7 +177,11 @@ impl StoredRow {
                 },
                 bytes: bytes(self.wrapped_key)?,
             },
-        }))
+        };
+        Ok(Stored::Sealed {
+            sealed,
+            has_default_key: self.key_id.as_deref().is_some_and(is_default_key),
+        })
     }
 }
 

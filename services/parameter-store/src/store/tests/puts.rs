@@ -26,7 +26,7 @@ async fn value(db: &Db, text: &str) -> Option<(i64, String)> {
             let version = row.version;
             match row.stored().unwrap() {
                 Stored::Plain(value) => Some((version, value.reveal().to_owned())),
-                Stored::Sealed(_) => Some((version, "sealed".to_owned())),
+                Stored::Sealed { .. } => Some((version, "sealed".to_owned())),
             }
         }
         Found::NoVersion | Found::Nothing => None,

@@ -17,7 +17,7 @@ async fn sealed(db: &Db, text: &str) -> (String, i64, Sealed) {
     };
     let (path, version) = (row.path.clone(), row.version);
     match row.stored().unwrap() {
-        Stored::Sealed(sealed) => (path, version, sealed),
+        Stored::Sealed { sealed, .. } => (path, version, sealed),
         Stored::Plain(_) => panic!("{text} is in clear"),
     }
 }
