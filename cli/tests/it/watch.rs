@@ -101,11 +101,12 @@ impl World {
     }
 
     async fn put_out(&self, node: &Creds) {
-        let mut fleet = FleetClient::new(self.channel("operator").await);
+        // As a service: nobody here says what people may do.
+        let mut fleet = FleetClient::new(self.channel("muster-gateway").await);
         let request = DeregisterManagedInstanceRequest {
             instance_id: Some(node.name().to_owned()),
         };
-        // A push loses the answers that are on their way between accounts.
+        // A push may lose answers that are on their way.
         until("the node is put out", async || {
             match fleet.deregister_managed_instance(request.clone()).await {
                 Err(status) if !status.message().contains("is no managed node") => Err(status),
