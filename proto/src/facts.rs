@@ -170,7 +170,8 @@ impl Tables {
                 continue;
             };
             let prefix = &facts.target_prefix;
-            for method in service.methods() {
+            // Internal services have no targets, whatever else is said of them.
+            for method in service.methods().filter(|_| !prefix.is_empty()) {
                 let name = format!("{prefix}.{}", method.name());
                 let target = if facts.planned {
                     Target::Planned(method)
