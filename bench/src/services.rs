@@ -81,7 +81,12 @@ impl Services {
             .append(true)
             .open(self.log(name))?;
         let database = self.folder.path().join(format!("{name}.db"));
-        let child = Command::new(binary(name)?)
+        let mut command = Command::new(binary(name)?);
+        if name == "muster-fleet" {
+            // Simulated nodes have no activation.
+            command.env("MUSTER_SERVICE__REGISTRATION", "open");
+        }
+        let child = command
             .env("MUSTER_NATS__URL", &self.url)
             .env("MUSTER_SERVER__LISTEN", "127.0.0.1:0")
             .env("MUSTER_DATABASE__URL", format!("sqlite:{}", database.display()))

@@ -171,7 +171,14 @@ async fn start(service: Service, ground: &Ground, address: Option<SocketAddr>) -
         }};
     }
     match service {
-        Service::Fleet => of!(muster_fleet, Some(muster_fleet::DATABASE)),
+        Service::Fleet => {
+            let (defaults, database) = (muster_fleet::DEFAULTS, Some(muster_fleet::DATABASE));
+            let (mut settings, parts): (muster_fleet::Settings, _) =
+                prepare(service, ground, address, defaults, database).await?;
+            // Nobody else reaches the bus of a world, and its agents have no activation.
+            settings.registration = muster_fleet::Registration::Open;
+            muster_fleet::Server::start(settings, parts).await.map_err(Into::into)
+        }
         Service::Documents => of!(muster_documents, Some(muster_documents::DATABASE)),
         Service::ParameterStore => {
             let (defaults, database) = (muster_parameter_store::DEFAULTS, Some(muster_parameter_store::DATABASE));
