@@ -190,7 +190,8 @@ fn the_requests_break_no_limit() {
 
 #[tokio::test]
 async fn everybody_may_do_what_their_policies_say_by_every_surface_and_nothing_else() {
-    let cluster = Cluster::start_with(&[], &signed_gateway()).await;
+    let mut cluster = Cluster::start_with(&[], &signed_gateway()).await;
+    cluster.add_service("muster-parameter-store").await;
     let mut giving = People::new(cluster.bus().await);
     let mut people = Vec::new();
     for (name, policy) in PEOPLE {
