@@ -18,8 +18,9 @@ done
 give keys/nodes.seed fleet/nodes.seed
 give nodes.account fleet/nodes.account
 mkdir -p /out/fan-out/work
-for file in "$trust"/work/*; do
-    give "work/${file##*/}" "fan-out/work/${file##*/}"
+keys=work
+for file in "$trust/$keys"/*; do
+    give "$keys/${file##*/}" "fan-out/$keys/${file##*/}"
 done
 give nats.conf nats/nats.conf
 chown -R "$owner:$owner" "$trust" /out

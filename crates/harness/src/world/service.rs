@@ -177,7 +177,7 @@ async fn start(service: Service, ground: &Ground, address: Option<SocketAddr>) -
                 prepare(service, ground, address, defaults, database).await?;
             // Nobody else reaches the bus of a world, and its agents have no activation.
             settings.registration = muster_fleet::Registration::Open;
-            muster_fleet::Server::start(settings, parts).await.map_err(Into::into)
+            muster_fleet::Server::start(settings, parts).await
         }
         Service::Documents => of!(muster_documents, Some(muster_documents::DATABASE)),
         Service::ParameterStore => {
