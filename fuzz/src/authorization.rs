@@ -7,14 +7,14 @@ use std::sync::LazyLock;
 
 use http::{HeaderName, HeaderValue, Request, request};
 use jiff::Timestamp;
-use muster_gateway::sigv4::{Authorization, Claim, Refused, Rules, Secret, SigningKey};
+use muster_gateway::sigv4::{Authorization, Claim, Refused, Rules, SERVICE, Secret, SigningKey};
 
 /// 2026-01-01T00:05:00Z; the seeds are signed five minutes earlier.
 const NOW: Timestamp = Timestamp::constant(1_767_225_900, 0);
 
 /// A key that has signed none of the inputs.
 static KEY: LazyLock<SigningKey> =
-    LazyLock::new(|| SigningKey::derive(&Secret::new("nobody's".to_owned()), "20260101", "us-east-1"));
+    LazyLock::new(|| SigningKey::derive(&Secret::new("nobody's".to_owned()), "20260101", "us-east-1", SERVICE));
 
 /// Reads, judges, and does not believe.
 pub fn run(bytes: &[u8]) {
@@ -34,7 +34,7 @@ pub fn run(bytes: &[u8]) {
         regions: vec!["*".to_owned()],
         host_aliases: vec!["alias.example".to_owned()],
     };
-    let refused = match Claim::read(&head, &rules, NOW) {
+    let refused = match Claim::read(&head, SERVICE, &rules, NOW) {
         Ok(claim) => claim.prove(&KEY, b"{}", &rules).expect_err("nobody has signed this"),
         Err(refused) => refused,
     };

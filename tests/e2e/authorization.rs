@@ -259,3 +259,18 @@ async fn callers_by_grpc_have_an_access_key_and_only_the_rights_of_its_user() {
     assert_eq!(texts[0], texts[1], "the answer tells apart what is wrong");
     assert_eq!(texts[0].0, tonic::Code::Unauthenticated);
 }
+
+#[tokio::test]
+async fn a_caller_asks_sts_who_it_is() {
+    let cluster = Cluster::start_with(&[], &signed_gateway()).await;
+    let mut people = People::new(cluster.bus().await);
+    let key = people.user("dora", &[]).await;
+    let dora = cluster.aws().with_key(key.access_key_id(), key.secret_access_key());
+    let answer = dora.run("sts", &["get-caller-identity"]).await;
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(answer.json["Arn"], "arn:aws:iam::000000000000:user/dora");
+    assert_eq!(answer.json["Account"], "000000000000");
+    let nobody = cluster.aws().with_key("MKIANOBODYNOBODYNOBO", "guessed");
+    let answer = nobody.run("sts", &["get-caller-identity"]).await;
+    assert!(answer.stderr.contains("(InvalidClientTokenId)"), "{}", answer.stderr);
+}

@@ -45,8 +45,13 @@ impl Aws {
 
     /// Runs `aws ssm` with these words.
     pub async fn ssm(&self, words: &[&str]) -> Answer {
+        self.run("ssm", words).await
+    }
+
+    /// Runs `aws <service>` with these words.
+    pub async fn run(&self, service: &str, words: &[&str]) -> Answer {
         let output = Command::new(&self.program)
-            .args(["--endpoint-url", &self.endpoint, "--output", "json", "ssm"])
+            .args(["--endpoint-url", &self.endpoint, "--output", "json", service])
             .args(words)
             .env("AWS_ACCESS_KEY_ID", &self.key.0)
             .env("AWS_SECRET_ACCESS_KEY", &self.key.1)

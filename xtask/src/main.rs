@@ -11,6 +11,7 @@
 
 mod bench;
 mod compose;
+mod deny;
 mod nats;
 mod package;
 mod postgres;
@@ -45,6 +46,8 @@ enum Verb {
     Test(test::Arguments),
     /// Check what compilers do not: arrows between crates, sizes, names, words, licences.
     Tidy,
+    /// Check the crates that the product is made of: licences, sources, known vulnerabilities.
+    Deny,
     /// Build with optimisation and measure.
     Bench(bench::Arguments),
     /// Packages for machines that build nothing.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Verb::Up(arguments) => up::run(&arguments),
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Tidy => tidy::run(),
+        Verb::Deny => deny::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Package(arguments) => package::run(&arguments),
         Verb::Compose(arguments) => compose::run(&arguments),

@@ -12,9 +12,6 @@ use muster_wire::{CallerKind, Failure, NatsChannel, Principal, subject};
 use crate::keys::{Asked, Found, Identity, KeyCache, Keys};
 use crate::sigv4::SigningKey;
 
-/// What signatures are for.
-const SERVICE: &str = "ssm";
-
 /// Asks `access`.
 #[derive(Debug, Clone)]
 pub(crate) struct Access(NatsChannel);
@@ -33,7 +30,7 @@ impl Access {
             access_key_id: Some(asked.access_key.to_owned()),
             day: Some(asked.day.to_owned()),
             region: Some(asked.region.to_owned()),
-            service: Some(SERVICE.to_owned()),
+            service: Some(asked.service.to_owned()),
         };
         let answer = DecisionsClient::new(self.0.clone()).get_signing_key(question).await;
         match answer {

@@ -40,19 +40,25 @@ pub(crate) enum Named<'a> {
 }
 
 impl Authentication {
-    /// Judges all of a request but its body.
-    pub(crate) async fn name<'a>(&'a self, head: &'a request::Parts, now: Timestamp) -> Result<Named<'a>, Failure> {
+    /// Judges all of a request to a service (`ssm`) but its body.
+    pub(crate) async fn name<'a>(
+        &'a self,
+        head: &'a request::Parts,
+        service: &str,
+        now: Timestamp,
+    ) -> Result<Named<'a>, Failure> {
         match self {
             Self::Development => {
                 let authorization = Authorization::of(&head.headers, head.uri.query())?;
                 Ok(Named::Development(authorization.credential.access_key))
             }
             Self::Signature { rules, keys } => {
-                let claim = Box::new(Claim::read(head, rules, now)?);
+                let claim = Box::new(Claim::read(head, service, rules, now)?);
                 let asked = Asked {
                     access_key: claim.access_key(),
                     day: claim.day(),
                     region: claim.region(),
+                    service: claim.service(),
                     session_token: claim.session_token().map(SessionToken::new),
                 };
                 let identity = Box::new(keys.identity(asked, now).await?);

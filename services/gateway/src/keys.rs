@@ -24,6 +24,8 @@ pub struct Asked<'a> {
     pub day: &'a str,
     /// The region of the scope.
     pub region: &'a str,
+    /// The service of the scope, `ssm`.
+    pub service: &'a str,
     /// The session token, which temporary access keys need and others must not have.
     pub session_token: Option<SessionToken<'a>>,
 }
@@ -106,6 +108,7 @@ struct Place {
     access_key: String,
     day: String,
     region: String,
+    service: String,
     /// SHA-256: the token itself stays with its owner.
     token: Option<[u8; 32]>,
 }
@@ -161,6 +164,7 @@ impl KeyCache {
             access_key: asked.access_key.to_owned(),
             day: asked.day.to_owned(),
             region: asked.region.to_owned(),
+            service: asked.service.to_owned(),
             token: asked.session_token.map(|token| Sha256::digest(token.0).into()),
         };
         let before = {
@@ -263,6 +267,7 @@ mod tests {
                 access_key: "A",
                 day: "20260101",
                 region,
+                service: "ssm",
                 session_token: token.map(SessionToken::new),
             };
             cache.identity(asked, NOW).await.unwrap();
@@ -347,7 +352,7 @@ mod tests {
 
     fn active(until: Option<Timestamp>) -> Found {
         Found::Active(Identity {
-            signing_key: SigningKey::derive(&Secret::new("s".to_owned()), "20260101", "us-east-1"),
+            signing_key: SigningKey::derive(&Secret::new("s".to_owned()), "20260101", "us-east-1", "ssm"),
             principal: Principal::new("arn:aws:iam::000000000000:user/alice").unwrap(),
             kind: CallerKind::User,
             until,
@@ -368,6 +373,7 @@ mod tests {
             access_key,
             day,
             region: "us-east-1",
+            service: "ssm",
             session_token: None,
         };
         cache.identity(asked, now).await

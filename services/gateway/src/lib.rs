@@ -9,6 +9,7 @@
 //! - `access`: the service that knows the access keys.
 //! - `keys`: where signing keys come from, and those of the last seconds.
 //! - `throttle`: how many requests an access key may make. Pure.
+//! - `sts`: who a caller is, for those who ask STS. Pure.
 //! - `call`: from a JSON text over the bus to a JSON text.
 //! - `repeats`: what must not run twice runs once. Pure but for the waiting.
 //! - `answer`: what goes back. Pure.
@@ -25,6 +26,7 @@ mod keys;
 mod metrics;
 mod repeats;
 pub mod sigv4;
+mod sts;
 mod surface;
 mod target;
 mod throttle;

@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::repeats::{Claim, Key, Pending, Repeats, Ticket};
 use crate::target::{self, Operation};
 use crate::throttle::Throttle;
+use crate::{sigv4, sts};
 
 /// What is answered in where the request names no content type that we know.
 const DEFAULT_CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -104,7 +105,12 @@ async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> 
     let id = Uuid::new_v4();
     // A span's name is final once it has begun.
     let operation = Operation::of(request.headers());
-    let name = operation.as_ref().map_or("unknown operation", Operation::name);
+    let is_sts = sts::is_meant(request.headers());
+    let name = match &operation {
+        _ if is_sts => sts::OPERATION,
+        Ok(operation) => operation.name(),
+        Err(_) => "unknown operation",
+    };
     let span = info_span!(
         "request",
         otel.name = name,
@@ -117,6 +123,12 @@ async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> 
     async {
         let mut seen = Seen::default();
         let (head, body) = request.into_parts();
+        if is_sts {
+            let outcome = surface.identify(id, &head, body, &mut seen).await;
+            let answer = outcome.unwrap_or_else(|failure| sts::failure(&failure, id));
+            surface.note(id, &seen, &answer, started.elapsed());
+            return answer.into_response(id, sts::CONTENT_TYPE);
+        }
         let content_type = target::content_type(&head.headers);
         let outcome = match &content_type {
             Ok(_) => surface.serve(id, operation, &head, body, &mut seen).await,
@@ -160,17 +172,42 @@ impl Surface {
     ) -> Result<Answer, Failure> {
         let operation = operation?;
         seen.operation = Some(operation.name().to_owned());
-        let arrival = Arrival {
-            id,
-            is_secure: self.door.is_secure,
-            source_ip: source(head, self.settings.forwarded_for),
-        };
+        let arrival = self.arrival(id, head);
         if let Operation::Served(method) = operation
             && facts::operation(method).unauthenticated
         {
             return self.serve_anybody(method, arrival, body, seen).await;
         }
-        let named = self.door.authentication.name(head, self.clock.now()).await?;
+        let (caller, body) = self.admit(sigv4::SERVICE, arrival, head, body, seen).await?;
+        let method = match operation {
+            Operation::Served(method) => method,
+            Operation::NotYet(operation) => return Err(Failure::Unsupported { operation }),
+        };
+        let request = call::request(method, &body)?;
+        match invocation(&head.headers) {
+            Some(invocation) if !facts::operation(method).idempotent => {
+                let access_key = caller.access_key.as_deref().unwrap_or_default();
+                let key = Key::of(access_key, invocation, method.full_name(), &body);
+                self.once(key, caller, method, request).await
+            }
+            _ => {
+                let timeout = self.settings.timeout(facts::operation(method).idempotent);
+                let outcome = self.services.call(&caller, method, request, timeout).await;
+                outcome.map(Answer::success)
+            }
+        }
+    }
+
+    /// Finds out who signed a request to a service (`ssm`), and takes one of the caller's tokens.
+    async fn admit(
+        &self,
+        service: &str,
+        arrival: Arrival,
+        head: &request::Parts,
+        body: Body,
+        seen: &mut Seen,
+    ) -> Result<(Caller, Bytes), Failure> {
+        let named = self.door.authentication.name(head, service, self.clock.now()).await?;
         let access_key = named.access_key().to_owned();
         seen.access_key = Some(access_key.clone());
         let body = read(body, self.settings.max_body_bytes).await?;
@@ -181,21 +218,23 @@ impl Surface {
         if let Some(throttle) = &self.door.throttle {
             throttle.take(&access_key, self.clock.now())?;
         }
-        let method = match operation {
-            Operation::Served(method) => method,
-            Operation::NotYet(operation) => return Err(Failure::Unsupported { operation }),
-        };
-        let request = call::request(method, &body)?;
-        match invocation(&head.headers) {
-            Some(invocation) if !facts::operation(method).idempotent => {
-                let key = Key::of(&access_key, invocation, method.full_name(), &body);
-                self.once(key, caller, method, request).await
-            }
-            _ => {
-                let timeout = self.settings.timeout(facts::operation(method).idempotent);
-                let outcome = self.services.call(&caller, method, request, timeout).await;
-                outcome.map(Answer::success)
-            }
+        Ok((caller, body))
+    }
+
+    /// Tells a caller who it is, for those who ask STS.
+    async fn identify(&self, id: Uuid, head: &request::Parts, body: Body, seen: &mut Seen) -> Result<Answer, Failure> {
+        let arrival = self.arrival(id, head);
+        let (caller, body) = self.admit(sts::SERVICE, arrival, head, body, seen).await?;
+        sts::check(&body)?;
+        seen.operation = Some(sts::OPERATION.to_owned());
+        Ok(sts::identity(&caller.principal, id))
+    }
+
+    fn arrival(&self, id: Uuid, head: &request::Parts) -> Arrival {
+        Arrival {
+            id,
+            is_secure: self.door.is_secure,
+            source_ip: source(head, self.settings.forwarded_for),
         }
     }
 

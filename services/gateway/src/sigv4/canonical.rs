@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
-use super::{ALGORITHM, SERVICE, TERMINATOR};
+use super::{ALGORITHM, TERMINATOR};
 
 /// Hex SHA-256.
 pub(super) fn hash(bytes: &[u8]) -> String {
@@ -55,9 +55,9 @@ impl Canonical<'_> {
 }
 
 /// The string to sign.
-pub(super) fn to_sign(date: &str, day: &str, region: &str, canonical: &[u8]) -> String {
+pub(super) fn to_sign(date: &str, (day, region, service): (&str, &str, &str), canonical: &[u8]) -> String {
     format!(
-        "{ALGORITHM}\n{date}\n{day}/{region}/{SERVICE}/{TERMINATOR}\n{}",
+        "{ALGORITHM}\n{date}\n{day}/{region}/{service}/{TERMINATOR}\n{}",
         hash(canonical)
     )
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::canonical::{self, Canonical};
 use super::window::Signed;
-use super::{Authorization, Refused, SERVICE, SigningKey, TERMINATOR};
+use super::{Authorization, Refused, SigningKey, TERMINATOR};
 
 /// The region that stands for all.
 const EVERY_REGION: &str = "*";
@@ -37,11 +37,11 @@ pub struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// Judges all of a request that can be judged without a key.
+    /// Judges all of a request to a service (`ssm`) that can be judged without a key.
     ///
     /// # Errors
     /// The [`Refused`] that aws-json-gateway 2 has for it.
-    pub fn read(head: &'a request::Parts, rules: &Rules, now: Timestamp) -> Result<Self, Refused> {
+    pub fn read(head: &'a request::Parts, service: &str, rules: &Rules, now: Timestamp) -> Result<Self, Refused> {
         let headers = &head.headers;
         let authorization = Authorization::of(headers, head.uri.query())?;
         let at = match single(headers, "x-amz-date")? {
@@ -57,7 +57,7 @@ impl<'a> Claim<'a> {
         if head.uri.path() != "/" {
             return Err(Refused::invalid("Requests are signed for the path '/'."));
         }
-        scope(&authorization, at, rules)?;
+        scope(&authorization, service, at, rules)?;
         let signed = signed_headers(authorization.signed_headers, headers)?;
         at.check(now)?;
         Ok(Self {
@@ -90,6 +90,12 @@ impl<'a> Claim<'a> {
         self.authorization.credential.region
     }
 
+    /// The service of its signing key.
+    #[must_use]
+    pub fn service(&self) -> &'a str {
+        self.authorization.credential.service
+    }
+
     /// The session token that comes with a temporary access key.
     #[must_use]
     pub fn session_token(&self) -> Option<&'a str> {
@@ -108,6 +114,7 @@ impl<'a> Claim<'a> {
                 "The provided 'x-amz-content-sha256' header does not match what was computed.",
             ));
         }
+        let scope = (self.day(), self.region(), self.service());
         let aliases = rules.host_aliases.iter().map(String::as_str);
         let is_genuine = std::iter::once(self.host).chain(aliases).any(|host| {
             let canonical = Canonical {
@@ -118,7 +125,7 @@ impl<'a> Claim<'a> {
                 host,
                 body_hash: &body_hash,
             };
-            let text = canonical::to_sign(&self.at.text(), self.day(), self.region(), &canonical.bytes());
+            let text = canonical::to_sign(&self.at.text(), scope, &canonical.bytes());
             key.has_signed(text.as_bytes(), &self.signature)
         });
         if is_genuine { Ok(()) } else { Err(Refused::Mismatch) }
@@ -145,7 +152,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Ref
     }
 }
 
-fn scope(authorization: &Authorization<'_>, at: Signed, rules: &Rules) -> Result<(), Refused> {
+fn scope(authorization: &Authorization<'_>, service: &str, at: Signed, rules: &Rules) -> Result<(), Refused> {
     let credential = &authorization.credential;
     if credential.day != at.day() {
         return Err(Refused::Invalid(format!(
@@ -158,10 +165,10 @@ fn scope(authorization: &Authorization<'_>, at: Signed, rules: &Rules) -> Result
     if credential.region.is_empty() || !rules.regions.iter().any(is_served) {
         return Err(Refused::invalid("Credential should be scoped to a valid region."));
     }
-    if credential.service != SERVICE {
-        return Err(Refused::invalid(
-            "Credential should be scoped to correct service: 'ssm'.",
-        ));
+    if credential.service != service {
+        return Err(Refused::Invalid(format!(
+            "Credential should be scoped to correct service: '{service}'."
+        )));
     }
     if credential.terminator != TERMINATOR {
         return Err(Refused::invalid(

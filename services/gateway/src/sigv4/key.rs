@@ -6,7 +6,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{SERVICE, TERMINATOR};
+use super::TERMINATOR;
 
 /// The secret of an access key.
 #[derive(Clone)]
@@ -43,12 +43,12 @@ impl SigningKey {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Derives the key of a day (`20260101`) and a region from a secret.
+    /// Derives the key of a day (`20260101`), a region and a service (`ssm`) from a secret.
     #[must_use]
-    pub fn derive(secret: &Secret, day: &str, region: &str) -> Self {
+    pub fn derive(secret: &Secret, day: &str, region: &str, service: &str) -> Self {
         let first = Zeroizing::new(format!("AWS4{}", *secret.0));
         let mut key = keyed(first.as_bytes(), day.as_bytes());
-        for part in [region, SERVICE, TERMINATOR] {
+        for part in [region, service, TERMINATOR] {
             key = keyed(&*key, part.as_bytes());
         }
         Self(key)
@@ -79,17 +79,18 @@ mod tests {
     #[test]
     fn neither_can_be_printed() {
         let secret = Secret::new("hunter2".to_owned());
-        let key = SigningKey::derive(&secret, "20260101", "us-east-1");
+        let key = SigningKey::derive(&secret, "20260101", "us-east-1", "ssm");
         assert_eq!(format!("{secret:?} {key:?}"), "Secret(…) SigningKey(…)");
     }
 
     #[test]
-    fn day_and_region_make_other_keys() {
+    fn day_region_and_service_make_other_keys() {
         let secret = Secret::new("hunter2".to_owned());
-        let key = |day, region| *SigningKey::derive(&secret, day, region).0;
-        let first = key("20260101", "us-east-1");
-        assert_ne!(first, key("20260102", "us-east-1"));
-        assert_ne!(first, key("20260101", "us-east-2"));
-        assert_eq!(first, key("20260101", "us-east-1"));
+        let key = |day, region, service| *SigningKey::derive(&secret, day, region, service).0;
+        let first = key("20260101", "us-east-1", "ssm");
+        assert_ne!(first, key("20260102", "us-east-1", "ssm"));
+        assert_ne!(first, key("20260101", "us-east-2", "ssm"));
+        assert_ne!(first, key("20260101", "us-east-1", "sts"));
+        assert_eq!(first, key("20260101", "us-east-1", "ssm"));
     }
 }

@@ -25,7 +25,7 @@ pub use refused::Refused;
 
 /// The only algorithm.
 pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// The service in every scope.
+/// The service in the scope of all operations but those of STS.
 pub const SERVICE: &str = "ssm";
 /// What every scope ends with.
 pub const TERMINATOR: &str = "aws4_request";

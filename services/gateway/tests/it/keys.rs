@@ -85,7 +85,7 @@ impl Keys for FakeKeys {
                 None => Found::Unknown,
                 Some(known) if !known.active => Found::Inactive,
                 Some(known) => Found::Active(Identity {
-                    signing_key: SigningKey::derive(&Secret::new(known.secret), asked.day, asked.region),
+                    signing_key: SigningKey::derive(&Secret::new(known.secret), asked.day, asked.region, asked.service),
                     principal: Principal::new(ALICE).expect("an ARN"),
                     kind: CallerKind::User,
                     until: known.until,

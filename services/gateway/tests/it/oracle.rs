@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, Request, request};
 use jiff::{SignedDuration, Timestamp};
-use muster_gateway::sigv4::{Claim, Refused, Rules, Secret, SigningKey};
+use muster_gateway::sigv4::{Claim, Refused, Rules, SERVICE, Secret, SigningKey};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -53,7 +53,7 @@ fn rules() -> Rules {
 /// Judges a request with the key that its owner has, whatever it says of itself.
 fn judge(head: &request::Parts, body: &[u8], key: &AccessKey) -> Result<(), Refused> {
     let rules = rules();
-    let claim = Claim::read(head, &rules, NOW)?;
+    let claim = Claim::read(head, SERVICE, &rules, NOW)?;
     let secret = if claim.access_key() == key.id {
         key.secret.clone()
     } else {
@@ -64,7 +64,7 @@ fn judge(head: &request::Parts, body: &[u8], key: &AccessKey) -> Result<(), Refu
         return Err(Refused::Unrecognized);
     }
     claim.prove(
-        &SigningKey::derive(&Secret::new(secret), claim.day(), claim.region()),
+        &SigningKey::derive(&Secret::new(secret), claim.day(), claim.region(), claim.service()),
         body,
         &rules,
     )
