@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<()> {
         eprintln!("xtask: advisories: NOT CHECKED, the advisory database cannot be fetched: {error:#}");
         return Ok(());
     }
-    process::run(deny(&program).args(["check", "--disable-fetch", "advisories"]))
+    process::run(deny(&program).args(["check", "advisories"]))
 }
 
 /// One on PATH, else the pinned one in `.muster/tools`, installed if need be.
