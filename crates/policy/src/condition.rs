@@ -64,6 +64,9 @@ impl Condition {
 
     /// Whether it holds, in a statement with that effect.
     pub(crate) fn holds(&self, who: &Principal, context: &Context, effect: Effect) -> bool {
+        if context.resource_tags_unknown && self.asks_for_tags() {
+            return effect == Effect::Deny;
+        }
         if let Values::Away(away) = self.values {
             return self.is_away(who, context) == away;
         }

@@ -26,6 +26,8 @@ pub struct Context {
     pub tag_keys: Vec<String>,
     /// `aws:ResourceTag/<key>` and `ssm:resourceTag/<key>`: the tags of the resource.
     pub resource_tags: BTreeMap<String, String>,
+    /// Whether nobody could say which tags the resource has. A condition on one holds then only where it denies.
+    pub resource_tags_unknown: bool,
     /// `ssm:Overwrite`: whether a parameter that is there may be written over.
     pub overwrite: Option<bool>,
     /// `ssm:Recursive`: whether a path is read with all below it.

@@ -36,7 +36,9 @@ pub(crate) fn arn(account: &Account, resource: &Resource) -> (Arn, String) {
         "automation-definition" => format!(":{}", resource.version.as_deref().unwrap_or(DEFAULT_VERSION)),
         _ => String::new(),
     };
-    let made = match kind.is_empty() || name.is_empty() {
+    // The path that all parameters are below, which has no name.
+    let is_root = kind == "parameter" && written == "/";
+    let made = match kind.is_empty() || (name.is_empty() && !is_root) {
         true => None,
         false => Arn::new(partition, service, region, owner, &format!("{kind}/{name}{version}")).ok(),
     };
@@ -187,6 +189,11 @@ mod tests {
     }
 
     #[test]
+    fn the_path_of_all_parameters_is_above_them_and_not_everything() {
+        assert_eq!(of("parameter", "/"), "arn:aws:ssm:us-east-1:000000000000:parameter/");
+    }
+
+    #[test]
     fn an_arn_of_somebody_else_is_itself() {
         for name in [
             "arn:aws:ssm:us-east-1:999999999999:document/Theirs",
@@ -199,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_arn_is_everything_of_the_account() {
-        for (kind, name) in [("document", ""), ("", "x"), ("parameter", "/"), ("document", "a\nb")] {
+        for (kind, name) in [("document", ""), ("", "x"), ("parameter", ""), ("document", "a\nb")] {
             assert_eq!(of(kind, name), "arn:aws:ssm:us-east-1:000000000000:*", "{kind} {name}");
         }
         // No ARN, though it begins like one.

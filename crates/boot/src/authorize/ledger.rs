@@ -1,11 +1,13 @@
 //! Decisions on their way into the audit log, in groups: what comes while one group is written is the next one.
 //!
 //! Who must not go on before a decision is written waits for it, and fails if it cannot be written. Others only wait
-//! when too many are under way; theirs are tried again until they are written.
+//! when too many are under way; theirs are tried again until they are written. What `access` refuses to write, whoever
+//! tries, is told to the log and holds up nobody else.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use muster_proto::access::v1::DecisionRecord;
 use muster_wire::Failure;
 use prost::Message as _;
@@ -118,6 +120,24 @@ fn away() -> Failure {
     }
 }
 
+/// A decision on its way.
+#[derive(Debug, Clone)]
+struct Entry {
+    decision: DecisionRecord,
+    /// Who waits for it, by their number in the group; `None` if nobody does.
+    waits: Option<usize>,
+}
+
+/// What became of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Written,
+    /// Not now.
+    Away,
+    /// Never.
+    Refused,
+}
+
 struct Writer {
     authority: Arc<dyn Authority>,
     batches: mpsc::Receiver<Batch>,
@@ -161,32 +181,44 @@ impl Writer {
         for batch in group {
             match batch.done {
                 Some(waits) => {
-                    own.extend(batch.decisions);
-                    done.push(waits);
+                    let number = Some(done.len());
+                    let entry = |decision| Entry {
+                        decision,
+                        waits: number,
+                    };
+                    own.extend(batch.decisions.into_iter().map(entry));
+                    done.push(Some(waits));
                 }
                 None => self.left.extend(batch.decisions),
             }
         }
         // What is left stays here until it is written: this may be cut off at any time.
-        let mut all = self.left.clone();
+        let left = self.left.iter().cloned();
+        let mut all: Vec<_> = left.map(|decision| Entry { decision, waits: None }).collect();
         all.extend(own);
         // All at once: access writes what comes together in one transaction.
-        let parts = parted(&all).into_iter().map(|part| self.authority.record(part));
-        if let Err(failure) = futures::future::try_join_all(parts).await {
-            tracing::error!(
-                error = &failure as &dyn std::error::Error,
-                decisions = all.len(),
-                "decisions are not in the audit log yet"
-            );
-            // Who waits hears it from the dropped end, and does not go on. A part that was written is written again.
+        let parts = parted(&all).into_iter().map(|part| put(&*self.authority, part));
+        let fates = futures::future::join_all(parts).await.concat();
+        self.left.clear();
+        let mut is_away = false;
+        for (entry, fate) in all.into_iter().zip(fates) {
+            is_away |= fate == Fate::Away;
+            match entry.waits {
+                // Who waits hears it from the dropped end, and does not go on.
+                Some(number) if fate != Fate::Written => drop(done.get_mut(number).and_then(Option::take)),
+                None if fate == Fate::Away => self.left.push(entry.decision),
+                _ => {}
+            }
+        }
+        // Who waits for everything that was noted before waits on.
+        if !self.left.is_empty() {
             return false;
         }
-        self.left.clear();
-        for waits in done {
+        for waits in done.into_iter().flatten() {
             // Whoever gave up waiting does not want to know.
             let _ = waits.send(());
         }
-        true
+        !is_away
     }
 
     /// Writes what is left, or says that it is lost.
@@ -210,20 +242,54 @@ impl Writer {
     }
 }
 
-/// Parts that the contract and the bus take, in their order.
-fn parted(decisions: &[DecisionRecord]) -> Vec<Vec<DecisionRecord>> {
-    let mut parts: Vec<Vec<DecisionRecord>> = Vec::new();
-    let mut bytes = 0;
-    for decision in decisions {
-        let length = decision.encoded_len();
-        match parts.last_mut() {
-            Some(part) if part.len() < GROUP && bytes + length <= BYTES => part.push(decision.clone()),
-            _ => {
-                bytes = 0;
-                parts.push(vec![decision.clone()]);
+/// Writes what goes together. What is refused is tried in halves, until the one that cannot be written stands alone.
+fn put<'a>(authority: &'a dyn Authority, part: &'a [Entry]) -> BoxFuture<'a, Vec<Fate>> {
+    Box::pin(async move {
+        let decisions = part.iter().map(|entry| entry.decision.clone()).collect();
+        match (authority.record(decisions).await, part) {
+            (Ok(()), _) => vec![Fate::Written; part.len()],
+            (Err(Failure::Refused(refusal)), [entry]) => {
+                let DecisionRecord { principal, action, .. } = &entry.decision;
+                tracing::error!(
+                    principal,
+                    action,
+                    why = refusal.message,
+                    "a decision cannot be written into the audit log and is missing there"
+                );
+                vec![Fate::Refused]
+            }
+            (Err(Failure::Refused(_)), _) => {
+                let (one, other) = part.split_at(part.len() / 2);
+                let mut fates = put(authority, one).await;
+                fates.extend(put(authority, other).await);
+                fates
+            }
+            (Err(failure), _) => {
+                tracing::error!(
+                    error = &failure as &dyn std::error::Error,
+                    decisions = part.len(),
+                    "decisions are not in the audit log yet"
+                );
+                vec![Fate::Away; part.len()]
             }
         }
-        bytes += length;
+    })
+}
+
+/// Parts that the contract and the bus take, in their order.
+fn parted(all: &[Entry]) -> Vec<&[Entry]> {
+    let mut parts = Vec::new();
+    let mut rest = all;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = rest.iter().take(GROUP).take_while(|entry| {
+            bytes += entry.decision.encoded_len();
+            bytes <= BYTES
+        });
+        // One that is too long alone is a part all the same: it is not for here to lose it.
+        let (part, after) = rest.split_at(fits.count().max(1));
+        parts.push(part);
+        rest = after;
     }
     parts
 }
@@ -233,8 +299,8 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use futures::future::BoxFuture;
     use muster_proto::access::v1::{CheckBearerRequest, CheckBearerResult, GetPrincipalResult};
+    use muster_wire::{Reason, Refusal};
 
     use super::*;
 
@@ -266,12 +332,18 @@ mod tests {
                 if self.is_away.load(Ordering::SeqCst) {
                     return Err(away());
                 }
+                if decisions.iter().any(|each| each.action() == BAD) {
+                    return Err(Refusal::new(Reason::ValidationException, "too long").into());
+                }
                 let actions = decisions.into_iter().map(|each| each.action.unwrap_or_default());
                 self.calls.lock().unwrap().push(actions.collect());
                 Ok(())
             })
         }
     }
+
+    /// An action that the log does not take.
+    const BAD: &str = "bad";
 
     fn decision(action: &str) -> Vec<DecisionRecord> {
         vec![DecisionRecord {
@@ -289,14 +361,14 @@ mod tests {
 
     #[test]
     fn no_part_is_more_than_the_contract_and_the_bus_take() {
-        let long = vec![decision(&"x".repeat(100_000)).remove(0); 20];
-        let parts = parted(&long);
-        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5, 5]);
-        let many = vec![decision("a").remove(0); 2_500];
-        assert_eq!(
-            parted(&many).iter().map(Vec::len).collect::<Vec<_>>(),
-            [1_000, 1_000, 500]
-        );
+        let lengths = |action: &str, count| {
+            let decision = decision(action).remove(0);
+            let all = vec![Entry { decision, waits: None }; count];
+            parted(&all).iter().map(|part| part.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&"x".repeat(100_000), 20), [5, 5, 5, 5]);
+        assert_eq!(lengths(&"x".repeat(BYTES + 1), 2), [1, 1]);
+        assert_eq!(lengths("a", 2_500), [1_000, 1_000, 500]);
         assert!(parted(&[]).is_empty());
     }
 
@@ -329,6 +401,24 @@ mod tests {
         log.is_away.store(false, Ordering::SeqCst);
         ledger.settle().await;
         assert_eq!(log.actions(), ["read"], "the change was never made");
+    }
+
+    #[tokio::test]
+    async fn what_the_log_never_takes_holds_up_nobody_else_and_is_not_believed() {
+        let (log, ledger, _tasks) = start();
+        for action in ["1", "2", BAD, "3", BAD, "4"] {
+            ledger.note(decision(action)).await.unwrap();
+        }
+        let writes = ["5", BAD, "6"].map(|action| ledger.write(decision(action)));
+        let outcomes = futures::future::join_all(writes).await;
+        assert_eq!(
+            outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(),
+            [true, false, true]
+        );
+        ledger.settle().await;
+        let mut actions = log.actions();
+        actions.sort();
+        assert_eq!(actions, ["1", "2", "3", "4", "5", "6"], "each once");
     }
 
     #[tokio::test(start_paused = true)]

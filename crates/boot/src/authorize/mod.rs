@@ -47,11 +47,12 @@ pub type TagMap = BTreeMap<String, String>;
 
 /// Knows the tags of resources, for conditions that ask for them. A service has one for the resources that it decides on.
 pub trait ResourceTags: fmt::Debug + Send + Sync + 'static {
-    /// The tags of a resource of this service by its ARN's kind and name; none for what is not there or has none.
+    /// The tags of a resource by its ARN's kind and name: empty for what is not there or has none, `None` for kinds whose
+    /// tags nobody here knows. Conditions on tags hold for those only where they deny.
     ///
     /// # Errors
     /// If they cannot be found out now: nothing is decided without them.
-    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<TagMap, Failure>>;
+    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<TagMap>, Failure>>;
 }
 
 /// Decides on calls from what `access` knows of their callers.
@@ -192,6 +193,7 @@ impl Inner {
             request_tags: about.tags.clone(),
             tag_keys: about.tag_keys.clone(),
             resource_tags: TagMap::new(),
+            resource_tags_unknown: false,
             overwrite: about.overwrite,
             recursive: about.recursive,
             policies: about.policies.clone(),
@@ -216,9 +218,14 @@ impl Inner {
         for resource in &about.resources {
             let (on, name) = arn(&self.account, resource);
             let mut context = asking.context.clone();
-            // What has a NUL in it is nothing that a database could look for.
-            if let Some(tags) = self.tags.as_ref().filter(|_| has_tags && !name.contains('\0')) {
-                context.resource_tags = tags.tags(&resource.kind, &name).await?;
+            if has_tags {
+                let known = match &self.tags {
+                    // What has a NUL in it is nothing that a database could look for.
+                    Some(tags) if !name.contains('\0') => tags.tags(&resource.kind, &name).await?,
+                    _ => None,
+                };
+                context.resource_tags_unknown = known.is_none();
+                context.resource_tags = known.unwrap_or_default();
             }
             let act = match resource.action {
                 Some(text) => action(text)?,

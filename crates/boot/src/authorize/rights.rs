@@ -190,8 +190,9 @@ fn statements(decision: &Decision) -> Vec<String> {
         .collect()
 }
 
-/// Callers choose names: none may be too long to be written down.
+/// Callers choose names: none may be too long to be written down, or have a NUL, which PostgreSQL takes in no text.
 fn cut(text: String, longest: usize) -> String {
+    let text = text.replace('\0', "\u{fffd}");
     match text.len() <= longest {
         true => text,
         false => text.chars().take(longest).collect(),

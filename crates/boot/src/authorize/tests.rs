@@ -75,13 +75,13 @@ impl Authority for Access {
 struct Tagged;
 
 impl ResourceTags for Tagged {
-    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<TagMap, Failure>> {
+    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<TagMap>, Failure>> {
         let env = match (kind, name) {
             ("managed-instance", "mi-0123456789abcdef0") => Some("dev"),
             ("managed-instance", _) => Some("prod"),
             _ => None,
         };
-        let tags = env.map(|env| ("Env".to_owned(), env.to_owned())).into_iter().collect();
+        let tags = env.map(|env| TagMap::from([("Env".to_owned(), env.to_owned())]));
         Box::pin(async { Ok(tags) })
     }
 }
@@ -251,6 +251,30 @@ async fn tags_of_resources_are_there_for_conditions() {
             .may("DeregisterManagedInstance", &body("mi-0123456789abcdef1"))
             .await
     );
+}
+
+#[tokio::test]
+async fn a_denial_by_a_tag_that_nobody_knows_denies() {
+    let policy = |effect: &str, operator: &str| {
+        format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "{effect}", "Action": "*", "Resource": "*",
+            "Condition": {{"{operator}": {{"aws:ResourceTag/Env": "prod"}}}}}}}}"#
+        )
+    };
+    let (node, document) = (r#"{"InstanceId": "mi-0123456789abcdef0"}"#, r#"{"Name": "Mine"}"#);
+    for operator in ["StringEquals", "StringNotEquals", "StringEqualsIfExists"] {
+        let world = World::new(&["admin", &policy("Deny", operator)]);
+        assert!(!world.may("GetDocument", document).await, "{operator}");
+        // Of nodes the tags are known, and this one is `dev`.
+        let is_prod = operator != "StringNotEquals";
+        assert_eq!(
+            world.may("DeregisterManagedInstance", node).await,
+            is_prod,
+            "{operator}"
+        );
+        let world = World::new(&[&policy("Allow", operator)]);
+        assert!(!world.may("GetDocument", document).await, "{operator}");
+    }
 }
 
 #[tokio::test]

@@ -324,6 +324,24 @@ fn many_values() {
 }
 
 #[test]
+fn tags_that_nobody_knows_deny_and_never_allow() {
+    let unknown = Context {
+        resource_tags_unknown: true,
+        ..Context::default()
+    };
+    for condition in [
+        r#""StringEquals":{"ssm:resourceTag/Env":"prod"}"#,
+        r#""StringNotLike":{"aws:ResourceTag/Env":"prod"}"#,
+        r#""StringEqualsIfExists":{"aws:ResourceTag/Env":"prod"}"#,
+        r#""Null":{"aws:ResourceTag/Env":true}"#,
+        r#""Null":{"aws:ResourceTag/Env":false}"#,
+    ] {
+        assert!(!applies("Allow", condition, &alice(), &unknown), "{condition}");
+        assert!(applies("Deny", condition, &alice(), &unknown), "{condition}");
+    }
+}
+
+#[test]
 fn a_tag_is_looked_for_as_it_is_written_first() {
     let tags = [("Env", "prod"), ("env", "dev")];
     let two = Context {

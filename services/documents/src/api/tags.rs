@@ -69,16 +69,19 @@ impl TagsApi {
 
 /// What decisions on documents ask for.
 impl ResourceTags for TagsApi {
-    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<TagMap, Failure>> {
+    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<TagMap>, Failure>> {
         Box::pin(async move {
             if kind != "document" {
-                return Ok(TagMap::new());
+                return Ok(None);
             }
             let pointer = read::pointer(&self.db, name, &Selector::new(None, None)).await;
             match pointer.map_err(from_store)? {
-                Ok(pointer) => read::tags(&self.db, &pointer.document_id).await.map_err(from_store),
+                Ok(pointer) => {
+                    let tags = read::tags(&self.db, &pointer.document_id).await;
+                    tags.map(Some).map_err(from_store)
+                }
                 // What is not there has no tags.
-                Err(_) => Ok(TagMap::new()),
+                Err(_) => Ok(Some(TagMap::new())),
             }
         })
     }

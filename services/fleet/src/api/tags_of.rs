@@ -64,16 +64,16 @@ fn said(answer: Result<Response<ListTagsForResourceResult>, Status>) -> Result<T
 }
 
 impl ResourceTags for TagsOf {
-    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<TagMap, Failure>> {
+    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<TagMap>, Failure>> {
         Box::pin(async move {
             match kind {
                 "managed-instance" => {
                     let tags = tag::of_node(&self.db, name).await.map_err(from_store)?;
-                    Ok(tags.unwrap_or_default())
+                    Ok(Some(tags.unwrap_or_default()))
                 }
-                "document" => self.document(name).await,
-                "parameter" => self.parameter(name).await,
-                _ => Ok(TagMap::new()),
+                "document" => self.document(name).await.map(Some),
+                "parameter" => self.parameter(name).await.map(Some),
+                _ => Ok(None),
             }
         })
     }

@@ -10,7 +10,7 @@ use crate::domain::put::{Put, check_room, decide, is_default_key};
 use crate::domain::tag;
 use crate::domain::value::Value;
 use crate::error::{ParameterError, from_store};
-use crate::secret::KeyError;
+use crate::secret::{KeyError, KeyId};
 use crate::store::put::{Done, Job, head, rules};
 
 impl ParametersApi {
@@ -93,15 +93,19 @@ impl ParametersApi {
         let prepared = match &expected.key_id {
             Some(key_id) => {
                 let arn = self.scope().arn(put.name.spelled());
-                let prepared = self.keys.prepare(key_id, &arn).await.map_err(from_key)?;
                 // As the public service asks for them, although all values are encrypted in one way here.
                 let action = match expected.tier {
                     ParameterTier::Advanced => "kms:GenerateDataKey",
                     _ => "kms:Encrypt",
                 };
-                let key = self.scope().key_arn(&prepared.key().id);
+                let prepared = self.keys.prepare(key_id, &arn).await;
+                // Whoever may not use a key does not learn whether there is one.
+                let key = match &prepared {
+                    Ok(prepared) => self.scope().key_arn(&prepared.key().id),
+                    Err(_) => KeyId::parse(key_id, self.scope()).arn(self.scope()),
+                };
                 rights.require(action, &key, leave(is_default_key(key_id))).await?;
-                Some(prepared)
+                Some(prepared.map_err(from_key)?)
             }
             None => None,
         };

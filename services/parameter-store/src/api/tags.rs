@@ -76,16 +76,18 @@ impl TagsApi {
 
 /// What decisions on parameters ask for.
 impl ResourceTags for TagsApi {
-    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<TagMap, Failure>> {
+    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<TagMap>, Failure>> {
         Box::pin(async move {
+            if kind != "parameter" {
+                return Ok(None);
+            }
             let path = format!("/{}", name.trim_start_matches('/'));
-            let name = match Name::parse(&path, &self.scope) {
-                Ok(name) if kind == "parameter" => name,
-                _ => return Ok(TagMap::new()),
+            let Ok(name) = Name::parse(&path, &self.scope) else {
+                return Ok(Some(TagMap::new()));
             };
             let tags = store::tag::of(&self.db, &name, self.now()).await.map_err(from_store)?;
             // What is not there has no tags.
-            Ok(tags.unwrap_or_default())
+            Ok(Some(tags.unwrap_or_default()))
         })
     }
 }

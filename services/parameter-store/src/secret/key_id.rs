@@ -34,6 +34,17 @@ impl KeyId {
         }
     }
 
+    /// The ARN that a key with this name would have, where nobody knows which one is meant.
+    pub(crate) fn arn(&self, scope: &Scope) -> String {
+        let (Self::Alias(name) | Self::Key(name) | Self::Foreign(name)) = self;
+        // An ARN that is none may be the name of a key, like everything else that is none of ours.
+        let is_whole = name.splitn(6, ':').filter(|part| !part.is_empty()).count() == 6;
+        match is_whole {
+            true => scope.key_arn(name),
+            false => scope.key_arn(name.trim_start_matches("arn:")),
+        }
+    }
+
     /// Why there is no such key, as the public key service says it.
     pub(crate) fn not_found(&self, scope: &Scope) -> String {
         let arn = |resource: &str| {
@@ -75,6 +86,18 @@ mod tests {
         ] {
             check(foreign, KeyId::Foreign(foreign.to_owned()));
         }
+        let ours = "arn:aws:kms:us-east-1:000000000000:key/x";
+        for text in [
+            "x",
+            "alias/x",
+            ours,
+            "arn:aws:kms:us-east-1:000000000000:alias/x",
+            "arn:x",
+        ] {
+            assert_eq!(KeyId::parse(text, &scope()).arn(&scope()), ours, "{text}");
+        }
+        let foreign = "arn:aws:kms:us-east-1:111111111111:key/x";
+        assert_eq!(KeyId::parse(foreign, &scope()).arn(&scope()), foreign);
         let text = KeyId::Alias("x".to_owned()).not_found(&scope());
         assert_eq!(text, "Alias arn:aws:kms:us-east-1:000000000000:alias/x is not found.");
     }

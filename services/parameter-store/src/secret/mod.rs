@@ -22,6 +22,7 @@ pub(crate) use data_key::Sealed;
 #[cfg(test)]
 pub(crate) use key_file::KeyFile;
 pub use key_file::KeyFileError;
+pub(crate) use key_id::KeyId;
 pub use keys::ProviderKind;
 pub(crate) use keys::{Keys, Prepared};
 pub(crate) use provider::{KeyError, KeyName, Wrapped};

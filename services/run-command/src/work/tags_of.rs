@@ -39,11 +39,11 @@ impl TagsOf {
 }
 
 impl ResourceTags for TagsOf {
-    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<TagMap, Failure>> {
+    fn tags<'a>(&'a self, kind: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<TagMap>, Failure>> {
         Box::pin(async move {
             match kind {
-                "document" => self.document(name).await,
-                _ => Ok(TagMap::new()),
+                "document" => self.document(name).await.map(Some),
+                _ => Ok(None),
             }
         })
     }
