@@ -4,7 +4,7 @@ use muster_proto::aws::v1::Reason;
 use muster_store::StoreError;
 use muster_wire::{Failure, Refusal};
 
-use crate::domain::identity::Kind;
+use crate::domain::identity::{Kind, NODE_CORE};
 
 /// A request that cannot be; the text is for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,8 @@ pub(crate) enum AccessError {
     Root,
     #[error("the name root belongs to the user that `muster access bootstrap` makes")]
     RootName,
+    #[error("{NODE_CORE} is what nodes act as that have no role: choose another name")]
+    NodeRole,
     #[error("the tag key {key} is there twice")]
     DuplicateTag { key: String },
     #[error("the tag key {key} is reserved: keys that begin with aws: are")]
@@ -88,6 +90,7 @@ impl AccessError {
             Self::BuiltIn { .. } | Self::Root => Reason::UnmodifiableEntity,
             Self::NextToken => Reason::InvalidNextToken,
             Self::RootName
+            | Self::NodeRole
             | Self::DuplicateTag { .. }
             | Self::ReservedTag { .. }
             | Self::OneName

@@ -15,7 +15,7 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 
 use super::fresh::Fresh;
-use super::holdings::NODE_CORE;
+use super::holdings::NO_ROLE;
 use super::{AccessOverBus, Gate, Ledger};
 use crate::{Authority, BoxError, Parts};
 
@@ -98,7 +98,7 @@ impl NodeGate {
                 answer.iam_role
             }
         };
-        let role = if role.is_empty() { NODE_CORE } else { role.as_str() };
+        let role = if role.is_empty() { NO_ROLE } else { role.as_str() };
         let account = self.gate.account();
         let (partition, id) = (account.partition(), account.id());
         Principal::new(format!("arn:{partition}:sts::{id}:assumed-role/{role}/{node}")).map_err(Failure::internal)

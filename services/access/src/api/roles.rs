@@ -7,12 +7,16 @@ use muster_wire::{Failure, Principal};
 
 use super::access::AccessApi;
 use super::{pages, view};
-use crate::domain::identity::{Kind, Tags, Who};
-use crate::error::{from_store, settle};
+use crate::domain::identity::{Kind, NODE_CORE, Tags, Who};
+use crate::error::{AccessError, from_store, settle};
 use crate::store::identity;
 
 pub(super) async fn create(api: &AccessApi, request: CreateRoleRequest) -> Result<CreateRoleResult, Failure> {
-    let who = Who::new(Kind::Role, request.role_name.unwrap_or_default());
+    let name = request.role_name.unwrap_or_default();
+    if name.eq_ignore_ascii_case(NODE_CORE) {
+        return Err(AccessError::NodeRole.into());
+    }
+    let who = Who::new(Kind::Role, name);
     let tags = view::tags_given(request.tags)?;
     let limit = api.settings.max_roles;
     let row = settle(identity::create(&api.db, &who, &tags, limit, api.now()).await)?;

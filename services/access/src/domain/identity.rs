@@ -8,6 +8,9 @@ use crate::error::AccessError;
 /// The user that may do everything; only the bootstrap command makes it.
 pub(crate) const ROOT: &str = "root";
 
+/// What nodes act as that have no role: nobody can make a role of this name, whose policies they would not have.
+pub(crate) const NODE_CORE: &str = "node-core";
+
 /// What an identity is. Users and roles are principals; groups are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {

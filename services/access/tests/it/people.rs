@@ -150,6 +150,8 @@ async fn groups_show_their_users_and_users_their_groups() {
         assert_eq!(access.list_groups(ListGroupsRequest::default()).await.unwrap().into_inner().groups.len(), 2);
         assert_eq!(reason(access.add_user_to_group(member("people", "nobody")).await), Reason::NoSuchEntity);
         assert_eq!(reason(access.add_user_to_group(member("none", "alice")).await), Reason::NoSuchEntity);
+        let core = CreateRoleRequest { role_name: Some("Node-Core".to_owned()), ..CreateRoleRequest::default() };
+        assert_eq!(reason(access.create_role(core).await), Reason::ValidationException, "nodes without a role act as it");
         let role = CreateRoleRequest { role_name: Some("alice".to_owned()), ..CreateRoleRequest::default() };
         let role = access.create_role(role).await.unwrap().into_inner().role.unwrap();
         assert_eq!(role.arn(), "arn:aws:iam::000000000000:role/alice", "a role may have a user's name");
