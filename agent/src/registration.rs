@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::{Auth, Client, ConnectOptions, HeaderMap, ServerAddr};
+use muster_credential::work::WorkKeys;
 use muster_credential::{Creds, Key, Proof, Purpose, layout};
 use muster_model::NodeId;
 use muster_proto::aws::v1::Tag;
@@ -22,7 +23,7 @@ pub use gateway::{GatewayUrl, UrlError};
 
 use crate::daemon::{CallError, ServerError, backoff, call, servers};
 use crate::keys::Keys;
-use crate::settings::{Bus, Settings};
+use crate::settings::{Bus, Settings, WorkSignatures};
 use crate::state::{Identity, StateDir};
 use crate::update::RESTART;
 use crate::{facts, machine};
@@ -66,6 +67,8 @@ pub struct Wanted {
     pub code: Code,
     /// The gateway to ask; none: the bus is asked.
     pub url: Option<GatewayUrl>,
+    /// The keys whose work it is to carry out, as whoever made the activation says; none: as the service says.
+    pub work_keys: Option<WorkKeys>,
     /// Claims with which a machine without credential may connect; none where the bus is open.
     pub ticket: Option<String>,
     /// Whether the bus may be used without encryption although it is not on this machine.
@@ -158,9 +161,20 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
     let answer = applicant.persist(&door).await?;
     let node: NodeId = answer.instance_id().parse().map_err(|_| Error::Strange)?;
     let (server, ca) = bus_of(state, settings, wanted, &answer)?;
+    let work_keys = match (&wanted.work_keys, answer.work_keys()) {
+        (Some(keys), _) => Some(keys.clone()),
+        (None, "") => None,
+        (None, told) => Some(told.parse().map_err(|_| Error::Strange)?),
+    };
     keys.accept()?;
-    // Whoever lets the machine in tells it anew whose work it is to carry out.
-    state.forget_work_keys()?;
+    // Whoever lets the machine in tells it anew whose work it is to carry out. Who requires signatures has been told on
+    // this machine: the bus is on the way of an answer, also of one over HTTPS.
+    let takes_told = settings.work_signatures != WorkSignatures::Required;
+    match work_keys {
+        Some(keys) if takes_told || wanted.work_keys.is_some() => state.set_work_keys(&keys)?,
+        _ if takes_told => state.forget_work_keys()?,
+        _ => {}
+    }
     if let Some(token) = answer.user_jwt.clone() {
         let creds = Creds::new(token, key.clone()).map_err(|_| Error::Strange)?;
         state.set_credentials(&creds)?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
+use muster_credential::work::{KeyChain, WorkKeys};
 use muster_model::{Clock, SystemClock};
 use muster_proto::aws::v1::Tag;
 use muster_proto::fleet::v1::{
@@ -83,6 +84,10 @@ struct CreateArguments {
     /// beside the .creds file with which this program asks.
     #[arg(long, value_name = "FILE")]
     ticket: Option<PathBuf>,
+    /// The file keys.json with the keys that sign work, which the line tells machines: then they need not believe the bus
+    /// even once. Without it, the file `work/keys.json` of the folder in which the .creds file lies, where it can be read.
+    #[arg(long, value_name = "FILE")]
+    work_keys: Option<PathBuf>,
     /// Print the public API's JSON.
     #[arg(long)]
     json: bool,
@@ -105,6 +110,7 @@ async fn create(wanted: CreateArguments, server: &ServerArguments) -> Result<Exi
     let ticket = file.as_deref().map(ticket).transpose()?;
     let has_authority = !bus.ca.as_os_str().is_empty();
     let authority = has_authority.then(|| install_line::authority(&bus.ca)).transpose()?;
+    let work_keys = work_keys(wanted.work_keys.as_deref(), &bus.credentials)?;
     let address = wanted.node_server.unwrap_or(bus.url);
     let end = SystemClock.now() + Duration::from_secs(u64::from(wanted.hours) * 60 * 60);
     let request = CreateActivationRequest {
@@ -152,8 +158,37 @@ async fn create(wanted: CreateArguments, server: &ServerArguments) -> Result<Exi
              with --node-server, or the bus' authority with --ca",
         );
     }
-    print::data(&install_line::line(&made, &place, download.as_ref()))?;
+    print::data(&install_line::line(
+        &made,
+        &place,
+        work_keys.as_ref(),
+        download.as_ref(),
+    ))?;
     Ok(Exit::Success)
+}
+
+/// The keys that sign work: of the file that was named, or of the folder that `muster init` made, if it may be read.
+fn work_keys(named: Option<&Path>, credentials: &Path) -> Result<Option<WorkKeys>, Complaint> {
+    let beside = credentials
+        .parent()
+        .and_then(Path::parent)
+        .map(|folder| folder.join("work/keys.json"));
+    let Some(path) = named.map(Path::to_owned).or(beside) else {
+        return Ok(None);
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(_) if named.is_none() => return Ok(None),
+        Err(source) => {
+            let path = path.display().to_string();
+            return Err(Complaint::Read { path, source });
+        }
+    };
+    let chain = KeyChain::parse(&text).map_err(|error| Complaint::Usage {
+        what: format!("{} cannot be used: {error}", path.display()),
+        hint: "name the file work/keys.json that `muster init` made".to_owned(),
+    })?;
+    Ok(Some(chain.at(SystemClock.now().as_second()).clone()))
 }
 
 fn tag(Pair { key, value }: Pair) -> Tag {

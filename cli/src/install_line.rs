@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use muster_credential::work::WorkKeys;
 use muster_proto::fleet::v1::CreateActivationResult;
 
 use crate::complaint::Complaint;
@@ -29,7 +30,12 @@ pub(crate) struct Download<'a> {
 }
 
 /// The line. `echo` is the shell's own, so that the code stands in no process list.
-pub(crate) fn line(made: &CreateActivationResult, place: &Place<'_>, download: Option<&Download<'_>>) -> String {
+pub(crate) fn line(
+    made: &CreateActivationResult,
+    place: &Place<'_>,
+    work_keys: Option<&WorkKeys>,
+    download: Option<&Download<'_>>,
+) -> String {
     let mut steps: Vec<String> = Vec::new();
     let is_package = download.is_some_and(|download| download.url.ends_with(".deb"));
     let file = match is_package {
@@ -61,8 +67,9 @@ pub(crate) fn line(made: &CreateActivationResult, place: &Place<'_>, download: O
             format!(" --server {}{authority}{}", quoted(address), option("ticket", ticket))
         }
     };
+    let keys = work_keys.map_or_else(String::new, |keys| format!(" --work-keys {keys}"));
     steps.push(format!(
-        "echo {} | sudo muster-agent register{place} --activation-id {} --activation-code -",
+        "echo {} | sudo muster-agent register{place}{keys} --activation-id {} --activation-code -",
         made.activation_code(),
         made.activation_id()
     ));
@@ -120,6 +127,8 @@ pub(crate) fn authority(path: &Path) -> Result<String, Complaint> {
 
 #[cfg(test)]
 mod tests {
+    use muster_credential::{Key, KeyKind};
+
     use super::*;
 
     fn made() -> CreateActivationResult {
@@ -138,7 +147,11 @@ mod tests {
         };
         let expected = "echo CODE | sudo muster-agent register --server tls://bus:4222 --ca-certificate MIIB \
                         --ticket a.b.c --activation-id id --activation-code -\n";
-        assert_eq!(line(&made(), &bus, None), expected);
+        assert_eq!(line(&made(), &bus, None, None), expected);
+        let key = Key::generate(KeyKind::Work).public().clone();
+        let keys = WorkKeys::new(1, vec![key.clone()]).unwrap();
+        let told = format!(" --work-keys 1:{key} --activation-id ");
+        assert!(line(&made(), &bus, Some(&keys), None).contains(&told));
     }
 
     #[test]
@@ -155,12 +168,12 @@ mod tests {
                         echo 'ab12  muster-agent.deb' | sha256sum -c - && sudo dpkg -i muster-agent.deb && \
                         echo CODE | sudo muster-agent register --url https://muster.example --activation-id id \
                         --activation-code - && sudo systemctl restart muster-agent\n";
-        assert_eq!(line(&made(), &gateway, Some(&package)), expected);
+        assert_eq!(line(&made(), &gateway, None, Some(&package)), expected);
         let program = Download {
             url: "https://muster.example/it's here",
             sha256: None,
         };
-        let said = line(&made(), &gateway, Some(&program));
+        let said = line(&made(), &gateway, None, Some(&program));
         assert!(
             said.starts_with(r"curl -fsSL --proto =https -o muster-agent 'https://muster.example/it'\''s here' &&")
         );

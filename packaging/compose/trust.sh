@@ -17,6 +17,7 @@ for service in gateway fleet documents run-command fan-out access parameter-stor
 done
 give keys/nodes.seed fleet/nodes.seed
 give nodes.account fleet/nodes.account
+give work/keys.json fleet/keys.json
 mkdir -p /out/fan-out/work
 keys=work
 for file in "$trust/$keys"/*; do

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use muster_agent::state::StateDir;
 use muster_credential::layout::NodeClaims;
+use muster_credential::work::KeyChain;
 use muster_harness::{until, until_within};
 use muster_tests::{Aws, Cluster, binary};
 use serde_json::{Value, json};
@@ -334,6 +335,14 @@ async fn a_machine_registers_over_https_and_finds_the_bus_by_what_it_is_told() {
         "{said}"
     );
     let node = node_of(&stdout(&register(&ticket.code).await));
+    let chain = std::fs::read_to_string(cluster.work_keys().join("keys.json")).unwrap();
+    let keys = KeyChain::parse(&chain).unwrap().at(1).clone();
+    let pinned = StateDir::at(&machine.state).work_keys().unwrap();
+    assert_eq!(
+        pinned,
+        Some(keys),
+        "it knows whose work it carries out before it has met the coordinator"
+    );
     machine.start();
     let shown = online(&aws, &node).await;
     assert_eq!(

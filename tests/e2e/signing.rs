@@ -2,12 +2,16 @@
 
 use async_nats::{Client, HeaderMap};
 use futures::StreamExt;
+use muster_agent::state::StateDir;
+use muster_credential::{Key, KeyKind};
 use muster_harness::until;
 use muster_proto::agent::v1::WorkItem;
 use muster_proto::runcommand::v1::CommandStatus;
 use muster_tests::{AgentSpec, Api, Cluster};
 use muster_wire::subject;
 use prost::Message as _;
+
+use crate::registration::{Machine, activation, node_of, online, stdout};
 
 /// Says something with the coordinator's own credentials for the bus, but without its key.
 async fn say(thief: &Client, subject: &str, headers: HeaderMap, item: &WorkItem) {
@@ -77,4 +81,32 @@ async fn with_the_coordinator_s_credentials_but_without_its_key_nothing_runs() {
     assert_eq!(api.ended(&id).await.status(), CommandStatus::Success);
     assert_eq!(std::fs::read_to_string(&counted).unwrap(), "ran\n");
     assert!(!forged.exists());
+}
+
+#[tokio::test]
+async fn a_machine_that_was_told_other_keys_on_its_own_console_carries_out_nothing() {
+    let cluster = Cluster::start(&[]).await;
+    let aws = cluster.aws();
+    let ticket = activation(&aws, &[]).await;
+    let mut machine = Machine::new(&cluster, "machine");
+    let stranger = Key::generate(KeyKind::Work).public().clone();
+    let told = format!("1:{stranger}");
+    let node = node_of(&stdout(
+        &machine.register(&cluster, &ticket, &["--work-keys", &told]).await,
+    ));
+    let pinned = StateDir::at(&machine.state).work_keys().unwrap().unwrap();
+    assert_eq!(pinned.to_string(), told);
+    machine.start();
+    online(&aws, &node).await;
+    let mark = cluster.folder().join("mark");
+    let mut api = cluster.api().await;
+    api.start(Api::script(&[&node], &[&format!("touch {}", mark.display())]))
+        .await;
+    until("the work is refused", async || {
+        let log = std::fs::read_to_string(&machine.log).unwrap();
+        let is_refused = log.contains("something came over the bus that is not obeyed");
+        is_refused.then_some(()).ok_or(log)
+    })
+    .await;
+    assert!(!mark.exists());
 }

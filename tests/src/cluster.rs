@@ -353,6 +353,9 @@ impl Cluster {
         if program == "muster-parameter-store" {
             command.env("MUSTER_SERVICE__KEY_FILE", self.folder.join("parameter-store.key"));
         }
+        if program == "muster-fleet" {
+            command.env("MUSTER_SERVICE__WORK_KEYS_FILE", self.work_keys().join("keys.json"));
+        }
         if program == "muster-fan-out" {
             command.env("MUSTER_SERVICE__WORK_KEYS_FOLDER", self.work_keys());
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::Args;
+use muster_credential::work::WorkKeys;
 use serde::Deserialize;
 
 use super::{StateArguments, tag};
@@ -41,6 +42,10 @@ pub(super) struct Arguments {
     /// The bootstrap ticket, where the bus asks for one.
     #[arg(long, env = "MUSTER_TICKET", default_value = "", hide_default_value = true)]
     ticket: String,
+    /// The keys whose work this machine is to carry out, as `muster activations create` prints them; otherwise those that
+    /// the service tells.
+    #[arg(long, env = "MUSTER_WORK_KEYS", value_name = "SERIAL:KEY,…")]
+    work_keys: Option<WorkKeys>,
     /// The authority of the server's certificate (PEM); otherwise `ca` of the section [nats].
     #[arg(long, env = "MUSTER_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -50,7 +55,7 @@ pub(super) struct Arguments {
     /// Ask without encryption although the server is not this machine: the network is private in itself.
     #[arg(long, env = "MUSTER_INSECURE")]
     insecure: bool,
-    /// A TOML file with `server`, `url`, `activation_id`, `activation_code` and `ticket`; `-` is the standard input.
+    /// A TOML file with `server`, `url`, `activation_id`, `activation_code`, `ticket` and `work_keys`; `-` is the standard input.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The agent's configuration file (TOML).
@@ -85,6 +90,7 @@ struct Token {
     activation_id: String,
     activation_code: String,
     ticket: String,
+    work_keys: String,
 }
 
 impl Token {
@@ -97,7 +103,7 @@ impl Token {
         // What the parser has to say would show the text.
         toml::from_str(&text).map_err(|_| {
             format!(
-                "{path:?} is no token file: TOML with the texts server, url, activation_id, activation_code, ticket is"
+                "{path:?} is no token file: TOML with the texts server, url, activation_id, activation_code, ticket, work_keys is"
             )
         })
     }
@@ -143,11 +149,20 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         "-" => first_line(io::stdin().lock())?,
         _ => or(arguments.activation_code, token.activation_code),
     };
+    let work_keys = match (arguments.work_keys, token.work_keys.as_str()) {
+        (Some(keys), _) => Some(keys),
+        (None, "") => None,
+        (None, text) => {
+            let keys = text.parse::<WorkKeys>();
+            Some(keys.map_err(|error| format!("work_keys in the token file cannot be used: {error}"))?)
+        }
+    };
     let wanted = Wanted {
         activation_id: or(arguments.activation_id, token.activation_id),
         code: Code::given(&code),
         ticket: Some(or(arguments.ticket, token.ticket)).filter(|ticket| !ticket.is_empty()),
         url,
+        work_keys,
         is_insecure: arguments.insecure,
         as_new: arguments.new,
         is_forced: arguments.force,

@@ -65,6 +65,10 @@ impl Services {
                     if settings.node_servers.is_empty() {
                         settings.node_servers.push(wiring.nats.clone());
                     }
+                    if settings.work_keys_file.is_empty() {
+                        let file = wiring.folder.trust().work().join("keys.json");
+                        settings.work_keys_file = file.display().to_string();
+                    }
                     muster_fleet::Server::start(settings, parts)
                 },
             ),

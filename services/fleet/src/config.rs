@@ -31,6 +31,8 @@ pub struct Settings {
     pub node_servers: Vec<String>,
     /// A file with the authority of the bus' certificate (PEM), told to machines that register; empty: none.
     pub node_ca_file: String,
+    /// A file with the keys that sign work, `keys.json`, told to machines that register; empty: none.
+    pub work_keys_file: String,
     /// Hours that credentials of nodes live.
     pub credential_hours: u32,
     /// Whether a copy of a machine is refused until an operator has looked.

@@ -1,5 +1,8 @@
 //! The keys whose work a node carries out.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::Signature;
@@ -15,6 +18,25 @@ pub struct WorkKeys {
     /// Grows with each change.
     serial: u64,
     keys: Vec<PublicKey>,
+}
+
+/// As people and settings write it: `1:V…,V…`.
+impl fmt::Display for WorkKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&str> = self.keys.iter().map(PublicKey::as_str).collect();
+        write!(f, "{}:{}", self.serial, keys.join(","))
+    }
+}
+
+impl FromStr for WorkKeys {
+    type Err = ChangeError;
+
+    fn from_str(text: &str) -> Result<Self, ChangeError> {
+        let (serial, keys) = text.trim().split_once(':').ok_or(ChangeError::Keys)?;
+        let serial = serial.parse().map_err(|_| ChangeError::Keys)?;
+        let keys: Result<_, _> = keys.split(',').map(str::parse).collect();
+        Self::new(serial, keys.map_err(|_| ChangeError::Keys)?)
+    }
 }
 
 /// Another set of keys, vouched for by a key of the set before it.
@@ -171,6 +193,25 @@ mod tests {
 
     fn set(serial: u64, keys: &[&Key]) -> WorkKeys {
         WorkKeys::new(serial, keys.iter().map(|key| key.public().clone()).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_set_is_read_as_it_is_written() {
+        let [one, two] = [(); 2].map(|()| Key::generate(KeyKind::Work).public().clone());
+        let keys = WorkKeys::new(3, vec![one.clone(), two]).unwrap();
+        assert_eq!(keys.to_string().parse(), Ok(keys));
+        let user = Key::generate(KeyKind::User).public().clone();
+        for bad in [
+            "",
+            "1",
+            "1:",
+            &format!("0:{one}"),
+            &format!("x:{one}"),
+            &format!("1:{one},"),
+            &format!("1:{user}"),
+        ] {
+            assert_eq!(bad.parse::<WorkKeys>(), Err(ChangeError::Keys), "{bad}");
+        }
     }
 
     #[test]

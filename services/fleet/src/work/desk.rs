@@ -119,6 +119,8 @@ impl Desk {
         if !request.instance_id().is_empty() {
             return self.renew(request, source, arrived).await;
         }
+        // Nobody is let in who could not be told all of it.
+        let welcome = self.welcome.answer(now).map_err(Failure::internal)?;
         let (applicant, key) = self.read(request, source, now)?;
         self.ration(&applicant, now)?;
         let admitted = self.admissions.apply(applicant).await?;
@@ -157,7 +159,7 @@ impl Desk {
             existing: Some(existing),
             service_time,
             user_jwt,
-            ..self.welcome.answer()
+            ..welcome
         })
     }
 
@@ -192,7 +194,7 @@ impl Desk {
                 existing: Some(true),
                 service_time: renewed.service_time,
                 user_jwt: Some(renewed.user_jwt),
-                ..self.welcome.answer()
+                ..self.welcome.bus()
             }),
             Err(Failure::Refused(refusal))
                 if [
