@@ -13,6 +13,7 @@ mod authorization;
 mod authorization_matrix;
 mod aws_cli;
 mod bad_input;
+mod canaries;
 mod chaos;
 mod clones;
 mod fleet;

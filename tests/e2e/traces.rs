@@ -15,11 +15,11 @@ use tonic::{Request, Response, Status};
 
 /// An OTLP collector that keeps what it gets: service and span.
 #[derive(Debug, Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, Span)>>>);
+pub(crate) struct Collector(Arc<Mutex<Vec<(String, Span)>>>);
 
 impl Collector {
     /// Starts it; its address.
-    async fn start(&self) -> String {
+    pub(crate) async fn start(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = TraceServiceServer::new(self.clone());
@@ -31,7 +31,7 @@ impl Collector {
         format!("http://{address}")
     }
 
-    fn spans(&self) -> Vec<(String, Span)> {
+    pub(crate) fn spans(&self) -> Vec<(String, Span)> {
         self.0.lock().unwrap().clone()
     }
 }
