@@ -38,7 +38,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries
         .flat_map(|path| match path.is_dir() {
             true => files(&path),
-            false => vec![path],
+            // Sockets hold nothing.
+            false => vec![path].into_iter().filter(|path| path.is_file()).collect(),
         })
         .collect()
 }
