@@ -117,6 +117,7 @@ impl Arguments {
             tls,
             max_connections: self.max_connections,
             retiring: Vec::new(),
+            revoked: Vec::new(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod doctor;
 pub(crate) mod push;
+mod revoke;
 mod rotate;
 pub(crate) mod watch;
 mod work_keys;
@@ -37,6 +38,13 @@ enum Verb {
     Push(FolderArgument),
     /// Keep the server refusing the keys of nodes that were put out, until Ctrl-C; one place that has the folder runs it.
     Watch(FolderArgument),
+    /// Refuse the key of a service or a person, which cuts off whoever has it, and make other credentials in its file.
+    Revoke {
+        /// The user: a service as muster-fleet, the operator, or system.
+        user: String,
+        #[command(flatten)]
+        folder: FolderArgument,
+    },
     /// Let another key sign nodes; the old one is believed for a week more, and removed by the next push after that.
     RotateScope {
         #[command(flatten)]
@@ -74,6 +82,10 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             match watch::Watcher::new(ground.system, bus, ground.keys).keep().await {}
         }
         Verb::RotateWorkKey { folder, keep_days } => work_keys::rotate(&TrustFolder::at(&folder.folder), keep_days),
+        Verb::Revoke { user, folder } => {
+            let ground = Ground::of(&folder, server).await?;
+            Box::pin(revoke::run(ground, &user)).await
+        }
         Verb::RotateScope { folder, now } => {
             let ground = Ground::of(&folder, server).await?;
             Box::pin(rotate::run(ground, now)).await

@@ -31,6 +31,9 @@ pub(crate) struct Chosen {
     /// Scoped keys that sign no more; nodes with claims of theirs may connect until then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retiring: Vec<Retiring>,
+    /// Keys of services and people that the server refuses for good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) revoked: Vec<Revoked>,
 }
 
 impl Chosen {
@@ -45,6 +48,7 @@ impl Chosen {
             tls: false,
             max_connections: 0,
             retiring: Vec::new(),
+            revoked: Vec::new(),
         }
     }
 }
@@ -56,6 +60,17 @@ pub(crate) struct Retiring {
     pub(crate) key: PublicKey,
     /// Seconds since 1970.
     pub(crate) remove_after: i64,
+}
+
+/// A key of a service or a person that is not good any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revoked {
+    pub(crate) key: PublicKey,
+    /// Whose user it was, `MUSTER`.
+    pub(crate) account: String,
+    /// Seconds since 1970: claims that were issued then or before are void.
+    pub(crate) at: i64,
 }
 
 /// All keys.
@@ -70,6 +85,8 @@ pub(crate) struct Keys {
     pub(crate) nodes: Key,
     /// Scoped keys that the account believes besides.
     pub(crate) other_nodes: Vec<PublicKey>,
+    /// Keys of users that the accounts refuse.
+    pub(crate) revoked: Vec<Revoked>,
 }
 
 impl Keys {
@@ -96,6 +113,7 @@ impl Keys {
             services: key("services", KeyKind::Account)?,
             nodes: key(NODES, KeyKind::Account)?,
             other_nodes,
+            revoked: chosen.revoked.clone(),
         })
     }
 
@@ -123,7 +141,11 @@ impl Keys {
             services: self.services.public().clone(),
             nodes,
         };
-        self.public().claims(account, &signers, now())
+        let mut claims = self.public().claims(account, &signers, now());
+        let of_account = self.revoked.iter().filter(|each| each.account == account.name());
+        let revoked = of_account.map(|each| (each.key.to_string(), each.at));
+        claims.body.revocations.extend(revoked);
+        claims
     }
 
     /// The server's configuration, with the accounts as they should be.

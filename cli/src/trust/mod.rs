@@ -24,7 +24,7 @@ mod work;
 
 pub(crate) use certificate::renew;
 pub(crate) use folder::{TrustError, TrustFolder, write_private};
-pub(crate) use keys::{Chosen, Keys, NEXT, NODES, Retiring, load};
+pub(crate) use keys::{Chosen, Keys, NEXT, NODES, Retiring, Revoked, load};
 pub(crate) use work::{begin_work_keys, rotate_work_keys};
 
 /// Seconds since 1970.

@@ -7,6 +7,7 @@ mod init;
 mod parameters;
 mod processes;
 mod program;
+mod revoke;
 mod running;
 mod server;
 mod up;
