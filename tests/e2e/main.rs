@@ -29,4 +29,5 @@ mod registration;
 mod run_command;
 mod signing;
 mod surfaces;
+mod tls;
 mod traces;

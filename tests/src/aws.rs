@@ -11,6 +11,7 @@ pub struct Aws {
     program: PathBuf,
     endpoint: String,
     key: (String, String),
+    ca: Option<PathBuf>,
 }
 
 /// What the command line said.
@@ -33,6 +34,7 @@ impl Aws {
             program,
             endpoint,
             key: ("MKIATESTTESTTESTTEST".to_owned(), "dummy".to_owned()),
+            ca: None,
         }
     }
 
@@ -41,6 +43,16 @@ impl Aws {
     pub fn with_key(mut self, id: &str, secret: &str) -> Self {
         self.key = (id.to_owned(), secret.to_owned());
         self
+    }
+
+    /// The same over TLS, by this authority.
+    #[must_use]
+    pub fn over_tls(self, ca: PathBuf) -> Self {
+        Self {
+            endpoint: self.endpoint.replace("http://", "https://"),
+            ca: Some(ca),
+            ..self
+        }
     }
 
     /// Runs `aws ssm` with these words.
@@ -58,6 +70,7 @@ impl Aws {
             .env("AWS_DEFAULT_REGION", "eu-central-1")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env_remove("AWS_PROFILE")
+            .envs(self.ca.iter().map(|ca| ("AWS_CA_BUNDLE", ca)))
             .output()
             .await
             .unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.program.display()));

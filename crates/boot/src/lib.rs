@@ -15,6 +15,7 @@ mod run;
 mod settings;
 mod tasks;
 mod telemetry;
+mod tls;
 
 pub use authorize::{AccessOverBus, Authority, Leave, NodeGate, ResourceTags, Rights, TagMap};
 pub use bus::{BusError, CredentialsError, connect, connect_now};
@@ -26,3 +27,4 @@ pub use settings::{
 };
 pub use tasks::{BoxError, TaskFailure, Tasks};
 pub use telemetry::{Telemetry, init as init_telemetry, init_to as init_telemetry_to};
+pub use tls::{TlsError, TlsSettings};

@@ -11,7 +11,7 @@ use axum::routing::get;
 use muster_model::{Account, Clock, SystemClock};
 use muster_store::sqlx::migrate::Migrator;
 use muster_store::{Db, StoreError};
-use muster_wire::{CallMetrics, Mount, Mounted};
+use muster_wire::{CallMetrics, Mount, Mounted, Port};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::authorize::{BearerCache, Gate, Ledger};
 use crate::{
     AccessOverBus, Authority, BoxError, Common, GrpcAuthentication, NodeQuota, ResourceTags, ServerSettings,
-    TaskFailure, Tasks, bus,
+    TaskFailure, Tasks, TlsError, bus,
 };
 
 /// The tables of a service.
@@ -46,6 +46,9 @@ pub enum BootError {
     /// The database did not open.
     #[error("the database did not open")]
     Database(#[from] StoreError),
+    /// The port cannot speak TLS as the settings say.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsError),
 }
 
 /// What a service is given when it starts.
@@ -70,7 +73,7 @@ pub struct Parts {
     /// What nodes may still ask.
     pub node_quota: NodeQuota,
     /// The bound port.
-    pub listener: TcpListener,
+    pub listener: Port,
     /// The service's tasks.
     pub tasks: Tasks,
     /// Hears of tasks that died.
@@ -83,6 +86,7 @@ impl Parts {
     /// # Errors
     /// If the port or the database cannot be had.
     pub async fn assemble(name: &str, common: &Common, database: Option<Database>) -> Result<Self, BootError> {
+        let tls = common.server.tls.server_config()?;
         let listener = TcpListener::bind(&common.server.listen)
             .await
             .map_err(|source| BootError::Listen {
@@ -109,7 +113,10 @@ impl Parts {
             registry: Arc::new(Mutex::new(registry)),
             calls,
             node_quota,
-            listener,
+            listener: match tls {
+                Some(config) => Port::from(listener).encrypted(config),
+                None => listener.into(),
+            },
             tasks,
             failures,
         })
@@ -144,7 +151,7 @@ impl Parts {
         add: impl FnOnce(Mount) -> Mount,
     ) -> Result<Running, BoxError> {
         let extra = plain_routes(&self.nats, &self.registry);
-        admit(self.listener.local_addr()?, &self.server)?;
+        admit(self.listener.address()?, self.listener.is_encrypted(), &self.server)?;
         let over_bus = || Arc::new(AccessOverBus::new(self.nats.clone())) as Arc<dyn Authority>;
         let authority = deciding.authority.unwrap_or_else(over_bus);
         let ledger = Ledger::start(Arc::clone(&authority), &self.tasks);
@@ -202,14 +209,15 @@ impl GrpcAuthentication {
     fn way_out(self) -> &'static str {
         match self {
             Self::Development => ", or ask for bearers",
-            Self::Bearer => " or a proxy that ends TLS stands in front",
+            Self::Bearer => " or a proxy that ends TLS stands in front, or set server.tls",
         }
     }
 }
 
 /// Says loudly what it means that others can reach the port, or refuses.
-fn admit(address: SocketAddr, settings: &ServerSettings) -> Result<(), OpenToOthers> {
-    match (address.ip().is_loopback(), settings.insecure_listen_anywhere) {
+fn admit(address: SocketAddr, is_encrypted: bool, settings: &ServerSettings) -> Result<(), OpenToOthers> {
+    let is_safe = is_encrypted && settings.authentication == GrpcAuthentication::Bearer;
+    match (address.ip().is_loopback() || is_safe, settings.insecure_listen_anywhere) {
         (true, _) => Ok(()),
         (false, false) => Err(OpenToOthers {
             address,
@@ -348,9 +356,11 @@ mod tests {
                     insecure_listen_anywhere,
                     ..ServerSettings::loopback()
                 };
-                let check = |address: &str| admit(address.parse().unwrap(), &settings).is_ok();
+                let check = |address: &str| admit(address.parse().unwrap(), false, &settings).is_ok();
                 assert!(check("127.0.0.1:1") && check("[::1]:1"));
                 assert_eq!(check("0.0.0.0:1"), insecure_listen_anywhere);
+                let is_safe = authentication == GrpcAuthentication::Bearer || insecure_listen_anywhere;
+                assert_eq!(admit("0.0.0.0:1".parse().unwrap(), true, &settings).is_ok(), is_safe);
             }
         }
     }

@@ -8,7 +8,7 @@ use muster_model::Account;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::NodeQuotaSettings;
+use crate::{NodeQuotaSettings, TlsSettings};
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -87,6 +87,8 @@ pub struct ServerSettings {
     pub authentication: GrpcAuthentication,
     /// Listen where others can connect, although nobody is asked who they are, or secrets come in clear.
     pub insecure_listen_anywhere: bool,
+    /// TLS on this port.
+    pub tls: TlsSettings,
 }
 
 /// How callers by gRPC are known.
@@ -107,6 +109,7 @@ impl ServerSettings {
             listen: "127.0.0.1:0".to_owned(),
             authentication: GrpcAuthentication::Development,
             insecure_listen_anywhere: false,
+            tls: TlsSettings::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,7 +15,7 @@ use http::header::AUTHORIZATION;
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::{Caller, CallerKind, Failure, Principal};
+use crate::{Caller, CallerKind, Failure, Peer, Principal};
 
 /// Longest value of `authorization` that is looked at, in bytes.
 const LONGEST: usize = 512;
@@ -99,10 +99,11 @@ async fn caller(bearers: Option<&dyn Bearers>, head: &http::request::Parts) -> R
         let failure = Failure::internal("a call by gRPC has the metadata muster-caller, which only the bus carries");
         return Err(failure.into());
     }
-    let peer = head.extensions.get::<ConnectInfo<SocketAddr>>();
-    let source_ip: Option<IpAddr> = peer.map(|ConnectInfo(address)| address.ip().to_canonical());
+    let peer = head.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer);
+    let source_ip: Option<IpAddr> = peer.map(|peer| peer.address.ip().to_canonical());
     let anybody = Caller {
         source_ip,
+        secure_transport: peer.is_some_and(|peer| peer.is_encrypted),
         ..Caller::development()
     };
     let Some(bearers) = bearers else { return Ok(anybody) };

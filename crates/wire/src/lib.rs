@@ -3,6 +3,7 @@
 //! One tonic implementation of a service answers on every surface:
 //!
 //! - [`Mount`] serves it on gRPC (with reflection and health) and as NATS micro endpoints.
+//! - [`Port`] is where gRPC and HTTP come in, in clear or with TLS.
 //! - [`NatsChannel`] lets the generated clients call it over NATS.
 //! - [`aws_json`] turns its messages into AWS JSON 1.1 and back, by reflection.
 //! - [`limits`] checks every request against the limits that the contract states.
@@ -28,6 +29,7 @@ mod mount;
 mod nats_caller;
 mod nats_channel;
 mod observe;
+mod port;
 mod reply;
 mod services_only;
 mod shape;
@@ -43,6 +45,7 @@ pub use grpc_caller::Bearers;
 pub use mount::{Mount, MountError, Mounted};
 pub use nats_channel::{CallOptions, NatsChannel, NatsStatus};
 pub use observe::{CallMetrics, ObserveLayer, ObserveService};
+pub use port::{Peer, Port, Stream};
 pub use reply::reply_of;
 
 /// The contract's error words, spelled as AWS spells them.

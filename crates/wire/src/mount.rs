@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use async_nats::service::{Request, Service as MicroService, ServiceExt, endpoint::Endpoint};
 use async_nats::{Client, HeaderMap};
-use axum::serve::ListenerExt;
 use bytes::Bytes;
 use futures::StreamExt;
 use muster_model::Account;
 use muster_proto::facts;
 use prost_reflect::MethodDescriptor;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,7 +29,9 @@ use crate::form::Form;
 use crate::grpc_caller::GrpcCallerLayer;
 use crate::nats_caller;
 use crate::services_only::{CameBy, ServicesOnlyLayer};
-use crate::{Bearers, CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, frame, reply_of, subject};
+use crate::{
+    Bearers, CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Peer, Port, frame, reply_of, subject,
+};
 
 type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
 
@@ -155,7 +155,8 @@ impl Mount {
     ///
     /// # Errors
     /// If the bus refuses, or the contract's descriptors are broken.
-    pub async fn start(mut self, listener: TcpListener, extra: axum::Router) -> Result<Mounted, MountError> {
+    pub async fn start(mut self, port: impl Into<Port>, extra: axum::Router) -> Result<Mounted, MountError> {
+        let port = port.into();
         let stop = self.stop.clone();
         let tasks = TaskTracker::new();
         let mut micro = Vec::new();
@@ -176,16 +177,12 @@ impl Mount {
         self.routes.add_service(self.reflection().build_v1()?);
         self.routes.add_service(self.reflection().build_v1alpha()?);
 
-        let address = listener.local_addr()?;
+        let address = port.address()?;
         let router = self.routes.routes().into_axum_router().merge(extra);
-        let router = router.into_make_service_with_connect_info::<SocketAddr>();
+        let router = router.into_make_service_with_connect_info::<Peer>();
         let stopped = stop.clone();
         tasks.spawn(async move {
-            let listener = listener.tap_io(|stream| {
-                // Small answers must not wait for more.
-                let _ = stream.set_nodelay(true);
-            });
-            let serving = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned());
+            let serving = axum::serve(port, router).with_graceful_shutdown(stopped.cancelled_owned());
             if let Err(error) = serving.await {
                 tracing::error!(error = &error as &dyn std::error::Error, "serving gRPC ended");
             }

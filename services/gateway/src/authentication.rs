@@ -1,12 +1,12 @@
 //! Who calls: believed in development, proved everywhere else.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
 use http::request;
 use jiff::Timestamp;
-use muster_wire::{Caller, Failure};
+use muster_wire::{Caller, Failure, Peer};
 use uuid::Uuid;
 
 use crate::keys::{Asked, Identity, KeyCache, SessionToken};
@@ -127,8 +127,8 @@ pub(crate) fn source(head: &request::Parts, has_proxy: bool) -> Option<IpAddr> {
         let address = last.to_str().ok()?.rsplit(',').next()?.trim();
         return address.parse::<IpAddr>().ok().map(|address| address.to_canonical());
     }
-    let peer = head.extensions.get::<ConnectInfo<SocketAddr>>();
-    peer.map(|ConnectInfo(address)| address.ip().to_canonical())
+    let peer = head.extensions.get::<ConnectInfo<Peer>>();
+    peer.map(|ConnectInfo(peer)| peer.address.ip().to_canonical())
 }
 
 #[cfg(test)]
@@ -137,7 +137,10 @@ mod tests {
 
     fn from(forwarded: &[&str], has_proxy: bool) -> Option<String> {
         let mut request = http::Request::new(());
-        let peer: SocketAddr = "[::ffff:127.0.0.1]:9".parse().unwrap();
+        let peer = Peer {
+            address: "[::ffff:127.0.0.1]:9".parse().unwrap(),
+            is_encrypted: false,
+        };
         request.extensions_mut().insert(ConnectInfo(peer));
         for value in forwarded {
             request.headers_mut().append("x-forwarded-for", value.parse().unwrap());

@@ -34,8 +34,8 @@ mod throttle;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
-use axum::serve::ListenerExt as _;
 use muster_boot::{BoxError, Parts, Running, plain_routes};
+use muster_wire::Peer;
 
 pub use config::{AuthenticationMode, Settings};
 pub use keys::{Asked, Found, Identity, KeyCache, Keys, SessionToken};
@@ -62,8 +62,8 @@ pub enum StartError {
     OpenToOthers(SocketAddr),
     /// Requests would come in clear from elsewhere.
     #[error(
-        "{0} is no loopback address, and requests would come without TLS; listen on 127.0.0.1, put a proxy that \
-         ends TLS in front and set service.behind_tls_proxy, or set service.insecure_listen_anywhere if the network \
+        "{0} is no loopback address, and requests would come without TLS; listen on 127.0.0.1, set server.tls, put a \
+         proxy that ends TLS in front and set service.behind_tls_proxy, or set service.insecure_listen_anywhere if the network \
          is private in itself"
     )]
     InClear(SocketAddr),
@@ -101,9 +101,9 @@ impl Server {
     }
 
     fn open(settings: &Settings, parts: Parts, keys: Arc<KeyCache>) -> Result<Running, BoxError> {
-        let address = parts.listener.local_addr()?;
+        let (address, is_encrypted) = (parts.listener.address()?, parts.listener.is_encrypted());
         let authentication = authentication(settings, keys)?;
-        admit(address, settings)?;
+        admit(address, is_encrypted, settings)?;
         let metrics = {
             let mut registry = parts.registry.lock().unwrap_or_else(PoisonError::into_inner);
             Metrics::register(&mut registry)
@@ -111,7 +111,7 @@ impl Server {
         let is_unlimited = settings.authentication == AuthenticationMode::Development && address.ip().is_loopback();
         let door = Door {
             authentication,
-            is_secure: settings.behind_tls_proxy,
+            is_secure: settings.behind_tls_proxy || is_encrypted,
             anonymous: Throttle::new(Limit {
                 per_second: settings.anonymous_requests_per_second,
                 burst: settings.anonymous_request_burst,
@@ -126,14 +126,10 @@ impl Server {
         let services = Services::new(parts.nats.clone());
         let surface = Surface::new(settings, door, services, metrics, parts.clock, parts.tasks.clone());
         let routes = surface::routes(Arc::new(surface), plain_routes(&parts.nats, &parts.registry));
-        let listener = parts.listener.tap_io(|stream| {
-            // Small answers must not wait for more.
-            let _ = stream.set_nodelay(true);
-        });
-        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
+        let routes = routes.into_make_service_with_connect_info::<Peer>();
         let stopping = parts.tasks.stopping();
         parts.tasks.spawn("serving", async move {
-            let serving = axum::serve(listener, routes).with_graceful_shutdown(stopping.cancelled_owned());
+            let serving = axum::serve(parts.listener, routes).with_graceful_shutdown(stopping.cancelled_owned());
             serving.await.map_err(BoxError::from)
         });
         Ok(Running::without_mount(address, parts.tasks, parts.failures))
@@ -155,7 +151,7 @@ fn authentication(settings: &Settings, keys: Arc<KeyCache>) -> Result<Authentica
 }
 
 /// Says loudly what missing authentication or encryption means, or refuses.
-fn admit(address: SocketAddr, settings: &Settings) -> Result<(), StartError> {
+fn admit(address: SocketAddr, is_encrypted: bool, settings: &Settings) -> Result<(), StartError> {
     let is_loopback = address.ip().is_loopback();
     match settings.authentication {
         AuthenticationMode::Development if is_loopback => {
@@ -167,7 +163,7 @@ fn admit(address: SocketAddr, settings: &Settings) -> Result<(), StartError> {
              whoever reaches this port runs commands on every node"
         ),
         AuthenticationMode::Development => return Err(StartError::OpenToOthers(address)),
-        AuthenticationMode::Signature if is_loopback || settings.behind_tls_proxy => {
+        AuthenticationMode::Signature if is_loopback || settings.behind_tls_proxy || is_encrypted => {
             tracing::info!(%address, "signatures are verified, and policies say who may do what");
         }
         AuthenticationMode::Signature if settings.insecure_listen_anywhere => tracing::warn!(
@@ -198,7 +194,7 @@ mod tests {
         for (behind_tls_proxy, anywhere) in [(false, false), (true, false), (false, true)] {
             settings.behind_tls_proxy = behind_tls_proxy;
             settings.insecure_listen_anywhere = anywhere;
-            let check = |address: &str| admit(address.parse().unwrap(), &settings).is_ok();
+            let check = |address: &str| admit(address.parse().unwrap(), false, &settings).is_ok();
             assert!(check("127.0.0.1:8686"));
             assert!(check("[::1]:8686"));
             assert_eq!(check("0.0.0.0:8686"), anywhere);
@@ -212,9 +208,10 @@ mod tests {
         for (behind_tls_proxy, anywhere) in [(false, false), (true, false), (false, true)] {
             settings.behind_tls_proxy = behind_tls_proxy;
             settings.insecure_listen_anywhere = anywhere;
-            let check = |address: &str| admit(address.parse().unwrap(), &settings).is_ok();
+            let check = |address: &str| admit(address.parse().unwrap(), false, &settings).is_ok();
             assert!(check("127.0.0.1:8686"));
             assert_eq!(check("10.0.0.7:8686"), behind_tls_proxy || anywhere);
+            assert!(admit("10.0.0.7:8686".parse().unwrap(), true, &settings).is_ok());
         }
     }
 }

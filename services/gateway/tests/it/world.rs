@@ -133,7 +133,7 @@ pub(crate) async fn parts(nats: &NatsServer, clock: &ManualClock) -> Parts {
         clock: Arc::new(clock.clone()),
         registry: Arc::new(Mutex::new(registry)),
         calls,
-        listener: listener().await,
+        listener: listener().await.into(),
         tasks,
         failures,
     }

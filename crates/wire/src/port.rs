@@ -1,0 +1,194 @@
+//! A bound port, in clear or with TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
+
+/// Longest time for a handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes under way at once; whoever comes then waits to be heard.
+const MOST_HANDSHAKES: usize = 1024;
+
+/// A bound port. With TLS nobody who is slow keeps others from coming in.
+#[derive(Debug)]
+pub struct Port {
+    listener: TcpListener,
+    tls: Option<Handshakes>,
+}
+
+struct Handshakes {
+    acceptor: TlsAcceptor,
+    under_way: JoinSet<Option<(Stream, Peer)>>,
+}
+
+impl std::fmt::Debug for Handshakes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Handshakes({})", self.under_way.len())
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Whether nobody on the way can read or change what is said.
+    pub is_encrypted: bool,
+}
+
+impl From<TcpListener> for Port {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+}
+
+impl Port {
+    /// The same port, that speaks TLS only.
+    #[must_use]
+    pub fn encrypted(self, config: Arc<ServerConfig>) -> Self {
+        let tls = Handshakes {
+            acceptor: TlsAcceptor::from(config),
+            under_way: JoinSet::new(),
+        };
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Its address.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+impl Listener for Port {
+    type Io = Stream;
+    type Addr = Peer;
+
+    async fn accept(&mut self) -> (Stream, Peer) {
+        loop {
+            let Some(Handshakes { acceptor, under_way }) = &mut self.tls else {
+                let (stream, address) = Listener::accept(&mut self.listener).await;
+                return (Stream::Clear(at_once(stream)), peer(address, false));
+            };
+            tokio::select! {
+                Some(done) = under_way.join_next(), if !under_way.is_empty() => {
+                    if let Ok(Some(connection)) = done {
+                        return connection;
+                    }
+                }
+                (stream, address) = Listener::accept(&mut self.listener), if under_way.len() < MOST_HANDSHAKES => {
+                    let handshake = acceptor.accept(at_once(stream));
+                    under_way.spawn(async move {
+                        let done = tokio::time::timeout(HANDSHAKE, handshake).await.ok()?;
+                        match done {
+                            Ok(stream) => Some((Stream::Encrypted(Box::new(stream)), peer(address, true))),
+                            Err(error) => {
+                                tracing::debug!(%address, %error, "a handshake failed");
+                                None
+                            }
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Peer> {
+        Ok(peer(self.address()?, self.is_encrypted()))
+    }
+}
+
+impl Connected<IncomingStream<'_, Port>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Port>) -> Self {
+        *stream.remote_addr()
+    }
+}
+
+fn peer(address: SocketAddr, is_encrypted: bool) -> Peer {
+    Peer { address, is_encrypted }
+}
+
+/// Small answers must not wait for more.
+fn at_once(stream: TcpStream) -> TcpStream {
+    let _ = stream.set_nodelay(true);
+    stream
+}
+
+/// A connection.
+#[derive(Debug)]
+pub enum Stream {
+    /// Everybody on the way can read it.
+    Clear(TcpStream),
+    /// Nobody on the way can.
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_read(context, into),
+            Self::Encrypted(stream) => Pin::new(stream).poll_read(context, into),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Encrypted(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+            Self::Encrypted(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Clear(stream) => stream.is_write_vectored(),
+            Self::Encrypted(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_flush(context),
+            Self::Encrypted(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Encrypted(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Ports that speak TLS, with the certificates that `muster init` makes, and clients that are not ours.
+
+use std::path::{Path, PathBuf};
+
+use muster_harness::Folder;
+use muster_proto::access::v1::AccessKey;
+use muster_tests::{Cluster, People, binary, python};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::authorization::signed_gateway;
+
+/// Authority, certificate and key of a server on loopback.
+async fn certificates(folder: &Folder, name: &str) -> [PathBuf; 3] {
+    let trust = folder.join(name);
+    let made = Command::new(binary("muster"))
+        .arg("init")
+        .arg(&trust)
+        .args(["--listen", "0.0.0.0:4222", "--host", "127.0.0.1"])
+        .output()
+        .await
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    ["ca.pem", "server.pem", "server.key"].map(|file| trust.join("tls").join(file))
+}
+
+/// What a gRPC client hears: the code and the message of the answer.
+async fn list(address: &str, ca: &Path, more: &[&str]) -> (String, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/grpc_tls.py");
+    let said = Command::new(python())
+        .arg(script)
+        .arg(address)
+        .arg(ca)
+        .args(more)
+        .output()
+        .await
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&said.stderr);
+    let said: Value = serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}: {complaint}"));
+    let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+    (text("code"), text("message"))
+}
+
+fn bearer(key: &AccessKey) -> String {
+    format!("{}:{}", key.access_key_id(), key.secret_access_key())
+}
+
+#[tokio::test]
+async fn grpc_and_aws_json_are_served_over_tls() {
+    let folder = Folder::new("tls");
+    let [ca, certificate, key] = certificates(&folder, "ours").await;
+    let [stranger, ..] = certificates(&folder, "theirs").await;
+    let text = |path: &PathBuf| path.display().to_string();
+    let mut settings = signed_gateway().to_vec();
+    for service in ["muster-run-command", "muster-gateway"] {
+        settings.push((service, "MUSTER_SERVER__TLS__CERTIFICATE", text(&certificate)));
+        settings.push((service, "MUSTER_SERVER__TLS__KEY", text(&key)));
+    }
+    settings.push((
+        "muster-run-command",
+        "MUSTER_SERVER__AUTHENTICATION",
+        "bearer".to_owned(),
+    ));
+    let cluster = Cluster::start_with(&[], &settings).await;
+    let mut people = People::new(cluster.bus().await);
+    let only_tls = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ssm:ListCommands",
+        "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}}}"#;
+    people.put("only-tls", only_tls).await;
+    let (rita, nina) = (people.user("rita", &["only-tls"]).await, people.user("nina", &[]).await);
+
+    let address = cluster.address("muster-run-command");
+    assert_eq!(list(&address, &ca, &[&bearer(&rita)]).await.0, "OK");
+    let (code, message) = list(&address, &ca, &[&bearer(&nina)]).await;
+    assert_eq!(code, "PERMISSION_DENIED");
+    assert!(message.contains("user/nina is not authorized"), "{message}");
+    assert_eq!(list(&address, &ca, &[]).await.0, "UNAUTHENTICATED");
+    assert_eq!(list(&address, &stranger, &[&bearer(&rita)]).await.0, "UNAVAILABLE");
+    // Who speaks no TLS hears nothing.
+    let clear = reqwest_status(&format!("http://{address}/healthz")).await;
+    assert!(clear.is_err(), "{clear:?}");
+
+    let aws = cluster.aws().with_key(rita.access_key_id(), rita.secret_access_key());
+    assert_ne!(aws.ssm(&["list-commands"]).await.code, 0, "in clear");
+    let said = aws.clone().over_tls(stranger).ssm(&["list-commands"]).await;
+    assert!(said.stderr.contains("CERTIFICATE_VERIFY_FAILED"), "{}", said.stderr);
+    aws.over_tls(ca).ok(&["list-commands"]).await;
+}
+
+/// Whether anything is answered in clear.
+async fn reqwest_status(url: &str) -> Result<String, String> {
+    let said = Command::new("curl")
+        .args(["--silent", "--show-error", "--max-time", "10", url])
+        .output()
+        .await;
+    let said = said.map_err(|error| error.to_string())?;
+    match said.status.success() {
+        true => Ok(String::from_utf8_lossy(&said.stdout).into_owned()),
+        false => Err(String::from_utf8_lossy(&said.stderr).into_owned()),
+    }
+}
+
+#[tokio::test]
+async fn where_callers_need_a_certificate_a_secret_alone_lets_nobody_in() {
+    let folder = Folder::new("mutual");
+    let [ca, certificate, key] = certificates(&folder, "ours").await;
+    let [_, foreign, foreign_key] = certificates(&folder, "theirs").await;
+    let text = |path: &PathBuf| path.display().to_string();
+    let service = "muster-run-command";
+    let settings = [
+        (service, "MUSTER_SERVER__TLS__CERTIFICATE", text(&certificate)),
+        (service, "MUSTER_SERVER__TLS__KEY", text(&key)),
+        (service, "MUSTER_SERVER__TLS__CLIENT_CA", text(&ca)),
+        (service, "MUSTER_SERVER__AUTHENTICATION", "bearer".to_owned()),
+    ];
+    let cluster = Cluster::start_with(&[], &settings).await;
+    let mut people = People::new(cluster.bus().await);
+    let rita = bearer(&people.user("rita", &["read-only"]).await);
+    let address = cluster.address(service);
+    let (own, own_key) = (text(&certificate), text(&key));
+    let (foreign, foreign_key) = (text(&foreign), text(&foreign_key));
+    assert_eq!(list(&address, &ca, &[&rita, &own, &own_key]).await.0, "OK");
+    assert_eq!(list(&address, &ca, &[&rita]).await.0, "UNAVAILABLE");
+    assert_eq!(
+        list(&address, &ca, &[&rita, &foreign, &foreign_key]).await.0,
+        "UNAVAILABLE"
+    );
+}
