@@ -24,6 +24,19 @@ async fn certificates(folder: &Folder, name: &str) -> [PathBuf; 3] {
     ["ca.pem", "server.pem", "server.key"].map(|file| trust.join("tls").join(file))
 }
 
+/// Certificate and key of a caller, by the authority of the same name.
+async fn of_caller(folder: &Folder, name: &str) -> [String; 2] {
+    let trust = folder.join(name);
+    let made = Command::new(binary("muster"))
+        .args(["nats", "certificate", "rita"])
+        .arg(&trust)
+        .output()
+        .await
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    ["rita.pem", "rita.key"].map(|file| trust.join("tls/callers").join(file).display().to_string())
+}
+
 /// What a gRPC client hears: the code and the message of the answer.
 async fn list(address: &str, ca: &Path, more: &[&str]) -> (String, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/grpc_tls.py");
@@ -76,7 +89,7 @@ async fn grpc_and_aws_json_are_served_over_tls() {
     assert_eq!(list(&address, &ca, &[]).await.0, "UNAUTHENTICATED");
     assert_eq!(list(&address, &stranger, &[&bearer(&rita)]).await.0, "UNAVAILABLE");
     // Who speaks no TLS hears nothing.
-    let clear = reqwest_status(&format!("http://{address}/healthz")).await;
+    let clear = in_clear(&format!("http://{address}/healthz")).await;
     assert!(clear.is_err(), "{clear:?}");
 
     let aws = cluster.aws().with_key(rita.access_key_id(), rita.secret_access_key());
@@ -86,8 +99,8 @@ async fn grpc_and_aws_json_are_served_over_tls() {
     aws.over_tls(ca).ok(&["list-commands"]).await;
 }
 
-/// Whether anything is answered in clear.
-async fn reqwest_status(url: &str) -> Result<String, String> {
+/// What is answered in clear.
+async fn in_clear(url: &str) -> Result<String, String> {
     let said = Command::new("curl")
         .args(["--silent", "--show-error", "--max-time", "10", url])
         .output()
@@ -103,7 +116,7 @@ async fn reqwest_status(url: &str) -> Result<String, String> {
 async fn where_callers_need_a_certificate_a_secret_alone_lets_nobody_in() {
     let folder = Folder::new("mutual");
     let [ca, certificate, key] = certificates(&folder, "ours").await;
-    let [_, foreign, foreign_key] = certificates(&folder, "theirs").await;
+    certificates(&folder, "theirs").await;
     let text = |path: &PathBuf| path.display().to_string();
     let service = "muster-run-command";
     let settings = [
@@ -116,8 +129,8 @@ async fn where_callers_need_a_certificate_a_secret_alone_lets_nobody_in() {
     let mut people = People::new(cluster.bus().await);
     let rita = bearer(&people.user("rita", &["read-only"]).await);
     let address = cluster.address(service);
-    let (own, own_key) = (text(&certificate), text(&key));
-    let (foreign, foreign_key) = (text(&foreign), text(&foreign_key));
+    let [own, own_key] = of_caller(&folder, "ours").await;
+    let [foreign, foreign_key] = of_caller(&folder, "theirs").await;
     assert_eq!(list(&address, &ca, &[&rita, &own, &own_key]).await.0, "OK");
     assert_eq!(list(&address, &ca, &[&rita]).await.0, "UNAVAILABLE");
     assert_eq!(

@@ -15,8 +15,9 @@ use muster_boot::NatsSettings;
 
 use crate::complaint::Complaint;
 use crate::exit::Exit;
+use crate::print;
 use crate::server::ServerArguments;
-use crate::trust::{Chosen, Keys, TrustError, TrustFolder};
+use crate::trust::{self, Chosen, Keys, TrustError, TrustFolder};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -38,6 +39,13 @@ enum Verb {
     Push(FolderArgument),
     /// Keep the server refusing the keys of nodes that were put out, until Ctrl-C; one place that has the folder runs it.
     Watch(FolderArgument),
+    /// Make a certificate for a caller of ports with `server.tls.client_ca`, by the authority of the folder.
+    Certificate {
+        /// What the caller is called.
+        name: String,
+        #[command(flatten)]
+        folder: FolderArgument,
+    },
     /// Refuse the key of a service or a person, which cuts off whoever has it, and make other credentials in its file.
     Revoke {
         /// The user: a service as muster-fleet, the operator, or system.
@@ -82,6 +90,11 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             match watch::Watcher::new(ground.system, bus, ground.keys).keep().await {}
         }
         Verb::RotateWorkKey { folder, keep_days } => work_keys::rotate(&TrustFolder::at(&folder.folder), keep_days),
+        Verb::Certificate { name, folder } => {
+            let [certificate, key] = trust::issue(&TrustFolder::at(&folder.folder), &name)?;
+            print::say(&format!("{} with its key {}", certificate.display(), key.display()));
+            Ok(Exit::Success)
+        }
         Verb::Revoke { user, folder } => {
             let ground = Ground::of(&folder, server).await?;
             Box::pin(revoke::run(ground, &user)).await

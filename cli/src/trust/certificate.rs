@@ -1,6 +1,7 @@
 //! A certificate authority of our own and the server's certificate.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -21,6 +22,8 @@ const SERVER_DAYS: i64 = 820;
 pub(crate) enum CertificateError {
     #[error("{0:?} is no name or address of a server")]
     Host(String),
+    #[error("{0:?} is no name for a caller: letters, digits, '-', '_', '.' and '@' are")]
+    Name(String),
     #[error("the certificate cannot be made")]
     Make(#[from] rcgen::Error),
 }
@@ -57,6 +60,31 @@ pub(crate) fn renew(folder: &TrustFolder, hosts: &[String]) -> Result<Vec<&'stat
         written.push("tls/server.pem");
     }
     Ok(written)
+}
+
+/// Makes a certificate for a caller of ports that let in nobody without one. Gives the files of the certificate and of
+/// its key.
+pub(crate) fn issue(folder: &TrustFolder, name: &str) -> Result<[PathBuf; 2], TrustError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    if name.is_empty() || name.starts_with('.') || !name.bytes().all(is_plain) {
+        return Err(CertificateError::Name(name.to_owned()).into());
+    }
+    let authority_key = folder.tls("ca.key");
+    let text = folder.read_secret(&authority_key)?;
+    let text = text.ok_or_else(|| TrustError::Missing { path: authority_key })?;
+    let issuer = Issuer::new(authority(), KeyPair::from_pem(&text).map_err(CertificateError::from)?);
+    let key = KeyPair::generate().map_err(CertificateError::from)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = named(name);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    live(&mut params, SERVER_DAYS);
+    let certificate = params.signed_by(&key, &issuer).map_err(CertificateError::from)?;
+    let files = ["pem", "key"].map(|ending| folder.tls("callers").join(format!("{name}.{ending}")));
+    folder.write(&files[1], key.serialize_pem().as_bytes())?;
+    folder.write(&files[0], certificate.pem().as_bytes())?;
+    Ok(files)
 }
 
 /// The authority is its name and its key, so that what it signs later fits the certificate that was given out.

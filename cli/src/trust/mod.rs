@@ -22,7 +22,7 @@ mod folder;
 mod keys;
 mod work;
 
-pub(crate) use certificate::renew;
+pub(crate) use certificate::{issue, renew};
 pub(crate) use folder::{TrustError, TrustFolder, write_private};
 pub(crate) use keys::{Chosen, Keys, NEXT, NODES, Retiring, Revoked, load};
 pub(crate) use work::{begin_work_keys, rotate_work_keys};
