@@ -10,31 +10,25 @@ use tokio::process::Command;
 
 use crate::authorization::signed_gateway;
 
+async fn muster(words: &[&str]) {
+    let said = Command::new(binary("muster")).args(words).output().await.unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+}
+
 /// Authority, certificate and key of a server on loopback.
 async fn certificates(folder: &Folder, name: &str) -> [PathBuf; 3] {
     let trust = folder.join(name);
-    let made = Command::new(binary("muster"))
-        .arg("init")
-        .arg(&trust)
-        .args(["--listen", "0.0.0.0:4222", "--host", "127.0.0.1"])
-        .output()
-        .await
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    ["ca.pem", "server.pem", "server.key"].map(|file| trust.join("tls").join(file))
+    let text = trust.display().to_string();
+    muster(&["init", &text, "--listen", "127.0.0.1:4222"]).await;
+    muster(&["nats", "certificate", "port", "--host", "127.0.0.1", &text]).await;
+    ["ca.pem", "issued/port.pem", "issued/port.key"].map(|file| trust.join("tls").join(file))
 }
 
 /// Certificate and key of a caller, by the authority of the same name.
 async fn of_caller(folder: &Folder, name: &str) -> [String; 2] {
     let trust = folder.join(name);
-    let made = Command::new(binary("muster"))
-        .args(["nats", "certificate", "rita"])
-        .arg(&trust)
-        .output()
-        .await
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    ["rita.pem", "rita.key"].map(|file| trust.join("tls/callers").join(file).display().to_string())
+    muster(&["nats", "certificate", "rita", &trust.display().to_string()]).await;
+    ["rita.pem", "rita.key"].map(|file| trust.join("tls/issued").join(file).display().to_string())
 }
 
 /// What a gRPC client hears: the code and the message of the answer.

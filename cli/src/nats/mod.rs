@@ -39,10 +39,13 @@ enum Verb {
     Push(FolderArgument),
     /// Keep the server refusing the keys of nodes that were put out, until Ctrl-C; one place that has the folder runs it.
     Watch(FolderArgument),
-    /// Make a certificate for a caller of ports with `server.tls.client_ca`, by the authority of the folder.
+    /// Make a certificate by the folder's authority: for a service's port, or for a caller of ports with `client_ca`.
     Certificate {
-        /// What the caller is called.
+        /// What it is called; the files in tls/issued/ are, too.
         name: String,
+        /// A name or address under which the port is reached; may be repeated. Without it, the certificate is a caller's.
+        #[arg(long = "host", value_name = "HOST")]
+        hosts: Vec<String>,
         #[command(flatten)]
         folder: FolderArgument,
     },
@@ -90,8 +93,10 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             match watch::Watcher::new(ground.system, bus, ground.keys).keep().await {}
         }
         Verb::RotateWorkKey { folder, keep_days } => work_keys::rotate(&TrustFolder::at(&folder.folder), keep_days),
-        Verb::Certificate { name, folder } => {
-            let [certificate, key] = trust::issue(&TrustFolder::at(&folder.folder), &name)?;
+        Verb::Certificate { name, hosts, folder } => {
+            let folder = TrustFolder::at(&folder.folder);
+            folder.chosen()?.ok_or_else(|| missing(&folder))?;
+            let [certificate, key] = trust::issue(&folder, &name, &hosts)?;
             print::say(&format!("{} with its key {}", certificate.display(), key.display()));
             Ok(Exit::Success)
         }
@@ -121,9 +126,7 @@ struct Ground {
 impl Ground {
     async fn of(argument: &FolderArgument, server: &ServerArguments) -> Result<Self, Complaint> {
         let folder = TrustFolder::at(&argument.folder);
-        let chosen = folder.chosen()?.ok_or_else(|| TrustError::Missing {
-            path: folder.root().join("trust.json"),
-        })?;
+        let chosen = folder.chosen()?.ok_or_else(|| missing(&folder))?;
         let keys = Keys::load(&folder, &chosen, false)?;
         let (scheme, ca) = match chosen.tls {
             true => ("tls", folder.tls("ca.pem")),
@@ -154,6 +157,12 @@ impl Ground {
             ..self.settings.clone()
         };
         connect(&settings).await
+    }
+}
+
+fn missing(folder: &TrustFolder) -> TrustError {
+    TrustError::Missing {
+        path: folder.root().join("trust.json"),
     }
 }
 

@@ -31,6 +31,45 @@ pub(crate) enum CertificateError {
 /// Makes what is missing of the authority and the server's certificate. Gives what it wrote.
 pub(crate) fn renew(folder: &TrustFolder, hosts: &[String]) -> Result<Vec<&'static str>, TrustError> {
     let mut written = Vec::new();
+    let key = authority_of(folder, &mut written)?;
+    let (server_file, server_key_file) = (folder.tls("server.pem"), folder.tls("server.key"));
+    if !server_file.exists() || !server_key_file.exists() {
+        let server_key = KeyPair::generate().map_err(CertificateError::from)?;
+        let issuer = Issuer::new(authority(), &key);
+        let certificate = server(hosts)?
+            .signed_by(&server_key, &issuer)
+            .map_err(CertificateError::from)?;
+        // The certificate comes last: with it the pair is whole.
+        folder.write(&server_key_file, server_key.serialize_pem().as_bytes())?;
+        folder.write(&server_file, certificate.pem().as_bytes())?;
+        written.push("tls/server.pem");
+    }
+    Ok(written)
+}
+
+/// Makes a certificate: of a server with these names and addresses, or of a caller if there are none. Gives the files of
+/// the certificate and of its key.
+pub(crate) fn issue(folder: &TrustFolder, name: &str, hosts: &[String]) -> Result<[PathBuf; 2], TrustError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    if name.is_empty() || name.starts_with('.') || !name.bytes().all(is_plain) {
+        return Err(CertificateError::Name(name.to_owned()).into());
+    }
+    let mut params = server(hosts)?;
+    params.distinguished_name = named(name);
+    if hosts.is_empty() {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    }
+    let issuer = Issuer::new(authority(), authority_of(folder, &mut Vec::new())?);
+    let key = KeyPair::generate().map_err(CertificateError::from)?;
+    let certificate = params.signed_by(&key, &issuer).map_err(CertificateError::from)?;
+    let files = ["pem", "key"].map(|ending| folder.tls("issued").join(format!("{name}.{ending}")));
+    folder.write(&files[1], key.serialize_pem().as_bytes())?;
+    folder.write(&files[0], certificate.pem().as_bytes())?;
+    Ok(files)
+}
+
+/// The key of the authority, made with its certificate if it is not there yet.
+fn authority_of(folder: &TrustFolder, written: &mut Vec<&'static str>) -> Result<KeyPair, TrustError> {
     let key_file = folder.tls("ca.key");
     let key = match folder.read_secret(&key_file)? {
         Some(text) => KeyPair::from_pem(&text).map_err(CertificateError::from)?,
@@ -47,44 +86,7 @@ pub(crate) fn renew(folder: &TrustFolder, hosts: &[String]) -> Result<Vec<&'stat
         folder.write(&authority_file, certificate.pem().as_bytes())?;
         written.push("tls/ca.pem");
     }
-    let (server_file, server_key_file) = (folder.tls("server.pem"), folder.tls("server.key"));
-    if !server_file.exists() || !server_key_file.exists() {
-        let server_key = KeyPair::generate().map_err(CertificateError::from)?;
-        let issuer = Issuer::new(authority(), &key);
-        let certificate = server(hosts)?
-            .signed_by(&server_key, &issuer)
-            .map_err(CertificateError::from)?;
-        // The certificate comes last: with it the pair is whole.
-        folder.write(&server_key_file, server_key.serialize_pem().as_bytes())?;
-        folder.write(&server_file, certificate.pem().as_bytes())?;
-        written.push("tls/server.pem");
-    }
-    Ok(written)
-}
-
-/// Makes a certificate for a caller of ports that let in nobody without one. Gives the files of the certificate and of
-/// its key.
-pub(crate) fn issue(folder: &TrustFolder, name: &str) -> Result<[PathBuf; 2], TrustError> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
-    if name.is_empty() || name.starts_with('.') || !name.bytes().all(is_plain) {
-        return Err(CertificateError::Name(name.to_owned()).into());
-    }
-    let authority_key = folder.tls("ca.key");
-    let text = folder.read_secret(&authority_key)?;
-    let text = text.ok_or_else(|| TrustError::Missing { path: authority_key })?;
-    let issuer = Issuer::new(authority(), KeyPair::from_pem(&text).map_err(CertificateError::from)?);
-    let key = KeyPair::generate().map_err(CertificateError::from)?;
-    let mut params = CertificateParams::default();
-    params.distinguished_name = named(name);
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    params.use_authority_key_identifier_extension = true;
-    live(&mut params, SERVER_DAYS);
-    let certificate = params.signed_by(&key, &issuer).map_err(CertificateError::from)?;
-    let files = ["pem", "key"].map(|ending| folder.tls("callers").join(format!("{name}.{ending}")));
-    folder.write(&files[1], key.serialize_pem().as_bytes())?;
-    folder.write(&files[0], certificate.pem().as_bytes())?;
-    Ok(files)
+    Ok(key)
 }
 
 /// The authority is its name and its key, so that what it signs later fits the certificate that was given out.
