@@ -353,9 +353,6 @@ impl Cluster {
         if program == "muster-parameter-store" {
             command.env("MUSTER_SERVICE__KEY_FILE", self.folder.join("parameter-store.key"));
         }
-        if program == "muster-fleet" {
-            command.env("MUSTER_SERVICE__WORK_KEYS_FILE", self.work_keys().join("keys.json"));
-        }
         if program == "muster-fan-out" {
             command.env("MUSTER_SERVICE__WORK_KEYS_FOLDER", self.work_keys());
         }
@@ -365,6 +362,7 @@ impl Cluster {
                 .env("MUSTER_SERVICE__FIRST_ADMIN", TESTER);
         }
         if program == "muster-fleet" {
+            command.env("MUSTER_SERVICE__WORK_KEYS_FILE", self.work_keys().join("keys.json"));
             // The only service that signs credentials.
             let file = self.folder.join("nodes.seed");
             std::fs::write(&file, self.nats.trust().nodes_key().seed().expose())
