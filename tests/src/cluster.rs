@@ -16,7 +16,7 @@ use muster_wire::{NatsChannel, subject};
 
 use crate::api::Api;
 use crate::aws::Aws;
-use crate::process::{Process, binary};
+use crate::process::{Process, binary, readies, ready_address};
 
 /// The services that a command needs, in the order in which they are started; a test that needs more adds it.
 pub const SERVICES: [&str; 6] = [
@@ -398,14 +398,7 @@ impl Cluster {
         let before = service.readies_before;
         service.address = until_within(START_LIMIT, name, async || {
             process.must_live();
-            let log = process.log();
-            let readies = readies(&log);
-            if readies.len() <= before {
-                return Err("not ready");
-            }
-            let last: serde_json::Value =
-                serde_json::from_str(readies[readies.len() - 1]).map_err(|_| "half a line")?;
-            last["address"].as_str().map(str::to_owned).ok_or("no address")
+            ready_address(&process.log(), before)
         })
         .await;
     }
@@ -490,11 +483,4 @@ impl Cluster {
         })
         .await;
     }
-}
-
-/// The lines of a log in which a service says that it is ready.
-fn readies(log: &str) -> Vec<&str> {
-    log.lines()
-        .filter(|line| line.contains("\"message\":\"ready\""))
-        .collect()
 }

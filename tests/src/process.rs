@@ -116,3 +116,18 @@ impl Drop for Process {
         self.kill();
     }
 }
+
+/// The lines of a log in which a service says that it is ready.
+pub(crate) fn readies(log: &str) -> Vec<&str> {
+    log.lines()
+        .filter(|line| line.contains("\"message\":\"ready\""))
+        .collect()
+}
+
+/// Where a service listens that has said more than `before` times that it is ready; else the log, to see why not.
+pub(crate) fn ready_address(log: &str, before: usize) -> Result<String, String> {
+    let not_yet = || format!("it is not ready; its log:\n{log}");
+    let last = readies(log).into_iter().skip(before).next_back().ok_or_else(not_yet)?;
+    let last: serde_json::Value = serde_json::from_str(last).map_err(|_| not_yet())?;
+    last["address"].as_str().map(str::to_owned).ok_or_else(not_yet)
+}
