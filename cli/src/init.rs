@@ -207,6 +207,7 @@ pub(crate) fn begin(folder: &TrustFolder, wanted: &Chosen) -> Result<(Keys, Vec<
     if trust::begin_work_keys(folder)? {
         written.push("work/".to_owned());
     }
+    written.extend(trust::refresh_answer_keys(folder)?);
     let (path, account) = (folder.node_account(), format!("{}\n", keys.public().muster));
     if folder.read(&path)?.as_ref() != Some(&account) {
         folder.write(&path, account.as_bytes())?;

@@ -24,4 +24,7 @@ for file in "$trust/$keys"/*; do
     give "$keys/${file##*/}" "fan-out/$keys/${file##*/}"
 done
 give nats.conf nats/nats.conf
+for service in documents parameter-store; do
+    give "answers/$service.key" "$service/answers.key"
+done
 chown -R "$owner:$owner" "$trust" /out

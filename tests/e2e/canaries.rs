@@ -33,7 +33,7 @@ fn holds_none(secrets: &Secrets, place: &str, text: &str) {
     }
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
         .flat_map(|path| match path.is_dir() {
@@ -45,7 +45,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Is for its owner's eyes only, by its name.
-fn is_made_for_secrets(path: &Path) -> bool {
+pub(crate) fn is_made_for_secrets(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     MADE_FOR_SECRETS
         .iter()
@@ -53,7 +53,7 @@ fn is_made_for_secrets(path: &Path) -> bool {
 }
 
 /// The command lines and the environments of everything that runs here.
-fn processes() -> Vec<(String, String)> {
+pub(crate) fn processes() -> Vec<(String, String)> {
     let numbers = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let all = numbers.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
     let texts = all.flat_map(|entry| {

@@ -25,6 +25,7 @@ mod node_roles;
 mod notifications;
 mod parameters;
 mod rate_control;
+mod references;
 mod registration;
 mod run_command;
 mod signing;

@@ -1,15 +1,13 @@
 //! Every service as a process of its own, and agents.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
 use muster_agent::state::StateDir;
-use muster_credential::work::KeyChain;
+use muster_credential::work::{AnswerKey, KeyChain};
 use muster_credential::{Key, KeyKind};
-use muster_harness::{Folder, NatsServer, until_within};
+use muster_harness::{Folder, NatsServer, until_within, write_private};
 use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::fleet::v1::{DescribeInstanceInformationRequest, RegisterNodeRequest};
 use muster_wire::{NatsChannel, subject};
@@ -188,16 +186,18 @@ impl Cluster {
             let chain = KeyChain::begin(key.public()).expect("it is a key for work");
             std::fs::create_dir(&folder).expect("the test's own folder can be written");
             let seed = folder.join(format!("{}.seed", key.public()));
-            let file = std::fs::File::options()
-                .create_new(true)
-                .write(true)
-                .mode(0o600)
-                .open(seed);
-            file.and_then(|mut file| file.write_all(key.seed().expose().as_bytes()))
-                .expect("the test's own folder can be written");
+            write_private(&seed, key.seed().expose()).expect("the test's own folder can be written");
             std::fs::write(folder.join("keys.json"), chain.to_text()).expect("the test's own folder can be written");
+            for service in ["documents", "parameter-store"] {
+                let text = AnswerKey::make(service, &[&key]).to_text();
+                write_private(&self.answer_key(service), &text).expect("the test's own folder can be written");
+            }
         }
         folder
+    }
+
+    fn answer_key(&self, service: &str) -> PathBuf {
+        self.folder.join(format!("{service}-answers.key"))
     }
 
     fn objects_url(&self) -> String {
@@ -353,6 +353,10 @@ impl Cluster {
         if program == "muster-parameter-store" {
             command.env("MUSTER_SERVICE__KEY_FILE", self.folder.join("parameter-store.key"));
         }
+        if let Some(service @ ("documents" | "parameter-store")) = program.strip_prefix("muster-") {
+            let _ = self.work_keys();
+            command.env("MUSTER_SERVICE__ANSWER_KEY_FILE", self.answer_key(service));
+        }
         if program == "muster-fan-out" {
             command.env("MUSTER_SERVICE__WORK_KEYS_FOLDER", self.work_keys());
         }
@@ -365,7 +369,7 @@ impl Cluster {
             command.env("MUSTER_SERVICE__WORK_KEYS_FILE", self.work_keys().join("keys.json"));
             // The only service that signs credentials.
             let file = self.folder.join("nodes.seed");
-            std::fs::write(&file, self.nats.trust().nodes_key().seed().expose())
+            write_private(&file, self.nats.trust().nodes_key().seed().expose())
                 .expect("the test's own folder can be written");
             command.env("MUSTER_SERVICE__NODE_KEY_FILE", file).env(
                 "MUSTER_SERVICE__NODE_ACCOUNT",

@@ -51,6 +51,8 @@ pub(crate) enum Event {
     News(Vec<u8>),
     /// A runner asks something of a service.
     Asked(UnixStream),
+    /// What a service answered to a runner is not believed.
+    Distrusted(String),
     /// New runs are in the journal, or could not be written.
     Journaled(Vec<RunId>, io::Result<()>),
     /// A runner process ended, with this exit code if it was our child.
@@ -242,6 +244,7 @@ impl Agent {
             Event::Settings(loaded) => self.reconfigure(*loaded),
             Event::NetworkChanged => self.network_changed(),
             Event::Stop => self.stop(),
+            Event::Distrusted(why) => self.distrust(&why),
             Event::Tick => {}
         }
     }

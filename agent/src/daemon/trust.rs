@@ -4,10 +4,13 @@
 //! - Work ends with its `not_after_ms`, by the coordinator's time. That time is heard in answers that are signed over a
 //!   nonce of ours, and goes on by this machine's uptime, so that neither its clock nor the bus can turn it back. Work
 //!   that comes before it was heard must come again.
+//! - What a service answers to a step that asks is signed with a key for which a pinned key vouches.
 //! - Keys are pinned when the coordinator shows them first, and change only as a pinned key says.
 
 use async_nats::HeaderMap;
-use muster_credential::work::{Distrust, Signature, WorkKeys, WorkKeysChange};
+use muster_credential::work::{
+    AnswerCertificate, AnswerDistrust, Answered, Distrust, Signature, WorkKeys, WorkKeysChange,
+};
 use muster_credential::{PublicKey, Purpose};
 use muster_proto::agent::v1::{PullResult, WorkKeys as WireKeys};
 
@@ -33,6 +36,37 @@ pub(crate) struct Trust {
     pub(crate) last: Option<String>,
 }
 
+/// What this node believes of answers to runners' questions.
+#[derive(Debug, Clone)]
+pub(super) enum Credulity {
+    /// Everything: no keys are pinned, or nobody is to ask for signatures.
+    All,
+    /// Nothing: no keys are pinned, and signatures are asked for.
+    Nothing,
+    /// What somebody says for whom these keys vouch.
+    Of(WorkKeys),
+}
+
+impl Credulity {
+    /// Whether an answer comes from the service that should give it.
+    pub(super) fn check(
+        &self,
+        service: &str,
+        headers: Option<&HeaderMap>,
+        answered: Answered<'_>,
+    ) -> Result<(), AnswerDistrust> {
+        let header = |name: &str| Some(headers?.get(name)?.as_str());
+        match self {
+            Self::All => Ok(()),
+            Self::Nothing => Err(AnswerDistrust::Unsigned),
+            Self::Of(keys) => {
+                let (certificate, signature) = (header(AnswerCertificate::HEADER), header(Signature::HEADER));
+                keys.check_answer(service, certificate, signature, answered)
+            }
+        }
+    }
+}
+
 impl Trust {
     pub(crate) fn new(keys: Option<WorkKeys>) -> Self {
         Self {
@@ -45,6 +79,15 @@ impl Trust {
     pub(super) fn question(&mut self) -> (Vec<u8>, u64) {
         self.nonce = rand::random();
         (self.nonce.to_vec(), self.keys.as_ref().map_or(0, WorkKeys::serial))
+    }
+
+    /// What is believed of answers to runners' questions.
+    pub(super) fn credulity(&self, mode: WorkSignatures) -> Credulity {
+        match (mode, &self.keys) {
+            (WorkSignatures::Off, _) | (WorkSignatures::Pinned, None) => Credulity::All,
+            (WorkSignatures::Required, None) => Credulity::Nothing,
+            (_, Some(keys)) => Credulity::Of(keys.clone()),
+        }
     }
 
     /// Whether a message comes from whom it should.
@@ -185,7 +228,7 @@ impl Agent {
         }
     }
 
-    fn distrust(&mut self, why: &str) {
+    pub(super) fn distrust(&mut self, why: &str) {
         tracing::error!(why, "something came over the bus that is not obeyed");
         self.trust.refused += 1;
         self.trust.last = Some(why.to_owned());

@@ -12,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::excerpt::{Excerpt, Keep};
+use super::secrets::{Secrets, Veil};
 
 /// What is kept of the end of a stream that exceeds the cap; held in memory until the stream ends.
 const TAIL: u64 = 1024 * 1024;
@@ -28,6 +29,8 @@ pub(crate) struct Capture {
     dropped: u64,
     excerpt: Excerpt,
     failure: Option<io::Error>,
+    secrets: Secrets,
+    veil: Veil,
 }
 
 impl Capture {
@@ -42,6 +45,16 @@ impl Capture {
             dropped: 0,
             excerpt: Excerpt::new(limit, keep),
             failure: None,
+            secrets: Secrets::default(),
+            veil: Veil::default(),
+        }
+    }
+
+    /// Hides these secrets, and those that are added to them later.
+    pub(crate) fn hiding(self, secrets: &Secrets) -> Self {
+        Self {
+            secrets: secrets.clone(),
+            ..self
         }
     }
 
@@ -55,6 +68,15 @@ impl Capture {
 
     /// Takes the next piece.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if self.secrets.are_none() {
+            return self.take(bytes);
+        }
+        let shown = self.veil.draw(bytes, &self.secrets);
+        self.take(&shown);
+    }
+
+    /// Takes what may be shown.
+    fn take(&mut self, bytes: &[u8]) {
         self.excerpt.push(bytes);
         let room = usize::try_from(self.head_cap - self.written).unwrap_or(usize::MAX);
         let (head, rest) = bytes.split_at(room.min(bytes.len()));
@@ -68,6 +90,7 @@ impl Capture {
 
     /// Adds a line of the agent's own.
     pub(crate) fn push_line(&mut self, line: &str) {
+        self.unveil();
         if !self.excerpt.ends_a_line() {
             self.push(b"\n");
         }
@@ -77,6 +100,7 @@ impl Capture {
 
     /// Writes what was held back. Nothing may be pushed afterwards.
     pub(crate) fn finish(&mut self) {
+        self.unveil();
         if self.dropped > 0 {
             let gap = format!("\n--- {} bytes dropped ---\n", self.dropped);
             self.write(gap.as_bytes());
@@ -86,6 +110,12 @@ impl Capture {
         self.write(front);
         self.write(back);
         self.file = None;
+    }
+
+    /// What was held back as a possible beginning of a secret is none: something else follows.
+    fn unveil(&mut self) {
+        let rest = self.veil.rest(&self.secrets);
+        self.take(&rest);
     }
 
     /// What a reply carries.
@@ -143,6 +173,8 @@ pub(crate) fn open_output(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use zeroize::Zeroizing;
+
     use super::*;
 
     fn capture(cap: u64) -> (tempfile::TempDir, Capture) {
@@ -190,6 +222,22 @@ mod tests {
         capture.finish();
         assert!(capture.failure().is_some());
         assert_eq!(capture.excerpt().text(), "hello");
+    }
+
+    #[test]
+    fn a_secret_is_neither_in_the_file_nor_in_the_excerpt() {
+        let (dir, capture) = capture(1 << 20);
+        let secrets = Secrets::default();
+        let mut capture = capture.hiding(&secrets);
+        secrets.add("ssm-secure:a", &Zeroizing::new("hunter2".to_owned()));
+        capture.push(b"it is hun");
+        capture.push(b"ter2, and hun");
+        capture.push_line("failed");
+        capture.push(b"hunter");
+        capture.finish();
+        let shown = "it is ********, and hun\nfailed\nhunter";
+        assert_eq!(std::fs::read_to_string(dir.path().join("stdout")).unwrap(), shown);
+        assert_eq!(capture.excerpt().text(), shown);
     }
 
     #[test]

@@ -24,8 +24,10 @@ mod process;
 mod record;
 mod resume;
 mod script;
+mod secrets;
 mod step;
 mod stop;
+mod waiting;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -41,7 +43,7 @@ pub use excerpt::{Excerpt, Keep, STDERR_LIMIT, STDOUT_LIMIT, SUMMARY_LIMIT, summ
 pub(crate) use guise::try_shell;
 pub(crate) use log_streams::awaits_end_of_run;
 pub use outputs::store_leftovers;
-pub(crate) use planning::{Text, plan_of};
+pub(crate) use planning::{Draft, Text};
 pub(crate) use record::proto_time;
 
 use crate::facts::{self, System};
@@ -51,15 +53,19 @@ use crate::policy::Policy;
 use crate::settings::{OnInterrupt, Settings};
 use crate::state::StateDir;
 use account::Account;
+use action::Trouble;
 use environment::About;
 use log_streams::LogStreams;
 use nesting::Nesting;
 use outputs::Outputs;
-use planning::{PLATFORM, permitted_plan, plan};
+use process::End;
+use planning::{PLATFORM, patience, permitted_draft};
 use record::{Recorder, run_status, step_status};
 use resume::Start;
+use secrets::Secrets;
 use step::{Finished, NEVER_RAN, STOPPED, Sign, Workshop};
 use stop::{Stop, StopSignal};
+use waiting::Waiting;
 
 /// What a runner that ran tells its parent by its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +215,7 @@ impl Job<'_, '_> {
     fn judge(&mut self, open: &StepStarted, trace: &str) -> Vec<(usize, Outcome)> {
         let may_repeat = self.work().is_some_and(|work| {
             // A document that cannot be planned is reported by whoever goes on.
-            plan(work).is_ok_and(|plan| self.may_repeat(&plan, open))
+            Draft::of_work(work).is_ok_and(|draft| self.may_repeat(draft.plan(), open))
         });
         if may_repeat && self.history.runs_of(open.index) < MAX_REBOOTS {
             return Vec::new();
@@ -236,9 +242,27 @@ impl Job<'_, '_> {
             Ok(policy) => policy,
             Err(error) => return self.end(RunStatus::Failed, &format!("nothing runs on this node: {error}")),
         };
-        let plan = match permitted_plan(work, &policy) {
+        let secrets = Secrets::default();
+        let resolved = permitted_draft(work, &policy).map_err(Trouble::NeverRan).and_then(|draft| {
+            let waiting = Waiting {
+                state: self.state,
+                stop: &mut *stop,
+                tell: &mut |_| {},
+                deadline: patience(),
+            };
+            let plan = draft.resolve(self.run, &work.node_id, &secrets, waiting)?;
+            // Once more with what it refers to: the owner may look at inputs.
+            policy
+                .check_plan(&plan)
+                .map_err(|forbidden| Trouble::NeverRan(forbidden.to_string()))?;
+            Ok(plan)
+        });
+        let plan = match resolved {
             Ok(plan) => plan,
-            Err(trace) => return self.end(RunStatus::Failed, &trace),
+            Err(Trouble::Ended(End::Stopped(Stop::Shutdown))) => return Ok(Exit::Interrupted),
+            Err(Trouble::Ended(End::Stopped(Stop::Cancelled))) => return self.end(RunStatus::Cancelled, ""),
+            Err(Trouble::Ended(_)) => return self.end(RunStatus::Failed, "the parameter store does not answer in time"),
+            Err(Trouble::NeverRan(trace) | Trouble::Failed(trace)) => return self.end(RunStatus::Failed, &trace),
         };
         let mut ended = ended_steps(self.history);
         ended.extend(judged);
@@ -258,6 +282,7 @@ impl Job<'_, '_> {
                 platform_name: &system.name,
                 platform_version: &system.version,
             },
+            secrets: &secrets,
             parameters: plan.environment(),
             platform: PLATFORM,
             nesting: Nesting::default(),

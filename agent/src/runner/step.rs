@@ -15,6 +15,7 @@ use super::excerpt::{self, Excerpt, STDERR_LIMIT, STDOUT_LIMIT};
 use super::guise;
 use super::nesting::Nesting;
 use super::process::End;
+use super::secrets::Secrets;
 use super::stop::{Stop, StopSignal};
 use crate::journal::{self, RunId};
 use crate::policy::Policy;
@@ -38,6 +39,8 @@ pub(crate) struct Workshop<'a> {
     /// The agent's own user.
     pub(crate) account: Account,
     pub(crate) about: About<'a>,
+    /// What is hidden in outputs, and known to actions that take secrets.
+    pub(crate) secrets: &'a Secrets,
     /// Parameters that travel as variables.
     pub(crate) parameters: &'a BTreeMap<String, String>,
     pub(crate) platform: Platform,
@@ -166,6 +169,7 @@ impl Workshop<'_> {
                 limit,
                 self.settings.keep,
             )
+            .hiding(self.secrets)
         };
         let mut captures = [capture("stdout", STDOUT_LIMIT), capture("stderr", STDERR_LIMIT)];
         let mut trace = Vec::new();
@@ -190,6 +194,9 @@ impl Workshop<'_> {
             if let Some(error) = capture.failure() {
                 trace.push(format!("{name} could not be written completely: {error}"));
             }
+        }
+        if !self.secrets.are_none() {
+            trace.iter_mut().for_each(|line| *line = self.secrets.mask(line));
         }
         PartEnd {
             outcome,

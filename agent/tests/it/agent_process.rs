@@ -136,6 +136,19 @@ impl AgentProcess {
     }
 
     /// A file for scripts to leave traces in.
+    /// Whether a text is in no file of the state directory.
+    pub(crate) fn nowhere(&self, text: &str) -> bool {
+        fn lacks(folder: &std::path::Path, text: &str) -> bool {
+            let mut entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.all(|path| match path.is_dir() {
+                true => lacks(&path, text),
+                // Sockets hold nothing.
+                false => !path.is_file() || !String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(text),
+            })
+        }
+        lacks(self.state().root(), text)
+    }
+
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

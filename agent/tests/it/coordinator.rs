@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 use async_nats::{Client, HeaderMap, Message};
 use futures::StreamExt;
 use muster_agent::journal::RunId;
-use muster_credential::work::{Digest, Signature};
-use muster_credential::{Key, Purpose};
+use muster_credential::work::{AnswerCertificate, AnswerKey, Answered, Digest, Signature};
+use muster_credential::{Key, Purpose, sealed};
 use muster_harness::{NatsServer, until};
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{
     Ack, Cancel, DocumentRequest, DocumentResult, Heartbeat, HelloRequest, HelloResult, PullRequest, PullResult,
-    Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult, Verdict, WorkItem, WorkKeys,
+    ParametersRequest, ParametersResult, Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult,
+    StoredParameter, StoredParameters, Verdict, WorkItem, WorkKeys,
 };
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
 use muster_wire::subject;
@@ -33,8 +34,13 @@ struct Seen {
     /// Fleet does not know the node.
     is_strange: bool,
     documents: HashMap<String, DocumentResult>,
+    parameters: Vec<StoredParameter>,
+    /// Questions of runs for parameters.
+    asked_for_parameters: Vec<ParametersRequest>,
     /// What it signs with, and which keys it tells nodes.
     seal: Option<(Key, Vec<WorkKeys>)>,
+    /// What answers to runners are signed with.
+    answer_key: Option<AnswerKey>,
 }
 
 pub(crate) struct Coordinator {
@@ -73,6 +79,24 @@ impl Coordinator {
     /// Signs its answers from now on, and tells nodes these keys.
     pub(crate) fn seal(&self, key: &Key, keys: Vec<WorkKeys>) {
         self.seen.lock().unwrap().seal = Some((key.clone(), keys));
+    }
+
+    /// Has a parameter for runs that ask: name with its selector, type, value.
+    pub(crate) fn store(&self, name: &str, kind: &str, value: &str) {
+        self.seen.lock().unwrap().parameters.push(StoredParameter {
+            name: name.to_owned(),
+            r#type: kind.to_owned(),
+            value: value.to_owned(),
+        });
+    }
+
+    pub(crate) fn asked_for_parameters(&self) -> Vec<ParametersRequest> {
+        self.look(|seen| seen.asked_for_parameters.clone())
+    }
+
+    /// Signs what it lends from now on, as the service does.
+    pub(crate) fn sign_answers(&self, key: Option<AnswerKey>) {
+        self.seen.lock().unwrap().answer_key = key;
     }
 
     fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
@@ -272,6 +296,9 @@ impl Desk {
         if words[4..] == ["doc", "get"] {
             return self.lend(&DocumentRequest::decode(body).unwrap(), message).await;
         }
+        if words[4..] == ["param", "get"] {
+            return self.lend_parameters(ParametersRequest::decode(body).unwrap(), message).await;
+        }
         let answer = match words[4..] {
             ["RegisterNode"] => self.register(RegisterNodeRequest::decode(body).unwrap()),
             ["hello"] if self.seen.lock().unwrap().is_strange => {
@@ -330,7 +357,11 @@ impl Desk {
         let found = found.filter(|_| request.version_name.is_empty());
         let inbox = message.reply.clone().unwrap();
         match found {
-            Some(document) => self.client.publish(inbox, document.encode_to_vec().into()).await,
+            Some(document) => {
+                let answer = document.encode_to_vec();
+                let headers = self.vouch(subject::RPC_DOCUMENT, message, &answer);
+                self.client.publish_with_headers(inbox, headers, answer.into()).await
+            }
             None => {
                 let mut headers = HeaderMap::new();
                 headers.insert("Nats-Service-Error", format!("there is no document {}", request.name));
@@ -341,6 +372,55 @@ impl Desk {
             }
         }
         .unwrap();
+    }
+
+    /// As the service does it: sealed for whoever asked; secrets only in clear if that was asked for.
+    async fn lend_parameters(&self, request: ParametersRequest, message: &Message) {
+        let known = {
+            let mut seen = self.seen.lock().unwrap();
+            seen.asked_for_parameters.push(request.clone());
+            if seen.is_deaf {
+                return;
+            }
+            seen.parameters.clone()
+        };
+        let mut values = StoredParameters::default();
+        for name in request.names {
+            match known.iter().find(|parameter| parameter.name == name).cloned() {
+                None => values.invalid_names.push(name),
+                Some(mut parameter) => {
+                    if parameter.r#type == "SecureString" && !request.with_decryption {
+                        parameter.value = String::new();
+                    }
+                    values.parameters.push(parameter);
+                }
+            }
+        }
+        let node = self.node.as_str().as_bytes();
+        let sealed = sealed::seal(&request.sealing_key, &values.encode_to_vec(), node).unwrap();
+        let answer = ParametersResult { sealed }.encode_to_vec();
+        let headers = self.vouch(subject::RPC_PARAMETERS, message, &answer);
+        let inbox = message.reply.clone().unwrap();
+        self.client
+            .publish_with_headers(inbox, headers, answer.into())
+            .await
+            .unwrap();
+    }
+
+    /// The headers of an answer, if answers are signed.
+    fn vouch(&self, operation: &str, message: &Message, answer: &[u8]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(key) = self.seen.lock().unwrap().answer_key.clone() {
+            let answered = Answered {
+                node: self.node.as_str(),
+                operation,
+                question: &message.payload,
+                answer,
+            };
+            headers.insert(Signature::HEADER, key.sign(answered).to_string());
+            headers.insert(AnswerCertificate::HEADER, key.certificate().to_string());
+        }
+        headers
     }
 
     fn register(&self, request: RegisterNodeRequest) -> Option<Vec<u8>> {

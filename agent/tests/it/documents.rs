@@ -140,7 +140,7 @@ async fn what_cannot_run_says_why() {
         ),
         (
             json!({"schemaVersion": "2.2", "mainSteps": [work::step("a", json!({"runCommand": ["echo {{ssm:secret}}"]}))]}),
-            "Parameter Store is not there yet",
+            "Input contains invalid parameters [secret]",
         ),
     ] {
         let ended = outcome_of(&scene, document.clone()).await;

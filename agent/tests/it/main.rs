@@ -27,6 +27,7 @@ mod policies;
 mod powershell;
 mod python;
 mod reboots;
+mod references;
 mod refusals;
 mod scripts;
 mod signatures;

@@ -3,13 +3,14 @@
 
 use async_nats::HeaderMap;
 use muster_agent::journal::RunId;
-use muster_credential::work::WorkKeys;
+use muster_credential::work::{AnswerKey, WorkKeys};
 use muster_credential::{Key, KeyKind, Purpose};
 use muster_harness::until;
 use muster_model::{Clock, NodeId, SystemClock};
-use muster_proto::agent::v1::{Cancel, RunStatus, Verdict, WorkItem, WorkKeys as WireKeys};
+use muster_proto::agent::v1::{Cancel, DocumentResult, RunStatus, Verdict, WorkItem, WorkKeys as WireKeys};
 use muster_wire::subject;
 use prost::Message as _;
+use serde_json::json;
 
 use crate::agent_process::AgentProcess;
 use crate::coordinator::{Coordinator, signed};
@@ -286,4 +287,48 @@ async fn a_node_that_was_away_learns_of_new_keys_from_old_ones_and_of_others_nev
     let late = item(&node, "true", soon());
     let run = send(&scene.coordinator, &late, &one).await;
     assert_eq!(scene.coordinator.verdict(run).await, Verdict::Busy);
+}
+
+#[tokio::test]
+async fn a_document_that_nobody_vouches_for_does_not_run_in_another_one() {
+    let (key, thief) = (Key::generate(KeyKind::Work), Key::generate(KeyKind::Work));
+    let scene = scene(&key).await;
+    let (coordinator, node) = (&scene.coordinator, scene.coordinator.node.clone());
+    let trace = scene.agent.scratch("trace");
+    let lent = work::steps(&[work::step("do", json!({"runCommand": [format!("echo ran >> {}", trace.display())]}))]);
+    coordinator.lend(DocumentResult {
+        name: "Inner".into(),
+        version: "1".into(),
+        content: lent.document_content,
+        format: "JSON".into(),
+        document_type: "Command".into(),
+        ..DocumentResult::default()
+    });
+    let call = json!({"action": "aws:runDocument", "name": "call",
+                      "inputs": {"documentType": "SSMDocument", "documentPath": "Inner"}});
+    let outer = || WorkItem {
+        node_id: node.to_string(),
+        not_after_ms: soon(),
+        ..work::steps(std::slice::from_ref(&call))
+    };
+    // Nobody signs; somebody whom no key of this node knows; another service with a right certificate.
+    for (answer_key, why) in [
+        (None, "it is not signed"),
+        (Some(AnswerKey::make("documents", &[&thief])), "no key that this node knows vouches for"),
+        (Some(AnswerKey::make("parameter-store", &[&key])), "it is signed by parameter-store"),
+    ] {
+        coordinator.sign_answers(answer_key);
+        let ended = coordinator.end(send(coordinator, &outer(), &key).await).await;
+        assert_eq!(ended.status(), RunStatus::Failed);
+        let step = ended.steps()[0];
+        let told = format!("{}{}", step.stderr, step.trace);
+        assert!(told.contains("the answer of documents to doc.get is not believed") && told.contains(why), "{told}");
+    }
+    assert!(!trace.exists(), "a document that nobody vouches for has run");
+    coordinator.sign_answers(Some(AnswerKey::make("documents", &[&key])));
+    let ended = coordinator.end(send(coordinator, &outer(), &key).await).await;
+    assert_eq!(ended.status(), RunStatus::Success);
+    assert_eq!(std::fs::read_to_string(&trace).unwrap(), "ran\n");
+    let (_, lines) = scene.agent.ask(&["doctor"]).await;
+    assert!(lines.contains("3 messages were not obeyed"), "{lines}");
 }

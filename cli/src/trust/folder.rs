@@ -105,6 +105,11 @@ impl TrustFolder {
         self.root.join("work")
     }
 
+    /// The key that a service signs its answers to nodes with.
+    pub(crate) fn answer_key(&self, service: &str) -> PathBuf {
+        self.root.join("answers").join(format!("{service}.key"))
+    }
+
     pub(crate) fn tls(&self, name: &str) -> PathBuf {
         self.root.join("tls").join(name)
     }

@@ -8,6 +8,7 @@
 //! creds/<user>.creds    one for each service, for the first operator, and `system` for whoever changes accounts
 //! creds/boot.ticket     with what a machine may ask to be registered; no secret
 //! work/                 keys.json and V….seed: the keys that sign work, for fan-out alone
+//! answers/<service>.key the key that the service signs answers to nodes with, and who vouches for it
 //! nodes.account         the account that nodes belong to, for fleet; no secret
 //! tls/                  ca.pem, ca.key, server.pem, server.key
 //! nats.conf             the server's configuration; made once, yours afterwards
@@ -25,7 +26,7 @@ mod work;
 pub(crate) use certificate::{issue, renew};
 pub(crate) use folder::{TrustError, TrustFolder, write_private};
 pub(crate) use keys::{Chosen, Keys, NEXT, NODES, Retiring, Revoked, load};
-pub(crate) use work::{begin_work_keys, rotate_work_keys};
+pub(crate) use work::{begin_work_keys, refresh_answer_keys, rotate_work_keys};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> i64 {

@@ -81,6 +81,9 @@ impl Services {
                     if settings.objects.url.is_empty() {
                         settings.objects.url = wiring.folder.objects_url();
                     }
+                    if settings.answer_key_file.as_os_str().is_empty() {
+                        settings.answer_key_file = wiring.folder.trust().answer_key("documents");
+                    }
                     muster_documents::Server::start(settings, parts)
                 },
             ),
@@ -92,6 +95,9 @@ impl Services {
                 |mut settings: muster_parameter_store::Settings, parts| {
                     // A key file without a folder is in the data directory.
                     settings.key_file = wiring.folder.root().join(&settings.key_file);
+                    if settings.answer_key_file.as_os_str().is_empty() {
+                        settings.answer_key_file = wiring.folder.trust().answer_key("parameter-store");
+                    }
                     muster_parameter_store::Server::start(settings, parts)
                 },
             ),

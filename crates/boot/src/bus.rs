@@ -7,6 +7,7 @@ use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
 use muster_credential::{Creds, CredsError};
 
 use crate::NatsSettings;
+use crate::private_file::{PrivateFileError, read_private};
 
 /// Longest pause between two tries to reconnect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -31,16 +32,16 @@ pub enum BusError {
 /// Why credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// The file cannot be read.
-    #[error("the file cannot be read")]
-    Read(#[from] std::io::Error),
+    /// The file cannot be read, or others can read it.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
     /// There are no credentials in it.
     #[error(transparent)]
     Content(#[from] CredsError),
 }
 
 fn read(path: &Path) -> Result<Creds, CredentialsError> {
-    Ok(Creds::parse(&std::fs::read_to_string(path)?)?)
+    Ok(Creds::parse(&read_private(path)?)?)
 }
 
 /// Answers the server's challenge from the file as it is at that moment: a renewed one counts at the next connection.

@@ -7,20 +7,26 @@
 //! [`Rights`] is what a caller may do; everything that is mounted is decided before the service is asked.
 //! [`Running`] is a service that answers; it can only be had by starting one.
 
+mod answers;
 mod authorize;
 mod bus;
+mod node_desk;
 mod node_quota;
 mod parts;
+mod private_file;
 mod run;
 mod settings;
 mod tasks;
 mod telemetry;
 mod tls;
 
+pub use answers::{AnswerKeyError, AnswerSeal};
 pub use authorize::{AccessOverBus, Authority, Leave, NodeGate, ResourceTags, Rights, TagMap};
 pub use bus::{BusError, CredentialsError, connect, connect_now};
+pub use node_desk::{NodeAnswerer, answer_nodes};
 pub use node_quota::{NodeQuota, NodeQuotaSettings};
 pub use parts::{BootError, Database, Deciding, OpenToOthers, Parts, Running, plain_routes};
+pub use private_file::{PrivateFileError, read_private};
 pub use run::{Description, run};
 pub use settings::{
     Common, DatabaseSettings, GrpcAuthentication, NatsSettings, ServerSettings, SettingsError, TelemetrySettings, load,

@@ -6,6 +6,7 @@
 //! | `claims` | what NATS servers believe: claims of operators, accounts and users, signed and checked |
 //! | `creds` | the file with a user's claims and seed |
 //! | `proof` | what a key signs besides claims, so that no signature is good for another purpose |
+//! | `sealed` | answers that only whoever asked can read |
 //! | `conf` | the server's configuration in operator mode |
 //! | `work` | who vouches for what nodes are told to do: pinned keys, signatures, the chain from old keys to new |
 //! | `layout` | the accounts of Muster, what each exports and imports, and each user's subjects |
@@ -19,6 +20,7 @@ mod creds;
 mod key;
 pub mod layout;
 mod proof;
+pub mod sealed;
 pub mod work;
 
 pub use claims::{AccountClaims, Claims, ClaimsError, OperatorClaims, UserClaims};

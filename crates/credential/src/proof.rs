@@ -22,6 +22,10 @@ pub enum Purpose {
     PullAnswer,
     /// A key that vouches for work hands over to other keys.
     WorkKeys,
+    /// A key that vouches for work vouches for the key that a service signs answers with.
+    AnswerKey,
+    /// A service vouches for what it answers to a step that asks.
+    Answer,
 }
 
 impl Purpose {
@@ -35,6 +39,8 @@ impl Purpose {
             Self::Cancel => b"muster/v1/cancel\0",
             Self::PullAnswer => b"muster/v1/pull-answer\0",
             Self::WorkKeys => b"muster/v1/work-keys\0",
+            Self::AnswerKey => b"muster/v1/answer-key\0",
+            Self::Answer => b"muster/v1/answer\0",
         }
     }
 

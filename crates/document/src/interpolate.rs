@@ -4,6 +4,7 @@
 //! everything else in double braces (Go templates, Jinja, `{{ssm:…}}`) stays as it is.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use serde_json::{Map, Value};
 
@@ -211,6 +212,11 @@ fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
 
 /// The parameter store references in a text.
 pub(crate) fn references_in(text: &str) -> impl Iterator<Item = &str> {
+    reference_spans(text).map(|(_, reference)| reference)
+}
+
+/// The parameter store references in a text, each with the bytes from brace to brace.
+pub(crate) fn reference_spans(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     text.match_indices("{{").filter_map(|(start, braces)| {
         let inner = text[start + braces.len()..].trim_start_matches(' ');
         let name = inner
@@ -219,7 +225,10 @@ pub(crate) fn references_in(text: &str) -> impl Iterator<Item = &str> {
         let length = name
             .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '.' | ':' | '-')))
             .filter(|length| *length > 0)?;
-        let closed = name[length..].trim_start_matches(' ').starts_with("}}");
-        closed.then(|| &inner[..inner.len() - name.len() + length])
+        let rest = name[length..].trim_start_matches(' ').strip_prefix("}}")?;
+        Some((
+            start..text.len() - rest.len(),
+            &inner[..inner.len() - name.len() + length],
+        ))
     })
 }

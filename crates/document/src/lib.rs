@@ -14,6 +14,7 @@
 //! | [`automation`] | the body of Automation documents, checked but not run here |
 //! | [`AttachedFile`] | the attached files of Automation and Package documents |
 //! | [`interpolate`] | `{{ name }}` in inputs |
+//! | [`stored`] | `{{ssm:name}}`: what the parameter store holds, put into a plan on the node |
 //! | [`mod@plan`], [`flow`] | what a node runs, and what comes after a step |
 //!
 //! The way of a command: [`Document::parse`] → [`check_parameters`] → [`plan()`] → [`Plan::next`] until it says [`Next::End`].
@@ -40,6 +41,7 @@ mod schema;
 mod script;
 mod session;
 pub mod step;
+pub mod stored;
 pub mod timeout;
 
 pub use action::{Action, Language};

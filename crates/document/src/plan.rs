@@ -146,9 +146,8 @@ impl Plan {
         flow::next(self, ended)
     }
 
-    /// The parameter store references that must be resolved before anything runs, `ssm:name` or `ssm-secure:name`.
-    ///
-    /// As long as they cannot be resolved, a run with references must be refused, naming them.
+    /// The parameter store references that must be resolved before anything runs, `ssm:name` or `ssm-secure:name`;
+    /// `stored` resolves them.
     #[must_use]
     pub fn references(&self) -> Vec<String> {
         let mut found = BTreeSet::new();
@@ -163,6 +162,20 @@ impl Plan {
             }
         }
         found.into_iter().collect()
+    }
+}
+
+impl Plan {
+    /// Makes other inputs of those that run.
+    pub(crate) fn map_inputs<E>(&mut self, mut map: impl FnMut(&Value) -> Result<Value, E>) -> Result<(), E> {
+        for step in &mut self.steps {
+            if let Verdict::Run(parts) = &mut step.verdict {
+                for value in parts.iter_mut().flat_map(|part| part.inputs.values_mut()) {
+                    *value = map(value)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

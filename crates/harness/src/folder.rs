@@ -1,5 +1,8 @@
 //! A temporary folder that outlives a failed test.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -54,6 +57,16 @@ impl Drop for Folder {
             }
         }
     }
+}
+
+/// Writes a file with a secret, for its owner alone.
+///
+/// # Errors
+/// If the system refuses.
+pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = File::options();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ mod until;
 mod world;
 
 pub use anybody::Anybody;
-pub use folder::Folder;
+pub use folder::{Folder, write_private};
 pub use nats_server::NatsServer;
 pub use postgres::Postgres;
 pub use python::Python;

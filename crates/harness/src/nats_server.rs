@@ -8,7 +8,7 @@ use std::time::Duration;
 use muster_credential::{Creds, MAX_PAYLOAD};
 
 use crate::trust::Trust;
-use crate::{Folder, until_within};
+use crate::{Folder, until_within, write_private};
 
 /// A healthy start takes some 10 ms; a machine that runs many tests at once takes longer.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -70,7 +70,7 @@ impl NatsServer {
     #[must_use]
     pub fn file_of(&self, creds: &Creds) -> PathBuf {
         let path = self.folder.join(format!("{}.creds", creds.name()));
-        std::fs::write(&path, creds.to_text().as_bytes()).expect("the test's own folder can be written");
+        write_private(&path, &creds.to_text()).expect("the test's own folder can be written");
         path
     }
 

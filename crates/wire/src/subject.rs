@@ -101,6 +101,8 @@ pub const RPC_WORK_PULL: &str = "work.pull";
 pub const RPC_REPLY: &str = "reply";
 /// A document's text; documents answers.
 pub const RPC_DOCUMENT: &str = "doc.get";
+/// Values of the parameter store; parameter-store answers.
+pub const RPC_PARAMETERS: &str = "param.get";
 /// The next bytes of a log stream; run-command answers once they are kept.
 pub const RPC_LOG_APPEND: &str = "log.append";
 

@@ -1,5 +1,7 @@
 //! The section `[service]` of the settings.
 
+use std::path::PathBuf;
+
 use muster_objects::Objects;
 use serde::Deserialize;
 
@@ -29,6 +31,8 @@ pub struct Settings {
     pub fetch_seconds: u32,
     /// Whether attachments may come from loopback, link-local and metadata addresses.
     pub fetch_from_local_addresses: bool,
+    /// The key that answers to nodes are signed with; empty: they are not signed.
+    pub answer_key_file: PathBuf,
 }
 
 impl Settings {

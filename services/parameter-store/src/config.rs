@@ -28,6 +28,8 @@ pub struct Settings {
     pub key_file: PathBuf,
     /// Data keys that are wrapped anew each second; 0: none.
     pub rewraps_per_second: u32,
+    /// The key that answers to nodes are signed with; empty: they are not signed.
+    pub answer_key_file: PathBuf,
 }
 
 /// Settings that cannot be used.

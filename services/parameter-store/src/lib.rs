@@ -4,7 +4,7 @@
 //! - `domain`: names, values, tiers, policies, labels, filters, and what a put makes of a parameter; pure.
 //! - `secret`: how SecureStrings are encrypted, and who holds the keys.
 //! - `store`: the queries. Writers take turns; many puts make one transaction.
-//! - `work`: puts in groups, events, timers of policies, data keys that are wrapped anew.
+//! - `work`: puts in groups, events, timers of policies, data keys that are wrapped anew, values for nodes.
 //!
 //! A value is never in a log, an event or an error, and an encrypted one is never in the tables in clear.
 
@@ -84,10 +84,13 @@ impl Server {
         };
         let pager = Pager::of(&db).await?;
         let parameters = ParametersApi::new(&parts, db, pager, ground, keys, writer, publisher);
+        let parameters = Arc::new(parameters);
+        let for_nodes = (Arc::clone(&parameters), Arc::clone(&tags) as Arc<dyn ResourceTags>);
+        work::lender::start(&parts, &settings.answer_key_file, for_nodes.0, for_nodes.1).await?;
         let running = parts
             .serve_deciding(deciding, |mount| {
                 mount
-                    .add(ParameterStoreServer::new(parameters))
+                    .add(ParameterStoreServer::from_arc(parameters))
                     .add(ParameterTagsServer::from_arc(tags))
             })
             .await?;

@@ -1,16 +1,13 @@
 //! The bench an action works on: its inputs, its outputs, its time, and the tools that obey a stop.
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use muster_document::PlannedPart;
 use prost::Message;
-use tokio::net::UnixStream;
 
 use super::{End, Trouble};
-use crate::courier::{Answer, Question};
-use crate::os;
 use crate::policy::Policy;
 use crate::runner::account::{Account, AccountError};
 use crate::runner::capture::Capture;
@@ -19,14 +16,8 @@ use crate::runner::guise::{self, Guise};
 use crate::runner::process::{Launch, Patience, Process};
 use crate::runner::step::{Sign, Workshop};
 use crate::runner::stop::StopSignal;
+use crate::runner::waiting::Waiting;
 use crate::settings::Settings;
-
-/// An action that is over within a moment is told about once, at its end.
-const MOMENT: Duration = Duration::from_millis(500);
-/// How long a service may take to answer, with all repetitions.
-const ANSWER: Duration = Duration::from_secs(120);
-/// Between two questions that were not answered.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// Where one part of a step is carried out.
 pub(crate) struct Bench<'a, 'w> {
@@ -157,23 +148,26 @@ impl Bench<'_, '_> {
     }
 
     /// Asks a service, through the agent's connection; `operation` is one of `muster_wire::subject::RPC_…`.
-    /// Asks again while nobody answers, for two minutes at most.
     pub(crate) fn ask<Given: Message + Default>(
         &mut self,
         operation: &str,
         request: &impl Message,
     ) -> Result<Given, Trouble> {
-        let question = Question {
-            operation: operation.to_owned(),
-            payload: request.encode_to_vec(),
-        };
-        let socket = self.workshop.state.courier_socket();
-        let given = self
-            .block_on(async { tokio::time::timeout(ANSWER, ask(&socket, &question)).await })?
-            .map_err(|_| Trouble::Failed(format!("no service answers {operation}")))?
-            .map_err(Trouble::Failed)?;
-        Given::decode(given.as_slice())
-            .map_err(|_| Trouble::Failed(format!("the answer to {operation} is not understood")))
+        self.waiting().ask(operation, request)
+    }
+
+    /// Waits for `work` on a runtime of its own. A timeout or a stop drops the work where it stands.
+    pub(crate) fn block_on<Work: Future>(&mut self, work: Work) -> Result<Work::Output, Trouble> {
+        self.waiting().block_on(work)
+    }
+
+    pub(crate) fn waiting(&mut self) -> Waiting<'_> {
+        Waiting {
+            state: self.workshop.state,
+            stop: &mut *self.stop,
+            tell: &mut *self.tell,
+            deadline: self.deadline,
+        }
     }
 
     fn patience(&self, is_for_all: bool) -> Patience {
@@ -181,63 +175,6 @@ impl Bench<'_, '_> {
             timeout: self.remaining(),
             grace: Duration::from_secs(self.workshop.settings.grace_seconds),
             is_for_all,
-        }
-    }
-
-    /// Waits for `work` on a runtime of its own. A timeout or a stop drops the work where it stands.
-    pub(crate) fn block_on<Work: Future>(&mut self, work: Work) -> Result<Work::Output, Trouble> {
-        let system = |error: std::io::Error| Trouble::NeverRan(format!("the system refuses a runtime: {error}"));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(system)?;
-        let outcome = runtime.block_on(self.race(work));
-        // A name look-up that hangs is not waited for.
-        runtime.shutdown_background();
-        outcome
-    }
-
-    async fn race<Work: Future>(&mut self, work: Work) -> Result<Work::Output, Trouble> {
-        let system = |error: std::io::Error| Trouble::NeverRan(format!("cannot watch for a stop: {error}"));
-        let pipe = std::os::fd::AsFd::as_fd(&*self.stop)
-            .try_clone_to_owned()
-            .map_err(system)?;
-        let asked = os::watch_readable(pipe).map_err(system)?;
-        let deadline = self.deadline.into();
-        let moment = (Instant::now() + MOMENT).into();
-        let mut work = std::pin::pin!(work);
-        let mut is_lasting = false;
-        loop {
-            if let Some(reason) = self.stop.reason() {
-                return Err(Trouble::Ended(End::Stopped(reason)));
-            }
-            tokio::select! {
-                biased;
-                output = &mut work => return Ok(output),
-                ready = asked.readable() => ready.map_err(system)?.clear_ready(),
-                () = tokio::time::sleep_until(deadline) => return Err(Trouble::Ended(End::TimedOut)),
-                () = tokio::time::sleep_until(moment), if !is_lasting => {
-                    is_lasting = true;
-                    (self.tell)(Sign::Lasting);
-                }
-            }
-        }
-    }
-}
-
-/// Asks until there is an answer.
-async fn ask(socket: &Path, question: &Question) -> Result<Vec<u8>, String> {
-    loop {
-        let once = async {
-            let mut stream = UnixStream::connect(socket).await?;
-            question.write(&mut stream).await?;
-            Answer::read(&mut stream).await
-        };
-        match once.await {
-            Ok(Answer::Given(payload)) => return Ok(payload),
-            Ok(Answer::Refused(why)) => return Err(why),
-            // The agent may be away for a moment: it is being replaced, or was killed.
-            Ok(Answer::Unanswered) | Err(_) => tokio::time::sleep(AGAIN).await,
         }
     }
 }

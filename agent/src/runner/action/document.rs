@@ -14,7 +14,7 @@ use super::download::ask_for;
 use super::{Bench, End, Trouble, find};
 use crate::runner::step::{NEVER_RAN, Workshop};
 use crate::runner::stop::Stop;
-use crate::runner::{Text, plan_of};
+use crate::runner::{Draft, Text};
 
 /// Runs the document that the inputs name.
 pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
@@ -33,11 +33,17 @@ pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
             ));
         }
     };
-    let plan = plan_of(&text, &given).map_err(|why| Trouble::Failed(format!("document {path}: {why}")))?;
+    let draft = Draft::of(&text, given).map_err(|why| Trouble::Failed(format!("document {path}: {why}")))?;
     let outer = bench.workshop;
     let forbidden = |why: crate::policy::Forbidden| Trouble::NeverRan(format!("document {path}: {why}"));
     // Documents of the service were checked by their names when they came; this is for the content of local files.
     outer.policy.check_document(&path, &text.content).map_err(forbidden)?;
+    outer.policy.check_plan(draft.plan()).map_err(forbidden)?;
+    let plan = draft.resolve(outer.run, outer.about.node_id, outer.secrets, bench.waiting());
+    let plan = plan.map_err(|trouble| match trouble {
+        Trouble::Failed(why) => Trouble::Failed(format!("document {path}: {why}")),
+        other => other,
+    })?;
     outer.policy.check_plan(&plan).map_err(forbidden)?;
     let workshop = Workshop {
         parameters: plan.environment(),

@@ -13,11 +13,12 @@ use muster_wire::{
 };
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
+use uuid::Uuid;
 
 use super::fresh::Fresh;
 use super::holdings::NO_ROLE;
-use super::{AccessOverBus, Gate, Ledger};
-use crate::{Authority, BoxError, Parts};
+use super::{AccessOverBus, Gate, Ledger, Rights};
+use crate::{Authority, BoxError, Parts, ResourceTags};
 
 /// Decides on what nodes ask. Which node it is the subject says, and in which role it acts fleet.
 #[derive(Debug, Clone)]
@@ -28,15 +29,15 @@ pub struct NodeGate {
 }
 
 impl NodeGate {
-    /// A gate before a service that answers nodes.
+    /// A gate before a service that answers nodes, which may know the tags of its resources.
     ///
     /// # Errors
     /// If the bus does not take the subscription to news of principals.
-    pub async fn start(parts: &Parts) -> Result<Self, BoxError> {
+    pub async fn start(parts: &Parts, tags: Option<Arc<dyn ResourceTags>>) -> Result<Self, BoxError> {
         let authority: Arc<dyn Authority> = Arc::new(AccessOverBus::new(parts.nats.clone()));
         let ledger = Ledger::start(Arc::clone(&authority), &parts.tasks);
         let clock = Arc::clone(&parts.clock);
-        let gate = Gate::new(parts.account.clone(), clock, authority, ledger, None);
+        let gate = Gate::new(parts.account.clone(), clock, authority, ledger, tags);
         gate.listen(None, &parts.nats, &parts.tasks).await?;
         Ok(Self {
             gate,
@@ -45,8 +46,9 @@ impl NodeGate {
         })
     }
 
-    /// Lets a node call an operation of the contract, `muster.documents.v1.Documents` and `GetDocument`, with this request.
-    /// The decision is in the audit log as those on people are.
+    /// Lets a node call an operation of the contract, `muster.documents.v1.Documents` and `GetDocument`, with this request;
+    /// gives what else it may do. The decision is in the audit log as those on people are, with the run that asks as the
+    /// request's id.
     ///
     /// # Errors
     /// `AccessDeniedException` if its role does not allow it, `InvalidInstanceId` if it is no managed node; another failure
@@ -57,7 +59,8 @@ impl NodeGate {
         service: &str,
         operation: &str,
         request: &impl Message,
-    ) -> Result<(), Failure> {
+        run: Option<Uuid>,
+    ) -> Result<Rights, Failure> {
         let method = method(service, operation)?;
         let request =
             DynamicMessage::decode(method.input(), request.encode_to_vec().as_slice()).map_err(Failure::internal)?;
@@ -70,6 +73,7 @@ impl NodeGate {
             kind: CallerKind::Node,
             // The broker does not say how a node is connected.
             secure_transport: false,
+            request_id: run,
             ..Caller::service()
         };
         let asked = Asked {
@@ -78,7 +82,7 @@ impl NodeGate {
             method: &method,
             request: Some(&request),
         };
-        self.gate.decide(asked).await.map(|_| ())
+        self.gate.decide(asked).await
     }
 
     /// The session of the node's role that is called after the node.

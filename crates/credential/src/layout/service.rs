@@ -71,8 +71,8 @@ pub const SERVICES: &[Service] = &[
     Service {
         name: "muster-parameter-store",
         answers: &["ParameterStore", "ParameterTags"],
-        publishes: &["muster.v1.event.parameter-store.>"],
-        hears: &[],
+        publishes: &["muster.v1.event.parameter-store.>", "muster.v1.api.Nodes.GetNodeRole"],
+        hears: &["muster.v1.rpc.*.param.get"],
     },
     Service {
         name: "muster-run-command",

@@ -61,6 +61,19 @@ impl Signature {
         }
     }
 
+    /// Signs parts of another kind.
+    pub(super) fn over(key: &Key, purpose: Purpose, parts: &[&[u8]]) -> Self {
+        Self {
+            key: key.public().clone(),
+            proof: Proof::sign(key, purpose, parts),
+        }
+    }
+
+    /// Whether its key has signed these parts.
+    pub(super) fn holds_over(&self, purpose: Purpose, parts: &[&[u8]]) -> bool {
+        self.proof.holds(&self.key, purpose, parts)
+    }
+
     /// Whose it says it is.
     #[must_use]
     pub fn key(&self) -> &PublicKey {

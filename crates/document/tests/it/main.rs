@@ -15,6 +15,7 @@ mod platforms;
 mod practice;
 mod samples;
 mod scripts;
+mod stored;
 mod timeouts;
 
 use std::collections::BTreeMap;

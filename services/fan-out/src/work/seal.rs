@@ -1,12 +1,12 @@
 //! Signs what goes to nodes (fleet 10, decision 18), with the key that signs now.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use futures::future::join_all;
+use muster_boot::{PrivateFileError, read_private};
 use muster_credential::work::{ChainError, Digest, KeyChain, Signature, WorkKeys};
 use muster_credential::{Key, KeyError, KeyKind, Purpose};
 use muster_model::{NodeId, SignedDuration, Timestamp};
@@ -24,8 +24,8 @@ const FEW: usize = 64;
 pub(crate) enum SealError {
     #[error("{} cannot be read", .path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} may be read by others (mode {mode:o}): chmod 600 it", .path.display())]
-    Open { path: PathBuf, mode: u32 },
+    #[error(transparent)]
+    Seed(#[from] PrivateFileError),
     #[error("{} cannot be used", .path.display())]
     Chain { path: PathBuf, source: ChainError },
     #[error("the key in {} cannot be used", .path.display())]
@@ -174,15 +174,7 @@ fn load(folder: &Path, now: Timestamp) -> Result<Loaded, SealError> {
     // A set has one key at least.
     let name = signer.map(ToString::to_string).unwrap_or_default();
     let path = folder.join(format!("{name}.seed"));
-    let seed = read(&path)?;
-    let unreadable = |source| SealError::Read {
-        path: path.clone(),
-        source,
-    };
-    let mode = std::fs::metadata(&path).map_err(unreadable)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(SealError::Open { path, mode });
-    }
+    let seed = read_private(&path)?;
     match Key::from_seed(&seed, KeyKind::Work) {
         Ok(key) if Some(key.public()) != signer => Err(SealError::OtherKey { path }),
         Ok(key) => Ok(Loaded {
@@ -203,6 +195,8 @@ fn read(path: &Path) -> Result<String, SealError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use muster_harness::Folder;
 
     use super::*;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use muster_boot::{PrivateFileError, read_private};
 use muster_credential::layout::NodeClaims;
 use muster_credential::{Key, KeyError, KeyKind, PublicKey};
 use muster_model::Timestamp;
@@ -15,12 +16,8 @@ const HOUR: i64 = 60 * 60;
 /// Why credentials cannot be signed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IssuerError {
-    #[error("node_key_file {} cannot be read", .path.display())]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("node_key_file cannot be used")]
+    File(#[from] PrivateFileError),
     #[error("node_key_file {} cannot be used", .path.display())]
     Seed {
         path: PathBuf,
@@ -50,10 +47,7 @@ impl Issuer {
             return Ok(None);
         }
         let path = Path::new(&settings.node_key_file);
-        let text = std::fs::read_to_string(path).map_err(|source| IssuerError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = read_private(path)?;
         let scoped = Key::from_seed(&text, KeyKind::Account).map_err(|source| IssuerError::Seed {
             path: path.to_owned(),
             source,

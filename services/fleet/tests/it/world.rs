@@ -8,7 +8,7 @@ use async_nats::{Client, HeaderMap};
 use muster_boot::{Parts, Running};
 use muster_credential::{Key, KeyKind, PublicKey};
 use muster_fleet::{DATABASE, DEFAULTS, Registration, Server, Settings};
-use muster_harness::{Folder, NatsServer, Postgres};
+use muster_harness::{Folder, NatsServer, Postgres, write_private};
 use muster_model::{Clock, ManualClock, NodeId, SignedDuration, Timestamp};
 use muster_proto::agent::v1::{Heartbeat, HelloRequest, HelloResult, NodeFacts};
 use muster_proto::aws::v1::Tag;
@@ -86,7 +86,7 @@ impl World {
         let (_, settings): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
         let keys = Folder::new("fleet-keys");
         let file = keys.join("nodes.seed");
-        std::fs::write(&file, Key::generate(KeyKind::Account).seed().expose()).unwrap();
+        write_private(&file, Key::generate(KeyKind::Account).seed().expose()).unwrap();
         let authority = keys.join("ca.pem");
         let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
         std::fs::write(&authority, certificate).unwrap();

@@ -50,7 +50,7 @@ impl ParametersApi {
         })
     }
 
-    pub(super) async fn get_many(
+    pub(crate) async fn get_many(
         &self,
         request: GetParametersRequest,
         rights: Rights,

@@ -1,6 +1,7 @@
 //! What happens beside the operations: puts are written in groups, events are published, policies have their say, data
-//! keys are wrapped anew.
+//! keys are wrapped anew, nodes are given what their runs refer to.
 
+pub(crate) mod lender;
 mod publisher;
 pub(crate) mod rewrapper;
 pub(crate) mod timers;

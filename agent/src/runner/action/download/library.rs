@@ -44,7 +44,12 @@ pub(in super::super) fn ask_for(bench: &mut Bench<'_, '_>, wanted: &str) -> Resu
 
 /// Asks for a document.
 pub(in super::super) fn ask(bench: &mut Bench<'_, '_>, request: &DocumentRequest) -> Result<DocumentResult, Trouble> {
-    let document: DocumentResult = bench.ask(RPC_DOCUMENT, request)?;
+    // An answer is signed over its question: nobody can give one that was meant for another.
+    let request = DocumentRequest {
+        nonce: rand::random::<[u8; 16]>().to_vec(),
+        ..request.clone()
+    };
+    let document: DocumentResult = bench.ask(RPC_DOCUMENT, &request)?;
     // By the name that the service gives it, not by what it was asked by, which may be an ARN. Here, where every document
     // comes through: one that may not run is not fetched either, or it would run as a local file.
     bench

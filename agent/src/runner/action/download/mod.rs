@@ -28,12 +28,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use muster_document::stored::SECRET_MEMBERS;
 use serde_json::{Map, Value};
 
 use super::{Bench, End, Trouble};
 use crate::runner::guise::Guise;
 use crate::runner::process::Launch;
 use crate::runner::script;
+use crate::runner::secrets::Secrets;
 use place::Place;
 
 pub(super) use library::{ask, ask_for};
@@ -42,7 +44,7 @@ pub(super) use object::read;
 /// Downloads what the inputs name.
 pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {
     let guise = bench.guise()?;
-    let info = Info::read(bench.part.inputs().get("sourceInfo"))?;
+    let info = Info::read(bench.part.inputs().get("sourceInfo"))?.with(bench.workshop.secrets);
     let input = bench.text("destinationPath").unwrap_or_default();
     let place = Place::find(&bench.downloads(), Some(&input)).map_err(Trouble::Failed)?;
     if !guise.is_other() || Path::new(&input).is_relative() {
@@ -135,6 +137,16 @@ impl Info {
             },
             _ => Err(wrong()),
         }
+    }
+
+    /// With what its members stand for that are references to secrets.
+    fn with(mut self, secrets: &Secrets) -> Self {
+        for member in SECRET_MEMBERS {
+            if let Some(Value::String(text)) = self.0.get_mut(member) {
+                *text = secrets.put_into(std::mem::take(text));
+            }
+        }
+        self
     }
 
     /// A value as text; nothing if it is absent or empty.

@@ -1,0 +1,87 @@
+//! Gives values to nodes: a run that refers to parameters asks for them just before it begins (parameter-store 11). What a
+//! node may read its role says, and nobody on the way reads it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use muster_boot::{BoxError, NodeAnswerer, NodeGate, Parts, ResourceTags, answer_nodes};
+use muster_credential::sealed;
+use muster_model::NodeId;
+use muster_proto::Word;
+use muster_proto::agent::v1::{ParametersRequest, ParametersResult, StoredParameter, StoredParameters};
+use muster_proto::parameterstore::v1::{GetParametersRequest, Parameter, ParameterType};
+use muster_wire::{Failure, Refusal, subject};
+use prost::Message as _;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::api::ParametersApi;
+
+/// A name with the `/` that it may be written without.
+fn fully(name: &str) -> String {
+    match name.starts_with('/') {
+        true => name.to_owned(),
+        false => format!("/{name}"),
+    }
+}
+
+/// Starts answering.
+///
+/// # Errors
+/// If the bus does not take the subscription, or the key of the answers cannot be used.
+pub(crate) async fn start(
+    parts: &Parts,
+    answer_key_file: &Path,
+    parameters: Arc<ParametersApi>,
+    tags: Arc<dyn ResourceTags>,
+) -> Result<(), BoxError> {
+    let gate = NodeGate::start(parts, Some(tags)).await?;
+    answer_nodes(parts, answer_key_file, Lender { parameters, gate }).await
+}
+
+struct Lender {
+    parameters: Arc<ParametersApi>,
+    gate: NodeGate,
+}
+
+impl NodeAnswerer for Lender {
+    type Question = ParametersRequest;
+    type Answer = ParametersResult;
+
+    const OPERATION: &'static str = subject::RPC_PARAMETERS;
+    const SERVICE: &'static str = "parameter-store";
+
+    async fn answer(&self, node: &NodeId, asked: ParametersRequest) -> Result<ParametersResult, Failure> {
+        let wanted = GetParametersRequest {
+            names: asked.names.clone(),
+            with_decryption: Some(asked.with_decryption),
+        };
+        let run = Uuid::parse_str(&asked.run_id).ok();
+        let service = "muster.parameterstore.v1.ParameterStore";
+        let rights = self.gate.admit(node, service, "GetParameters", &wanted, run).await?;
+        let found = self.parameters.get_many(wanted, rights).await?;
+        let mut values = StoredParameters::default();
+        for name in asked.names {
+            // One that was asked for by both of its spellings is answered once.
+            let is_it = |parameter: &&Parameter| {
+                let (spelled, selector) = (parameter.name(), parameter.selector());
+                fully(&format!("{spelled}{selector}")) == fully(&name)
+            };
+            let Some(parameter) = found.parameters.iter().find(is_it) else {
+                values.invalid_names.push(name);
+                continue;
+            };
+            // Without decryption a secret is of no use to anybody.
+            let is_shown = asked.with_decryption || parameter.r#type() != ParameterType::SecureString;
+            values.parameters.push(StoredParameter {
+                r#type: parameter.r#type().word().to_owned(),
+                value: is_shown.then(|| parameter.value().to_owned()).unwrap_or_default(),
+                name,
+            });
+        }
+        let values = Zeroizing::new(values.encode_to_vec());
+        let sealed = sealed::seal(&asked.sealing_key, &values, node.as_str().as_bytes())
+            .map_err(|_| Refusal::validation("sealing_key is no X25519 key of 32 bytes"))?;
+        Ok(ParametersResult { sealed })
+    }
+}
