@@ -135,7 +135,6 @@ impl AgentProcess {
         self.folder.join("agent.toml")
     }
 
-    /// A file for scripts to leave traces in.
     /// Whether a text is in no file of the state directory.
     pub(crate) fn nowhere(&self, text: &str) -> bool {
         fn lacks(folder: &std::path::Path, text: &str) -> bool {
@@ -149,6 +148,7 @@ impl AgentProcess {
         lacks(self.state().root(), text)
     }
 
+    /// A file for scripts to leave traces in.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
