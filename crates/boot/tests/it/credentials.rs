@@ -1,7 +1,7 @@
 //! A connection with credentials, against a real NATS server in operator mode.
 
 use muster_boot::{BusError, NatsSettings, connect_now};
-use muster_harness::{Folder, NatsServer, until};
+use muster_harness::{Folder, NatsServer, until, write_private};
 
 #[tokio::test]
 async fn a_file_that_was_renewed_counts_at_the_next_connection() {
