@@ -60,14 +60,23 @@ async fn machine(cluster: &Cluster, role: &str) -> (Machine, String) {
 }
 
 async fn put(aws: &Aws, name: &str, kind: &str, value: &str) {
-    aws.ok(&["put-parameter", "--name", name, "--type", kind, "--value", value]).await;
+    aws.ok(&["put-parameter", "--name", name, "--type", kind, "--value", value])
+        .await;
 }
 
 /// Runs a document on a node; its invocation.
 async fn run(aws: &Aws, node: &str, document: &str, parameters: &Value) -> Value {
     let parameters = parameters.to_string();
     let sent = aws
-        .ok(&["send-command", "--document-name", document, "--instance-ids", node, "--parameters", &parameters])
+        .ok(&[
+            "send-command",
+            "--document-name",
+            document,
+            "--instance-ids",
+            node,
+            "--parameters",
+            &parameters,
+        ])
         .await;
     let command = sent["Command"]["CommandId"].as_str().unwrap().to_owned();
     until_within(Duration::from_secs(60), "it has run", async || {
@@ -75,7 +84,9 @@ async fn run(aws: &Aws, node: &str, document: &str, parameters: &Value) -> Value
             .ok(&["list-command-invocations", "--command-id", &command, "--details"])
             .await;
         let shown = list["CommandInvocations"][0].clone();
-        let is_over = ["Success", "Failed"].iter().any(|status| shown["Status"] == json!(status));
+        let is_over = ["Success", "Failed"]
+            .iter()
+            .any(|status| shown["Status"] == json!(status));
         is_over.then_some(shown.clone()).ok_or(shown)
     })
     .await
@@ -91,11 +102,9 @@ fn document() -> String {
         "schemaVersion": "2.2",
         "parameters": {
             "pw": {"type": "String", "interpolationType": "ENV_VAR", "allowedPattern": "^canary-[a-z-]+$"},
-            "names": {"type": "StringList", "default": []},
         },
         "mainSteps": [{"action": "aws:runShellScript", "name": "connect", "inputs": {"runCommand": [
-            "echo the length is ${#SSM_pw}", "echo \"password=$SSM_pw;\"", "printf '%s' \"$SSM_pw\" | head -c 10",
-            "for name in {{ names }}; do echo $name; done"
+            "echo the length is ${#SSM_pw}", "echo \"password=$SSM_pw;\"", "printf '%s' \"$SSM_pw\" | head -c 10"
         ]}}],
     })
     .to_string()
@@ -113,19 +122,33 @@ async fn a_command_refers_to_parameters_and_its_node_looks_them_up_in_its_role()
     put(&aws, "/db/host", "String", "db.example").await;
 
     // What people see is what was asked for; what the node runs is what it stands for.
-    let commands = json!({"commands": ["echo {{ssm:/web/greeting}}", "echo {{ ssm:/web/greeting:1 }}", "{{ssm:/web/names}}"]});
+    let commands =
+        json!({"commands": ["echo {{ssm:/web/greeting}}", "echo {{ ssm:/web/greeting:1 }}", "{{ssm:/web/names}}"]});
     let sent = json!({"commands": ["echo {{ssm:/web/greeting}}, {{ ssm:/web/greeting:1 }}"]});
     let shown = run(&aws, &node, "AWS-RunShellScript", &sent).await;
     assert_eq!(shown["Status"], "Success", "{shown}");
     assert_eq!(output(&shown), "good morning, good morning\n");
-    let command = aws.ok(&["list-commands", "--command-id", shown["CommandId"].as_str().unwrap()]).await;
+    let command = aws
+        .ok(&["list-commands", "--command-id", shown["CommandId"].as_str().unwrap()])
+        .await;
     assert_eq!(command["Commands"][0]["Parameters"], sent);
     let shown = run(&aws, &node, "AWS-RunShellScript", &commands).await;
-    assert!(output(&shown).starts_with("good morning\ngood morning\n"), "a list becomes lines: {shown}");
+    assert!(
+        output(&shown).starts_with("good morning\ngood morning\n"),
+        "a list becomes lines: {shown}"
+    );
     assert!(output(&shown).contains("ada: "), "the lines are commands: {shown}");
 
     // A version that a parameter gets later is what the next run sees.
-    aws.ok(&["put-parameter", "--name", "/web/greeting", "--overwrite", "--value", "good evening"]).await;
+    aws.ok(&[
+        "put-parameter",
+        "--name",
+        "/web/greeting",
+        "--overwrite",
+        "--value",
+        "good evening",
+    ])
+    .await;
     let shown = run(&aws, &node, "AWS-RunShellScript", &sent).await;
     assert_eq!(output(&shown), "good evening, good morning\n");
 
@@ -135,14 +158,32 @@ async fn a_command_refers_to_parameters_and_its_node_looks_them_up_in_its_role()
     put(&aws, "/web/password", "SecureString", SECRET).await;
     for (reference, why) in [
         ("{{ssm:/web/none}}", "Input contains invalid parameters [/web/none]"),
-        ("{{ssm:/web/greeting:7}}", "Input contains invalid parameters [/web/greeting:7]"),
+        (
+            "{{ssm:/web/greeting:7}}",
+            "Input contains invalid parameters [/web/greeting:7]",
+        ),
         ("{{ssm:/db/host}}", "is not authorized to perform: ssm:GetParameters"),
-        ("{{ssm:/web/password}}", "Parameters [/web/password] of type SecureString are not supported"),
-        ("{{ssm-secure:/web/password}}", "stands where the secret would be written down"),
+        (
+            "{{ssm:/web/password}}",
+            "Parameters [/web/password] of type SecureString are not supported",
+        ),
+        (
+            "{{ssm-secure:/web/password}}",
+            "stands where the secret would be written down",
+        ),
         ("x{{ssm:/web/names}}", "/web/names is a StringList"),
     ] {
-        let shown = run(&aws, &node, "AWS-RunShellScript", &json!({"commands": [touch, format!("echo {reference}")]})).await;
-        assert!(shown["Status"] == "Failed" && shown.to_string().contains(why), "{reference}: {shown}");
+        let shown = run(
+            &aws,
+            &node,
+            "AWS-RunShellScript",
+            &json!({"commands": [touch, format!("echo {reference}")]}),
+        )
+        .await;
+        assert!(
+            shown["Status"] == "Failed" && shown.to_string().contains(why),
+            "{reference}: {shown}"
+        );
         assert!(!trace.exists(), "{reference}");
     }
 }
@@ -158,7 +199,16 @@ async fn a_secret_reaches_the_script_of_a_node_in_the_right_role_and_nothing_els
     let (mut db, db_node) = machine(&cluster, "Db").await;
     put(&aws, "/web/password", "SecureString", SECRET).await;
     put(&aws, "/web/odd", "SecureString", "CANARY of another form").await;
-    aws.ok(&["create-document", "--name", "Connect", "--document-type", "Command", "--content", &document()]).await;
+    aws.ok(&[
+        "create-document",
+        "--name",
+        "Connect",
+        "--document-type",
+        "Command",
+        "--content",
+        &document(),
+    ])
+    .await;
 
     let given = |name: &str| json!({"pw": [format!("{{{{ssm-secure:{name}}}}}")]});
     let shown = run(&aws, &web_node, "Connect", &given("/web/password")).await;
@@ -169,14 +219,31 @@ async fn a_secret_reaches_the_script_of_a_node_in_the_right_role_and_nothing_els
     // Another role may not; the rules of the document's parameter hold for the secret, and do not tell it.
     let refused = run(&aws, &db_node, "Connect", &given("/web/password")).await;
     let who = format!("assumed-role/Db/{db_node} is not authorized to perform: ssm:GetParameters");
-    assert!(refused["Status"] == "Failed" && refused.to_string().contains(&who), "{refused}");
+    assert!(
+        refused["Status"] == "Failed" && refused.to_string().contains(&who),
+        "{refused}"
+    );
     let odd = run(&aws, &web_node, "Connect", &given("/web/odd")).await;
     let why = "parameter pw: the value does not match allowedPattern";
     assert!(odd["Status"] == "Failed" && odd.to_string().contains(why), "{odd}");
-    let open = aws.ok(&["put-parameter", "--name", "/web/open", "--type", "String", "--value", "canary-open"]).await;
+    let open = aws
+        .ok(&[
+            "put-parameter",
+            "--name",
+            "/web/open",
+            "--type",
+            "String",
+            "--value",
+            "canary-open",
+        ])
+        .await;
     assert_eq!(open["Version"], 1);
     let open = run(&aws, &web_node, "Connect", &given("/web/open")).await;
-    assert!(open.to_string().contains("[/web/open] refer to parameters of type SecureString"), "{open}");
+    assert!(
+        open.to_string()
+            .contains("[/web/open] refer to parameters of type SecureString"),
+        "{open}"
+    );
 
     for (place, text) in processes() {
         assert!(!text.contains(SECRET), "{place} holds the secret");
@@ -189,6 +256,10 @@ async fn a_secret_reaches_the_script_of_a_node_in_the_right_role_and_nothing_els
     for path in files(cluster.folder().path()) {
         let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         assert!(!text.contains(SECRET), "{} holds the secret", path.display());
-        assert!(is_made_for_secrets(&path) || !text.contains("CANARY of another"), "{}", path.display());
+        assert!(
+            is_made_for_secrets(&path) || !text.contains("CANARY of another"),
+            "{}",
+            path.display()
+        );
     }
 }

@@ -91,7 +91,8 @@ impl Courier {
                 answer: &answer.payload,
             };
             let checked = self.credulity.check(service, answer.headers.as_ref(), answered);
-            checked.map_err(|distrust| format!("the answer of {service} to {operation} is not believed: {distrust}"))?;
+            checked
+                .map_err(|distrust| format!("the answer of {service} to {operation} is not believed: {distrust}"))?;
         }
         Ok(Answer::Given(answer.payload.into()))
     }

@@ -58,8 +58,8 @@ use environment::About;
 use log_streams::LogStreams;
 use nesting::Nesting;
 use outputs::Outputs;
-use process::End;
 use planning::{PLATFORM, patience, permitted_draft};
+use process::End;
 use record::{Recorder, run_status, step_status};
 use resume::Start;
 use secrets::Secrets;
@@ -243,25 +243,29 @@ impl Job<'_, '_> {
             Err(error) => return self.end(RunStatus::Failed, &format!("nothing runs on this node: {error}")),
         };
         let secrets = Secrets::default();
-        let resolved = permitted_draft(work, &policy).map_err(Trouble::NeverRan).and_then(|draft| {
-            let waiting = Waiting {
-                state: self.state,
-                stop: &mut *stop,
-                tell: &mut |_| {},
-                deadline: patience(),
-            };
-            let plan = draft.resolve(self.run, &work.node_id, &secrets, waiting)?;
-            // Once more with what it refers to: the owner may look at inputs.
-            policy
-                .check_plan(&plan)
-                .map_err(|forbidden| Trouble::NeverRan(forbidden.to_string()))?;
-            Ok(plan)
-        });
+        let resolved = permitted_draft(work, &policy)
+            .map_err(Trouble::NeverRan)
+            .and_then(|draft| {
+                let waiting = Waiting {
+                    state: self.state,
+                    stop: &mut *stop,
+                    tell: &mut |_| {},
+                    deadline: patience(),
+                };
+                let plan = draft.resolve(self.run, &work.node_id, &secrets, waiting)?;
+                // Once more with what it refers to: the owner may look at inputs.
+                policy
+                    .check_plan(&plan)
+                    .map_err(|forbidden| Trouble::NeverRan(forbidden.to_string()))?;
+                Ok(plan)
+            });
         let plan = match resolved {
             Ok(plan) => plan,
             Err(Trouble::Ended(End::Stopped(Stop::Shutdown))) => return Ok(Exit::Interrupted),
             Err(Trouble::Ended(End::Stopped(Stop::Cancelled))) => return self.end(RunStatus::Cancelled, ""),
-            Err(Trouble::Ended(_)) => return self.end(RunStatus::Failed, "the parameter store does not answer in time"),
+            Err(Trouble::Ended(_)) => {
+                return self.end(RunStatus::Failed, "the parameter store does not answer in time");
+            }
             Err(Trouble::NeverRan(trace) | Trouble::Failed(trace)) => return self.end(RunStatus::Failed, &trace),
         };
         let mut ended = ended_steps(self.history);

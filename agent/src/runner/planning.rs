@@ -139,7 +139,12 @@ fn ask(
             "String" => StoredType::String,
             "StringList" => StoredType::StringList,
             "SecureString" => StoredType::SecureString,
-            other => return Err(failed(format!("parameter {} is of the unknown type {other}", parameter.name))),
+            other => {
+                return Err(failed(format!(
+                    "parameter {} is of the unknown type {other}",
+                    parameter.name
+                )));
+            }
         };
         let value = Zeroizing::new(parameter.value);
         found.insert(parameter.name, Stored { kind, value });
@@ -153,6 +158,8 @@ pub(super) fn permitted_draft(work: &WorkItem, policy: &Policy) -> Result<Draft,
         .check_document(&work.document_name, &work.document_content)
         .map_err(|forbidden| forbidden.to_string())?;
     let draft = Draft::of_work(work)?;
-    policy.check_plan(draft.plan()).map_err(|forbidden| forbidden.to_string())?;
+    policy
+        .check_plan(draft.plan())
+        .map_err(|forbidden| forbidden.to_string())?;
     Ok(draft)
 }

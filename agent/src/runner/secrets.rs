@@ -51,7 +51,9 @@ impl Secrets {
         let texts = known.values().flat_map(|value| {
             let value = value.as_str();
             let lines = value.lines().filter(|line| line.len() >= 2 * SHORTEST);
-            std::iter::once(value).chain(std::iter::once(value.trim_end())).chain(lines)
+            std::iter::once(value)
+                .chain(std::iter::once(value.trim_end()))
+                .chain(lines)
         });
         let texts = texts.filter(|text| text.len() >= SHORTEST);
         let mut needles: Vec<_> = texts.map(|text| Zeroizing::new(text.as_bytes().to_vec())).collect();

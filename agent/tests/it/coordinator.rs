@@ -12,8 +12,8 @@ use muster_harness::{NatsServer, until};
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{
-    Ack, Cancel, DocumentRequest, DocumentResult, Heartbeat, HelloRequest, HelloResult, PullRequest, PullResult,
-    ParametersRequest, ParametersResult, Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult,
+    Ack, Cancel, DocumentRequest, DocumentResult, Heartbeat, HelloRequest, HelloResult, ParametersRequest,
+    ParametersResult, PullRequest, PullResult, Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult,
     StoredParameter, StoredParameters, Verdict, WorkItem, WorkKeys,
 };
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
@@ -297,7 +297,9 @@ impl Desk {
             return self.lend(&DocumentRequest::decode(body).unwrap(), message).await;
         }
         if words[4..] == ["param", "get"] {
-            return self.lend_parameters(ParametersRequest::decode(body).unwrap(), message).await;
+            return self
+                .lend_parameters(ParametersRequest::decode(body).unwrap(), message)
+                .await;
         }
         let answer = match words[4..] {
             ["RegisterNode"] => self.register(RegisterNodeRequest::decode(body).unwrap()),

@@ -1,7 +1,7 @@
 //! What runs refer to in the parameter store (run-command 8.2, parameter-store 11).
 
-use muster_proto::agent::v1::{DocumentResult, RunStatus};
 use muster_harness::until;
+use muster_proto::agent::v1::{DocumentResult, RunStatus};
 use serde_json::{Value, json};
 
 use crate::{Scene, work};
@@ -24,16 +24,26 @@ async fn more_than_one_question_holds_is_asked_in_several_and_each_name_once() {
     for name in &names {
         scene.coordinator.store(name, "String", &format!("value of {name}"));
     }
-    let lines: Vec<String> = names.iter().map(|name| format!("echo {{{{ssm:{name}}}}} {{{{ ssm:{name} }}}}")).collect();
+    let lines: Vec<String> = names
+        .iter()
+        .map(|name| format!("echo {{{{ssm:{name}}}}} {{{{ ssm:{name} }}}}"))
+        .collect();
     let item = work::script(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     let ended = scene.coordinator.end(scene.coordinator.send(&item).await).await;
     assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
-    let expected: String = names.iter().map(|name| format!("value of {name} value of {name}\n")).collect();
+    let expected: String = names
+        .iter()
+        .map(|name| format!("value of {name} value of {name}\n"))
+        .collect();
     assert_eq!(ended.steps()[0].stdout, expected);
     let asked = scene.coordinator.asked_for_parameters();
     let sizes: Vec<usize> = asked.iter().map(|question| question.names.len()).collect();
     assert_eq!(sizes, [10, 10, 3]);
-    assert!(asked.iter().all(|question| !question.with_decryption && question.run_id == item.run_id));
+    assert!(
+        asked
+            .iter()
+            .all(|question| !question.with_decryption && question.run_id == item.run_id)
+    );
     assert_ne!(asked[0].sealing_key, asked[1].sealing_key);
 }
 
@@ -41,7 +51,12 @@ async fn more_than_one_question_holds_is_asked_in_several_and_each_name_once() {
 async fn a_secret_is_in_the_environment_of_the_script_and_masked_in_all_it_prints() {
     let scene = Scene::start().await;
     scene.coordinator.store("/pw", "SecureString", SECRET);
-    let lines = json!(["echo \"<$SSM_pw>\"", "printf '%s' \"$SSM_pw\" | cut -c1-6", "echo \"$SSM_pw\" >&2", "exit 3"]);
+    let lines = json!([
+        "echo \"<$SSM_pw>\"",
+        "printf '%s' \"$SSM_pw\" | cut -c1-6",
+        "echo \"$SSM_pw\" >&2",
+        "exit 3"
+    ]);
     let mut item = work::of(&with_variable(lines));
     work::parameter(&mut item, "pw", "{{ssm-secure:/pw}}");
     let ended = scene.coordinator.end(scene.coordinator.send(&item).await).await;
@@ -66,12 +81,24 @@ async fn a_document_within_a_document_refers_to_parameters_of_its_own() {
         ..DocumentResult::default()
     });
     let call = |secret: &str| {
-        let inputs = json!({"documentType": "SSMDocument", "documentPath": "Inner", "documentParameters": {"pw": secret}});
-        work::of(&json!({"schemaVersion": "2.2", "mainSteps": [{"action": "aws:runDocument", "name": "call", "inputs": inputs}]}))
+        let inputs =
+            json!({"documentType": "SSMDocument", "documentPath": "Inner", "documentParameters": {"pw": secret}});
+        work::of(
+            &json!({"schemaVersion": "2.2", "mainSteps": [{"action": "aws:runDocument", "name": "call", "inputs": inputs}]}),
+        )
     };
     // In the inputs of the outer document it would be written down.
-    let ended = scene.coordinator.end(scene.coordinator.send(&call("{{ssm-secure:/pw}}")).await).await;
-    assert!(ended.result.trace.contains("stands where the secret would be written down"), "{ended:?}");
+    let ended = scene
+        .coordinator
+        .end(scene.coordinator.send(&call("{{ssm-secure:/pw}}")).await)
+        .await;
+    assert!(
+        ended
+            .result
+            .trace
+            .contains("stands where the secret would be written down"),
+        "{ended:?}"
+    );
     scene.coordinator.lend(DocumentResult {
         name: "Inner".into(),
         version: "1".into(),
@@ -86,8 +113,12 @@ async fn a_document_within_a_document_refers_to_parameters_of_its_own() {
         ..DocumentResult::default()
     });
     let inputs = json!({"documentType": "SSMDocument", "documentPath": "Inner"});
-    let outer = json!({"schemaVersion": "2.2", "mainSteps": [{"action": "aws:runDocument", "name": "call", "inputs": inputs}]});
-    let ended = scene.coordinator.end(scene.coordinator.send(&work::of(&outer)).await).await;
+    let outer =
+        json!({"schemaVersion": "2.2", "mainSteps": [{"action": "aws:runDocument", "name": "call", "inputs": inputs}]});
+    let ended = scene
+        .coordinator
+        .end(scene.coordinator.send(&work::of(&outer)).await)
+        .await;
     assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
     assert_eq!(ended.steps()[0].stdout, "hello world ********\n");
     assert!(scene.agent.nowhere(SECRET), "the secret lies in the state directory");
@@ -122,5 +153,8 @@ async fn a_run_that_waits_for_parameters_can_be_cancelled_and_survives_its_runne
     scene.coordinator.set_deaf(false);
     scene.launch_again().await;
     let ended = scene.coordinator.end(run).await;
-    assert_eq!((ended.status(), ended.steps()[0].stdout.as_str()), (RunStatus::Success, "found\n"));
+    assert_eq!(
+        (ended.status(), ended.steps()[0].stdout.as_str()),
+        (RunStatus::Success, "found\n")
+    );
 }

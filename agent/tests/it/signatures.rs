@@ -295,7 +295,10 @@ async fn a_document_that_nobody_vouches_for_does_not_run_in_another_one() {
     let scene = scene(&key).await;
     let (coordinator, node) = (&scene.coordinator, scene.coordinator.node.clone());
     let trace = scene.agent.scratch("trace");
-    let lent = work::steps(&[work::step("do", json!({"runCommand": [format!("echo ran >> {}", trace.display())]}))]);
+    let lent = work::steps(&[work::step(
+        "do",
+        json!({"runCommand": [format!("echo ran >> {}", trace.display())]}),
+    )]);
     coordinator.lend(DocumentResult {
         name: "Inner".into(),
         version: "1".into(),
@@ -314,21 +317,34 @@ async fn a_document_that_nobody_vouches_for_does_not_run_in_another_one() {
     // Nobody signs; somebody whom no key of this node knows; another service with a right certificate.
     for (answer_key, why) in [
         (None, "it is not signed"),
-        (Some(AnswerKey::make("documents", &[&thief])), "no key that this node knows vouches for"),
-        (Some(AnswerKey::make("parameter-store", &[&key])), "it is signed by parameter-store"),
+        (
+            Some(AnswerKey::make("documents", &[&thief])),
+            "no key that this node knows vouches for",
+        ),
+        (
+            Some(AnswerKey::make("parameter-store", &[&key])),
+            "it is signed by parameter-store",
+        ),
     ] {
         coordinator.sign_answers(answer_key);
         let ended = coordinator.end(send(coordinator, &outer(), &key).await).await;
         assert_eq!(ended.status(), RunStatus::Failed);
         let step = ended.steps()[0];
         let told = format!("{}{}", step.stderr, step.trace);
-        assert!(told.contains("the answer of documents to doc.get is not believed") && told.contains(why), "{told}");
+        assert!(
+            told.contains("the answer of documents to doc.get is not believed") && told.contains(why),
+            "{told}"
+        );
     }
     assert!(!trace.exists(), "a document that nobody vouches for has run");
     coordinator.sign_answers(Some(AnswerKey::make("documents", &[&key])));
     let ended = coordinator.end(send(coordinator, &outer(), &key).await).await;
     assert_eq!(ended.status(), RunStatus::Success);
     assert_eq!(std::fs::read_to_string(&trace).unwrap(), "ran\n");
-    let (_, lines) = scene.agent.ask(&["doctor"]).await;
-    assert!(lines.contains("3 messages were not obeyed"), "{lines}");
+    until("the operator sees it", async || {
+        let (_, lines) = scene.agent.ask(&["doctor"]).await;
+        let is_seen = lines.contains("3 messages were not obeyed");
+        if is_seen { Ok(()) } else { Err(lines) }
+    })
+    .await;
 }

@@ -37,10 +37,12 @@ pub(crate) fn rotate_work_keys(folder: &TrustFolder, rotation: Rotation) -> Resu
     let old = load(folder, &seed, KeyKind::Work, false)?;
     // Its seed comes first: a key that is announced must be there when it is to sign.
     let new = make(folder)?;
-    chain.rotate(&old, &new, now, rotation).map_err(|source| TrustError::Chain {
-        path: path.clone(),
-        source,
-    })?;
+    chain
+        .rotate(&old, &new, now, rotation)
+        .map_err(|source| TrustError::Chain {
+            path: path.clone(),
+            source,
+        })?;
     folder.write(&path, chain.to_text().as_bytes())?;
     refresh_answer_keys(folder)?;
     Ok(chain)

@@ -50,7 +50,9 @@ impl AnswerSeal {
     /// If there is a path, and no key of this service.
     pub fn open(service: &'static str, path: &Path, tasks: &Tasks) -> Result<Self, AnswerKeyError> {
         if path.as_os_str().is_empty() {
-            tracing::warn!("answers to nodes are not signed: nodes that pinned keys do not believe them; set answer_key_file");
+            tracing::warn!(
+                "answers to nodes are not signed: nodes that pinned keys do not believe them; set answer_key_file"
+            );
             return Ok(Self(watch::Sender::new(None).subscribe()));
         }
         let (sender, receiver) = watch::channel(Some(Arc::new(load(service, path)?)));
@@ -85,7 +87,9 @@ async fn look(
     match tokio::task::spawn_blocking(move || load(service, &place)).await? {
         Ok(found) => {
             sender.send_if_modified(|known| {
-                let is_known = known.as_ref().is_some_and(|key| key.certificate() == found.certificate());
+                let is_known = known
+                    .as_ref()
+                    .is_some_and(|key| key.certificate() == found.certificate());
                 if !is_known {
                     tracing::info!("answers to nodes are signed with another key from now on");
                     *known = Some(Arc::new(found));

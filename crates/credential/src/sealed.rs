@@ -58,7 +58,10 @@ impl Recipient {
         let (sender, body) = sealed.split_at_checked(PUBLIC).ok_or(SealError)?;
         let key = agree(self.private, sender, &[sender, &self.public])?;
         let mut bytes = Zeroizing::new(body.to_vec());
-        let length = key.open_in_place(once(), Aad::from(context), &mut bytes).map_err(|_| SealError)?.len();
+        let length = key
+            .open_in_place(once(), Aad::from(context), &mut bytes)
+            .map_err(|_| SealError)?
+            .len();
         bytes.truncate(length);
         Ok(bytes)
     }

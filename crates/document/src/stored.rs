@@ -19,7 +19,7 @@ use crate::interpolate::{self, Budget, TooLong};
 use crate::parameter::ParameterType;
 use crate::plan::{PlannedPart, PlannedStep};
 use crate::{
-    Document, Parameter, ParameterError, Plan, PlanError, Platform, Verdict, check_parameters, parse, plan, Format,
+    Document, Format, Parameter, ParameterError, Plan, PlanError, Platform, Verdict, check_parameters, parse, plan,
 };
 
 /// Members of `sourceInfo` that may be secrets.
@@ -50,7 +50,9 @@ pub struct Stored {
 
 impl fmt::Debug for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stored").field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Stored")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,7 +127,8 @@ pub fn check_places(plan: &Plan) -> Result<(), StoredError> {
                 Some(members) => {
                     for (name, value) in &members {
                         match value {
-                            Value::String(text) if SECRET_MEMBERS.contains(&name.as_str()) && whole(text).is_some() => {}
+                            Value::String(text) if SECRET_MEMBERS.contains(&name.as_str()) && whole(text).is_some() => {
+                            }
                             other => no_secret_in(other)?,
                         }
                     }
@@ -195,7 +198,9 @@ fn members(value: &Value) -> Option<Map<String, Value>> {
 }
 
 fn no_secret_in(value: &Value) -> Result<(), StoredError> {
-    let found = interpolate::references(value).into_iter().find(|found| is_secure(found));
+    let found = interpolate::references(value)
+        .into_iter()
+        .find(|found| is_secure(found));
     match found {
         Some(reference) => Err(StoredError::Place(format!("{{{{{reference}}}}}"))),
         None => Ok(()),
@@ -273,7 +278,11 @@ impl Putting<'_> {
                 for element in list {
                     match element {
                         Value::String(text) => {
-                            out.extend(self.elements(std::slice::from_ref(text))?.into_iter().map(Value::String));
+                            out.extend(
+                                self.elements(std::slice::from_ref(text))?
+                                    .into_iter()
+                                    .map(Value::String),
+                            );
                         }
                         other => out.push(self.value(other)?),
                     }

@@ -11,8 +11,7 @@ async fn a_file_that_was_renewed_counts_at_the_next_connection() {
         credentials: folder.join("own.creds"),
         ..NatsSettings::open(&server.url())
     };
-    let write =
-        |creds: &muster_credential::Creds| write_private(&settings.credentials, &creds.to_text()).unwrap();
+    let write = |creds: &muster_credential::Creds| write_private(&settings.credentials, &creds.to_text()).unwrap();
     write(&server.trust().service("muster-documents"));
     let client = connect_now("test", &settings).await.unwrap();
     // The connection that is there stays who it was; the next one is who the file says.

@@ -257,7 +257,12 @@ mod tests {
         WorkKeys::new(1, keys.iter().map(|key| key.public().clone()).collect()).unwrap()
     }
 
-    fn check(pinned: &WorkKeys, key: &AnswerKey, sent: Answered<'_>, heard: Answered<'_>) -> Result<(), AnswerDistrust> {
+    fn check(
+        pinned: &WorkKeys,
+        key: &AnswerKey,
+        sent: Answered<'_>,
+        heard: Answered<'_>,
+    ) -> Result<(), AnswerDistrust> {
         let (certificate, signature) = (key.certificate().to_string(), key.sign(sent).to_string());
         pinned.check_answer("documents", Some(&certificate), Some(&signature), heard)
     }
@@ -271,12 +276,28 @@ mod tests {
         }
         let known = pinned(&[&work]);
         for heard in [
-            Answered { node: "mi-0123456789abcdef1", ..ASKED },
-            Answered { operation: "param.get", ..ASKED },
-            Answered { question: b"which", ..ASKED },
-            Answered { answer: b"that", ..ASKED },
+            Answered {
+                node: "mi-0123456789abcdef1",
+                ..ASKED
+            },
+            Answered {
+                operation: "param.get",
+                ..ASKED
+            },
+            Answered {
+                question: b"which",
+                ..ASKED
+            },
+            Answered {
+                answer: b"that",
+                ..ASKED
+            },
         ] {
-            assert_eq!(check(&known, &documents, ASKED, heard), Err(AnswerDistrust::Altered), "{heard:?}");
+            assert_eq!(
+                check(&known, &documents, ASKED, heard),
+                Err(AnswerDistrust::Altered),
+                "{heard:?}"
+            );
         }
         let other = AnswerKey::make("parameter-store", &[&work]);
         let expected = AnswerDistrust::OtherService("parameter-store".to_owned());
@@ -294,23 +315,40 @@ mod tests {
         let thief = AnswerKey::make("documents", &[&stranger]);
         let bent = [
             // Another key under the vouchers of the right one.
-            AnswerCertificate { key: thief.certificate.key.clone(), ..right.certificate.clone() },
-            AnswerCertificate { service: "parameter-store".to_owned(), ..right.certificate.clone() },
+            AnswerCertificate {
+                key: thief.certificate.key.clone(),
+                ..right.certificate.clone()
+            },
+            AnswerCertificate {
+                service: "parameter-store".to_owned(),
+                ..right.certificate.clone()
+            },
             // Signed by a stranger under the name of a key that is known.
             AnswerCertificate {
                 vouchers: vec![(work.public().clone(), thief.certificate.vouchers[0].1.clone())],
                 ..thief.certificate.clone()
             },
-            AnswerCertificate { vouchers: Vec::new(), ..right.certificate.clone() },
+            AnswerCertificate {
+                vouchers: Vec::new(),
+                ..right.certificate.clone()
+            },
         ];
         for certificate in bent {
             assert!(!certificate.is_vouched_for_by(&known), "{certificate}");
         }
         // The right certificate does not cover what somebody else has signed.
         let signature = thief.sign(ASKED).to_string();
-        let checked = known.check_answer("documents", Some(&right.certificate.to_string()), Some(&signature), ASKED);
+        let checked = known.check_answer(
+            "documents",
+            Some(&right.certificate.to_string()),
+            Some(&signature),
+            ASKED,
+        );
         assert_eq!(checked, Err(AnswerDistrust::Altered));
-        assert_eq!(known.check_answer("documents", None, Some(&signature), ASKED), Err(AnswerDistrust::Unsigned));
+        assert_eq!(
+            known.check_answer("documents", None, Some(&signature), ASKED),
+            Err(AnswerDistrust::Unsigned)
+        );
     }
 
     #[test]

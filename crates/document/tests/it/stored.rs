@@ -48,16 +48,40 @@ fn references_are_put_into_parameters_and_inputs() {
         "all": {"type": "StringList", "default": "{{ ssm:lines }}"},
         "map": {"type": "StringMap", "default": {"k": "{{ssm:host}}"}},
     });
-    let steps = json!([shell("a", &json!(["echo {{ host }}:{{ port }} {{ssm:host}}", "{{ all }}", "{{ssm:lines}}", "{{ map }}"]))]);
+    let steps = json!([shell(
+        "a",
+        &json!([
+            "echo {{ host }}:{{ port }} {{ssm:host}}",
+            "{{ all }}",
+            "{{ssm:lines}}",
+            "{{ map }}"
+        ])
+    )]);
     let plan = planned(&definitions, &steps, &[("port", &["{{ ssm:/a/port:2 }}"])]).unwrap();
-    let expected = json!(["echo db.example:5432 db.example", "one", "two", "", "\"x\"", "one", "two", "", "\"x\"", "{\"k\":\"db.example\"}"]);
+    let expected = json!([
+        "echo db.example:5432 db.example",
+        "one",
+        "two",
+        "",
+        "\"x\"",
+        "one",
+        "two",
+        "",
+        "\"x\"",
+        "{\"k\":\"db.example\"}"
+    ]);
     assert_eq!(lines(&plan), expected);
 }
 
 #[test]
 fn what_was_found_is_not_looked_at_again() {
     let definitions = json!({"p": {"type": "String", "default": "x"}});
-    let plan = planned(&definitions, &json!([shell("a", &json!(["{{ssm:nested}} {{ p }}"]))]), &[]).unwrap();
+    let plan = planned(
+        &definitions,
+        &json!([shell("a", &json!(["{{ssm:nested}} {{ p }}"]))]),
+        &[],
+    )
+    .unwrap();
     assert_eq!(lines(&plan), json!(["{{ p }} {{ssm:host}} x"]));
 }
 
@@ -73,10 +97,19 @@ fn a_name_that_is_composed_is_looked_up_as_it_is_then() {
 fn the_rules_of_a_parameter_hold_for_what_was_found() {
     let steps = json!([shell("a", &json!(["echo {{ p }}"]))]);
     for (definition, rule) in [
-        (json!({"type": "String", "allowedValues": ["other"]}), ParameterRule::AllowedValues),
-        (json!({"type": "String", "allowedPattern": "^[0-9]+$"}), ParameterRule::AllowedPattern),
+        (
+            json!({"type": "String", "allowedValues": ["other"]}),
+            ParameterRule::AllowedValues,
+        ),
+        (
+            json!({"type": "String", "allowedPattern": "^[0-9]+$"}),
+            ParameterRule::AllowedPattern,
+        ),
         (json!({"type": "String", "maxChars": 3}), ParameterRule::MaxChars(3)),
-        (json!({"type": "Boolean"}), ParameterRule::Type(muster_document::ParameterType::Boolean)),
+        (
+            json!({"type": "Boolean"}),
+            ParameterRule::Type(muster_document::ParameterType::Boolean),
+        ),
     ] {
         match planned(&json!({"p": definition}), &steps, &[("p", &["{{ssm:host}}"])]) {
             Err(StoredError::Parameter(error)) => assert_eq!((error.name.as_str(), error.rule), ("p", rule)),
@@ -95,10 +128,19 @@ fn what_cannot_be_put_in_is_named_and_nothing_else_is() {
     let steps = |line: &str| json!([shell("a", &json!([line]))]);
     let definitions = json!({"p": {"type": "String", "default": ""}});
     for (line, expected) in [
-        ("{{ssm:no}} {{ssm:host}} {{ssm:neither:3}}", "Input contains invalid parameters [neither:3, no]"),
-        ("{{ssm:secret}}", "Parameters [secret] of type SecureString are not supported"),
+        (
+            "{{ssm:no}} {{ssm:host}} {{ssm:neither:3}}",
+            "Input contains invalid parameters [neither:3, no]",
+        ),
+        (
+            "{{ssm:secret}}",
+            "Parameters [secret] of type SecureString are not supported",
+        ),
         ("x {{ssm:lines}}", "lines is a StringList"),
-        ("{{ssm-secure:secret}}", "{{ssm-secure:secret}} stands where the secret would be written down"),
+        (
+            "{{ssm-secure:secret}}",
+            "{{ssm-secure:secret}} stands where the secret would be written down",
+        ),
     ] {
         let error = planned(&definitions, &steps(line), &[]).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
@@ -116,8 +158,11 @@ fn a_secret_goes_into_an_environment_variable_and_nowhere_else() {
     let plan = planned(&variable, &json!([shell("a", &json!(["connect"]))]), values).unwrap();
     assert_eq!(plan.environment()["SSM_p"], "pg://me:hunter2@db.example");
     assert!(!format!("{plan:?}").contains("hunter2"));
-    // Asked for as text as well, it would be in the script's file.
-    let error = planned(&variable, &json!([shell("a", &json!(["echo {{ p }}"]))]), values).unwrap_err();
+    // In a script it is the variable; as the text of another input it would be an argument.
+    let plan = planned(&variable, &json!([shell("a", &json!(["echo {{ p }}"]))]), values).unwrap();
+    assert!(!lines(&plan).to_string().contains("hunter2") && lines(&plan).to_string().contains("SSM_p"));
+    let step = json!([{"action": "aws:runShellScript", "name": "a", "inputs": {"runCommand": ["true"], "workingDirectory": "{{ p }}"}}]);
+    let error = planned(&variable, &step, values).unwrap_err();
     assert!(matches!(error, StoredError::Place(_)), "{error}");
     let text = json!({"p": {"type": "String"}});
     let error = planned(&text, &json!([shell("a", &json!(["echo {{ p }}"]))]), values).unwrap_err();
@@ -131,8 +176,13 @@ fn the_secrets_of_a_download_stay_references_until_it_runs() {
     for info in [info.clone(), Value::String(info.to_string())] {
         let plan = planned(&json!({}), &step(info), &[]).unwrap();
         let found = inputs(&plan)["sourceInfo"].clone();
-        let found = found.as_str().map_or(found.clone(), |text| serde_json::from_str(text).unwrap());
-        assert_eq!(found, json!({"owner": "me", "path": "db.example", "tokenInfo": "{{ ssm-secure:secret }}"}));
+        let found = found
+            .as_str()
+            .map_or(found.clone(), |text| serde_json::from_str(text).unwrap());
+        assert_eq!(
+            found,
+            json!({"owner": "me", "path": "db.example", "tokenInfo": "{{ ssm-secure:secret }}"})
+        );
     }
     for info in [
         json!({"owner": "{{ssm-secure:secret}}"}),
