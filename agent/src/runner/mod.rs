@@ -34,7 +34,7 @@ use std::path::Path;
 
 use muster_document::flow::MAX_REBOOTS;
 use muster_document::{Next, Outcome, Plan, PlannedStep, Verdict};
-use muster_model::{Clock, SystemClock, Timestamp};
+use muster_model::{Clock, SystemClock};
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{RebootRequested, RunStatus, StepResult, StepStarted, StepStatus, WorkItem};
 
@@ -58,9 +58,9 @@ use environment::About;
 use log_streams::LogStreams;
 use nesting::Nesting;
 use outputs::Outputs;
-use planning::{PLATFORM, patience, permitted_draft};
+use planning::{PLATFORM, patience, permitted_plan};
 use process::End;
-use record::{Recorder, run_status, step_status};
+use record::{Recorder, identity, result, run_status};
 use resume::Start;
 use secrets::Secrets;
 use step::{Finished, NEVER_RAN, STOPPED, Sign, Workshop};
@@ -243,23 +243,13 @@ impl Job<'_, '_> {
             Err(error) => return self.end(RunStatus::Failed, &format!("nothing runs on this node: {error}")),
         };
         let secrets = Secrets::default();
-        let resolved = permitted_draft(work, &policy)
-            .map_err(Trouble::NeverRan)
-            .and_then(|draft| {
-                let waiting = Waiting {
-                    state: self.state,
-                    stop: &mut *stop,
-                    tell: &mut |_| {},
-                    deadline: patience(),
-                };
-                let plan = draft.resolve(self.run, &work.node_id, &secrets, waiting)?;
-                // Once more with what it refers to: the owner may look at inputs.
-                policy
-                    .check_plan(&plan)
-                    .map_err(|forbidden| Trouble::NeverRan(forbidden.to_string()))?;
-                Ok(plan)
-            });
-        let plan = match resolved {
+        let waiting = Waiting {
+            state: self.state,
+            stop: &mut *stop,
+            tell: &mut |_| {},
+            deadline: patience(),
+        };
+        let plan = match permitted_plan(self.run, work, &policy, &secrets, waiting) {
             Ok(plan) => plan,
             Err(Trouble::Ended(End::Stopped(Stop::Shutdown))) => return Ok(Exit::Interrupted),
             Err(Trouble::Ended(End::Stopped(Stop::Cancelled))) => return self.end(RunStatus::Cancelled, ""),
@@ -492,28 +482,4 @@ fn ended_steps(history: &History) -> Vec<(usize, Outcome)> {
         .step_results()
         .map(|result| (result.index as usize, resume::outcome_of(result)))
         .collect()
-}
-
-fn identity(step: &PlannedStep) -> (u32, String, String) {
-    let index = u32::try_from(step.index()).expect("a document of 64 KiB has fewer steps than that");
-    (index, step.name().to_owned(), step.action().name().to_owned())
-}
-
-fn result(step: &PlannedStep, finished: &Finished, started_at: Timestamp, finished_at: Timestamp) -> News {
-    let (index, name, action) = identity(step);
-    News::StepResult(StepResult {
-        index,
-        name,
-        action,
-        status: step_status(finished.outcome).into(),
-        code: finished.code,
-        started_at: Some(proto_time(started_at)),
-        finished_at: Some(proto_time(finished_at)),
-        stdout: finished.stdout.clone(),
-        stderr: finished.stderr.clone(),
-        stdout_bytes: finished.stdout_bytes,
-        stderr_bytes: finished.stderr_bytes,
-        output: finished.summary.clone(),
-        trace: record::shorten(&finished.trace.join("\n")),
-    })
 }

@@ -16,7 +16,7 @@ use super::action::Trouble;
 use super::secrets::Secrets;
 use super::waiting::{ANSWER, Waiting};
 use crate::journal::RunId;
-use crate::policy::Policy;
+use crate::policy::{Forbidden, Policy};
 
 /// What this machine counts as.
 pub(super) const PLATFORM: Platform = if cfg!(target_os = "macos") {
@@ -152,14 +152,22 @@ fn ask(
     Ok(found)
 }
 
-/// Asks the owner's policy about the document before anything is read for it.
-pub(super) fn permitted_draft(work: &WorkItem, policy: &Policy) -> Result<Draft, String> {
+/// What to run, if the owner of the machine permits it, with what it refers to.
+pub(super) fn permitted_plan(
+    run: RunId,
+    work: &WorkItem,
+    policy: &Policy,
+    secrets: &Secrets,
+    waiting: Waiting<'_>,
+) -> Result<Plan, Trouble> {
+    let forbidden = |forbidden: Forbidden| Trouble::NeverRan(forbidden.to_string());
     policy
         .check_document(&work.document_name, &work.document_content)
-        .map_err(|forbidden| forbidden.to_string())?;
-    let draft = Draft::of_work(work)?;
-    policy
-        .check_plan(draft.plan())
-        .map_err(|forbidden| forbidden.to_string())?;
-    Ok(draft)
+        .map_err(forbidden)?;
+    let draft = Draft::of_work(work).map_err(Trouble::NeverRan)?;
+    // Before anything is looked up for it, and once more with that: the owner may look at inputs.
+    policy.check_plan(draft.plan()).map_err(forbidden)?;
+    let plan = draft.resolve(run, &work.node_id, secrets, waiting)?;
+    policy.check_plan(&plan).map_err(forbidden)?;
+    Ok(plan)
 }

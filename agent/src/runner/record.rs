@@ -5,12 +5,13 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use muster_document::Outcome;
+use muster_document::{Outcome, PlannedStep};
 use muster_model::{Clock, Timestamp};
 use muster_proto::agent::v1::record::Fact as News;
-use muster_proto::agent::v1::{Record, RunResult, RunStatus, StepStatus};
+use muster_proto::agent::v1::{Record, RunResult, RunStatus, StepResult, StepStatus};
 
 use super::process::pause;
+use super::step::Finished;
 use crate::journal::{Dropped, Fact, Log, RunId};
 
 /// Longest trace, in characters (run-command 8.1).
@@ -148,4 +149,30 @@ pub(super) fn run_status(status: muster_document::RunStatus) -> RunStatus {
         muster_document::RunStatus::TimedOut => RunStatus::TimedOut,
         muster_document::RunStatus::Cancelled => RunStatus::Cancelled,
     }
+}
+
+/// What names a step in news: its position, its name, its action.
+pub(super) fn identity(step: &PlannedStep) -> (u32, String, String) {
+    let index = u32::try_from(step.index()).expect("a document of 64 KiB has fewer steps than that");
+    (index, step.name().to_owned(), step.action().name().to_owned())
+}
+
+/// A step that ended, as news.
+pub(super) fn result(step: &PlannedStep, finished: &Finished, started_at: Timestamp, finished_at: Timestamp) -> News {
+    let (index, name, action) = identity(step);
+    News::StepResult(StepResult {
+        index,
+        name,
+        action,
+        status: step_status(finished.outcome).into(),
+        code: finished.code,
+        started_at: Some(proto_time(started_at)),
+        finished_at: Some(proto_time(finished_at)),
+        stdout: finished.stdout.clone(),
+        stderr: finished.stderr.clone(),
+        stdout_bytes: finished.stdout_bytes,
+        stderr_bytes: finished.stderr_bytes,
+        output: finished.summary.clone(),
+        trace: shorten(&finished.trace.join("\n")),
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_nats::{Client, HeaderMap, Message};
 use futures::StreamExt;
 use muster_agent::journal::RunId;
-use muster_credential::work::{AnswerCertificate, AnswerKey, Answered, Digest, Signature};
+use muster_credential::work::{AnswerCertificate, AnswerKey, Answered, Signature};
 use muster_credential::{Key, Purpose, sealed};
 use muster_harness::{NatsServer, until};
 use muster_model::{Clock, NodeId, SystemClock};
@@ -19,6 +19,8 @@ use muster_proto::agent::v1::{
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
 use muster_wire::subject;
 use prost::Message as _;
+
+use crate::signatures::signed;
 
 #[derive(Default)]
 struct Seen {
@@ -403,10 +405,8 @@ impl Desk {
         let answer = ParametersResult { sealed }.encode_to_vec();
         let headers = self.vouch(subject::RPC_PARAMETERS, message, &answer);
         let inbox = message.reply.clone().unwrap();
-        self.client
-            .publish_with_headers(inbox, headers, answer.into())
-            .await
-            .unwrap();
+        let sent = self.client.publish_with_headers(inbox, headers, answer.into());
+        sent.await.unwrap();
     }
 
     /// The headers of an answer, if answers are signed.
@@ -497,12 +497,4 @@ fn now() -> Option<prost_types::Timestamp> {
         seconds: now.as_second(),
         nanos: now.subsec_nanosecond(),
     })
-}
-
-/// Headers with a signature over a message for a node.
-pub(crate) fn signed(key: &Key, purpose: Purpose, node: &NodeId, message: &[u8], nonce: &[u8]) -> HeaderMap {
-    let signature = Signature::make(key, purpose, node.as_str(), Digest::of(message), nonce);
-    let mut headers = HeaderMap::new();
-    headers.insert(Signature::HEADER, signature.to_string());
-    headers
 }

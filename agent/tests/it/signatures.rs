@@ -3,7 +3,7 @@
 
 use async_nats::HeaderMap;
 use muster_agent::journal::RunId;
-use muster_credential::work::{AnswerKey, WorkKeys};
+use muster_credential::work::{AnswerKey, Digest, Signature, WorkKeys};
 use muster_credential::{Key, KeyKind, Purpose};
 use muster_harness::until;
 use muster_model::{Clock, NodeId, SystemClock};
@@ -13,8 +13,16 @@ use prost::Message as _;
 use serde_json::json;
 
 use crate::agent_process::AgentProcess;
-use crate::coordinator::{Coordinator, signed};
+use crate::coordinator::Coordinator;
 use crate::{Scene, work};
+
+/// Headers with a signature over a message for a node.
+pub(crate) fn signed(key: &Key, purpose: Purpose, node: &NodeId, message: &[u8], nonce: &[u8]) -> HeaderMap {
+    let signature = Signature::make(key, purpose, node.as_str(), Digest::of(message), nonce);
+    let mut headers = HeaderMap::new();
+    headers.insert(Signature::HEADER, signature.to_string());
+    headers
+}
 
 fn set(serial: u64, keys: &[&Key]) -> WorkKeys {
     WorkKeys::new(serial, keys.iter().map(|key| key.public().clone()).collect()).unwrap()
@@ -107,7 +115,7 @@ async fn a_bus_that_was_taken_over_runs_nothing() {
     let payload = forged.encode_to_vec();
     let sign = |key: &Key, purpose, node: &NodeId, payload: &[u8]| signed(key, purpose, node, payload, b"");
     let stolen = sign(&thief, Purpose::WorkItem, node, &payload);
-    let name = muster_credential::work::Signature::HEADER;
+    let name = Signature::HEADER;
     let borrowed = stolen.get(name).unwrap().to_string();
     let borrowed = borrowed.replace(thief.public().as_str(), key.public().as_str());
     let mut in_its_name = HeaderMap::new();

@@ -71,12 +71,15 @@ impl NodeAnswerer for Lender {
                 values.invalid_names.push(name);
                 continue;
             };
-            // Without decryption a secret is of no use to anybody.
-            let is_shown = asked.with_decryption || parameter.r#type() != ParameterType::SecureString;
+            let value = match parameter.r#type() {
+                // Encrypted it is of no use to anybody.
+                ParameterType::SecureString if !asked.with_decryption => String::new(),
+                _ => parameter.value().to_owned(),
+            };
             values.parameters.push(StoredParameter {
                 r#type: parameter.r#type().word().to_owned(),
-                value: is_shown.then(|| parameter.value().to_owned()).unwrap_or_default(),
                 name,
+                value,
             });
         }
         let values = Zeroizing::new(values.encode_to_vec());
