@@ -60,6 +60,8 @@ fn body(operation: &str) -> String {
         "LabelParameterVersion" | "UnlabelParameterVersion" => {
             format!(r#"{parameter}, "ParameterVersion": 1, "Labels": ["label"]"#)
         }
+        "GetServiceSetting" | "ResetServiceSetting" => r#""SettingId": "/ssm/nothing-here""#.to_owned(),
+        "UpdateServiceSetting" => r#""SettingId": "/ssm/nothing-here", "SettingValue": "x""#.to_owned(),
         "AddTagsToResource" => {
             format!(
                 r#""ResourceType": "ManagedInstance", "ResourceId": "{NODE}", "Tags": [{{"Key": "a", "Value": "b"}}]"#

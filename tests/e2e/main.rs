@@ -23,6 +23,7 @@ mod live_output;
 mod log_streams;
 mod node_roles;
 mod notifications;
+mod parameter_rights;
 mod parameters;
 mod rate_control;
 mod references;

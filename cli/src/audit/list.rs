@@ -14,7 +14,34 @@ use crate::{print, shape};
 /// Records of one page.
 const PAGE: usize = 1000;
 
+/// What was asked about parameters.
 #[derive(Debug, clap::Args)]
+pub(super) struct ParameterArguments {
+    /// The parameter.
+    #[arg(long)]
+    name: String,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl From<ParameterArguments> for Arguments {
+    fn from(wanted: ParameterArguments) -> Self {
+        // As ARNs have it: without the slash in front, and without a version or a label.
+        let name = wanted.name.split(':').next().unwrap_or_default().trim_matches('/');
+        Self {
+            resource: Some(format!("parameter/{name}")),
+            limit: wanted.limit,
+            json: wanted.json,
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Arguments {
     /// Only what this principal did: an ARN.
     #[arg(long, value_name = "ARN")]
@@ -22,6 +49,9 @@ pub(super) struct Arguments {
     /// Only this action: ssm:SendCommand.
     #[arg(long)]
     action: Option<String>,
+    /// Only about this resource: an ARN, or what is behind the account in one, parameter/app/host.
+    #[arg(long)]
+    resource: Option<String>,
     /// Only decisions of this kind: Allow, ExplicitDeny, ImplicitDeny.
     #[arg(long, value_parser = decision)]
     decision: Option<Decision>,
@@ -54,6 +84,7 @@ pub(super) async fn run(wanted: Arguments, server: &Server) -> Result<Exit, Comp
     let mut request = ListAuditRecordsRequest {
         principal: wanted.principal,
         action: wanted.action,
+        resource: wanted.resource,
         decision: wanted.decision.map(Into::into),
         since: wanted.since.map(time),
         until: wanted.until.map(time),

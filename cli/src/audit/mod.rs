@@ -20,6 +20,8 @@ pub(crate) struct Arguments {
 enum Verb {
     /// List decisions and reads of secrets, the newest first.
     List(list::Arguments),
+    /// List who read, changed or asked for a parameter, the newest first.
+    Parameters(list::ParameterArguments),
     /// Go through the whole log, or an exported file, and say whether it is what was written.
     Verify(verify::Arguments),
     /// Write the log into a file that can be checked by itself.
@@ -31,6 +33,7 @@ enum Verb {
 pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Result<Exit, Complaint> {
     match arguments.verb {
         Verb::List(arguments) => list::run(arguments, &server.connect().await?).await,
+        Verb::Parameters(arguments) => list::run(arguments.into(), &server.connect().await?).await,
         Verb::Verify(arguments) => verify::run(arguments, server).await,
         Verb::Export(arguments) => export::export(arguments, &server.connect().await?).await,
         Verb::Truncate(arguments) => export::truncate(arguments, server).await,

@@ -7,6 +7,7 @@ mod secret;
 mod transfer;
 mod tree;
 mod value;
+mod watch;
 
 use clap::Subcommand;
 use muster_proto::Word;
@@ -77,6 +78,15 @@ enum Verb {
         #[arg(long)]
         decrypt: bool,
     },
+    /// Print changes of parameters below a path, as they happen.
+    Watch {
+        /// The path.
+        #[arg(default_value = "/", value_parser = watch::path)]
+        path: String,
+        /// Print each event as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Delete parameters with all their versions.
     Rm {
         /// Their names.
@@ -117,6 +127,7 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             remove,
         } => history::label(name, labels, version, remove, &server.connect().await?).await,
         Verb::Diff { left, right, decrypt } => diff::run(left, right, decrypt, &server.connect().await?).await,
+        Verb::Watch { path, json } => watch::run(&path, json, &server.connect().await?).await,
         Verb::Rm { names } => list::remove(names, &server.connect().await?).await,
         Verb::Export { path, decrypt } => transfer::export(&path, decrypt, &server.connect().await?).await,
         Verb::Import { file, overwrite } => transfer::import(&file, overwrite, server).await,

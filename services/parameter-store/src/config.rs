@@ -18,6 +18,8 @@ pub struct Settings {
     pub max_standard: u32,
     /// Most parameters of tier Advanced; 0: no limit.
     pub max_advanced: u32,
+    /// Whether lists by path leave out what the caller may not read by itself.
+    pub bypath_per_parameter_check: bool,
     /// Who holds the keys that wrap new data keys.
     pub provider: ProviderKind,
     /// Keys in AWS KMS.

@@ -150,6 +150,13 @@ pub(crate) enum ParameterError {
     MissingResource { id: String },
     #[error("this service keeps the tags of parameters only")]
     ResourceType,
+    #[error(
+        "there is no service setting {id}; those of the parameter store are /ssm/parameter-store/default-parameter-tier \
+         and /ssm/parameter-store/high-throughput-enabled"
+    )]
+    MissingSetting { id: String },
+    #[error("The setting {id} takes one of {words}.")]
+    SettingValue { id: &'static str, words: String },
 }
 
 impl ParameterError {
@@ -177,6 +184,7 @@ impl ParameterError {
             | Self::Path
             | Self::ReferenceWithoutDecryption
             | Self::ReservedTagKey { .. }
+            | Self::SettingValue { .. }
             | Self::TooManyTagsAtCreation { .. } => Reason::ValidationException,
             Self::TooDeep { .. } => Reason::HierarchyLevelLimitExceededException,
             Self::ReservedName { .. } | Self::ForeignArn { .. } => Reason::AccessDeniedException,
@@ -201,6 +209,7 @@ impl ParameterError {
             Self::TooManyTags { .. } => Reason::TooManyTagsError,
             Self::MissingResource { .. } => Reason::InvalidResourceId,
             Self::ResourceType => Reason::InvalidResourceType,
+            Self::MissingSetting { .. } => Reason::ServiceSettingNotFound,
         }
     }
 }

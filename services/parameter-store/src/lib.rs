@@ -21,13 +21,15 @@ use std::sync::Arc;
 use muster_boot::{BoxError, Database, Deciding, Parts, ResourceTags, Running};
 use muster_proto::parameterstore::v1::parameter_store_server::ParameterStoreServer;
 use muster_proto::parameterstore::v1::parameter_tags_server::ParameterTagsServer;
+use muster_proto::parameterstore::v1::parameter_watch_server::ParameterWatchServer;
+use muster_proto::settings::v1::settings_server::SettingsServer;
 use muster_store::Pager;
 use muster_store::sqlx::migrate::Migrator;
 
 pub use config::{Settings, SettingsError};
 pub use secret::{AwsKmsSettings, KeyFileError, ProviderKind, VaultTransitSettings};
 
-use crate::api::{ParametersApi, TagsApi};
+use crate::api::{ParametersApi, SettingsApi, TagsApi, WatchApi};
 use crate::domain::scope::Scope;
 use crate::secret::Keys;
 use crate::store::put::Ground;
@@ -83,7 +85,15 @@ impl Server {
             authority: None,
         };
         let pager = Pager::of(&db).await?;
-        let parameters = ParametersApi::new(&parts, db, pager, ground, keys, writer, publisher);
+        let service_settings = SettingsApi::new(
+            db.clone(),
+            ground.scope.clone(),
+            Arc::clone(&parts.clock),
+            ground.default_tier,
+        );
+        let watch = WatchApi::new(parts.nats.clone(), parts.tasks.stopping());
+        let checks_each = settings.bypath_per_parameter_check;
+        let parameters = ParametersApi::new(&parts, db, pager, ground, keys, writer, publisher, checks_each);
         let parameters = Arc::new(parameters);
         let for_nodes = (Arc::clone(&parameters), Arc::clone(&tags) as Arc<dyn ResourceTags>);
         work::lender::start(&parts, &settings.answer_key_file, for_nodes.0, for_nodes.1).await?;
@@ -92,6 +102,8 @@ impl Server {
                 mount
                     .add(ParameterStoreServer::from_arc(parameters))
                     .add(ParameterTagsServer::from_arc(tags))
+                    .add(ParameterWatchServer::new(watch))
+                    .add(SettingsServer::new(service_settings))
             })
             .await?;
         Ok(running)

@@ -47,7 +47,7 @@ const READ: &str = "
     DescribeAutomationExecutions GetAutomationExecution DescribeAutomationStepExecutions
     GetInventory GetInventorySchema ListInventoryEntries DescribeInventoryDeletions
     ListComplianceItems ListComplianceSummaries ListResourceComplianceSummaries
-    DescribeParameters GetServiceSetting";
+    DescribeParameters WatchParameters GetServiceSetting";
 
 const OPERATE: &str = "
     SendCommand CancelCommand

@@ -43,6 +43,11 @@ impl AuditApi {
             },
             principal: request.principal,
             action: request.action,
+            // An ARN is whole; what is no ARN stands behind one's account.
+            resource: request.resource.map(|text| match text.starts_with("arn:") {
+                true => text,
+                false => format!(":{text}"),
+            }),
             since: bound("Since", request.since.as_ref())?,
             until: bound("Until", request.until.as_ref())?,
             place: match request.from_sequence {

@@ -332,6 +332,8 @@ async fn beyond(db: &Db, last: Link) -> Result<Option<Fault>, StoreError> {
 pub(crate) struct Question {
     pub(crate) principal: Option<String>,
     pub(crate) action: Option<String>,
+    /// What the resource is, or ends in.
+    pub(crate) resource: Option<String>,
     pub(crate) decision: Option<String>,
     /// In microseconds, included.
     pub(crate) since: Option<i64>,
@@ -373,6 +375,7 @@ pub(crate) async fn list(db: &Db, question: &Question) -> Result<Vec<Record>, St
             and (cast($2 as text) is null or principal = $2) and (cast($3 as text) is null or action = $3)
             and (cast($4 as text) is null or decision = $4)
             and recorded_at >= $5 and recorded_at < $6
+            and (cast($8 as text) is null or substr(resource, length(resource) - length($8) + 1) = $8)
         order by sequence {direction} limit $7"
     ));
     let rows: Vec<RecordRow> = read!(db, pool => {
@@ -384,6 +387,7 @@ pub(crate) async fn list(db: &Db, question: &Question) -> Result<Vec<Record>, St
             .bind(question.since.unwrap_or(i64::MIN))
             .bind(question.until.unwrap_or(i64::MAX))
             .bind(question.limit)
+            .bind(&question.resource)
             .fetch_all(pool)
             .await
     })?;

@@ -153,6 +153,21 @@ async fn lists_are_narrowed_and_come_newest_first() {
             ..of
         };
         assert_eq!(numbers(since).await.len(), 12);
+        let about = async |name: &str| {
+            let resource = Some(format!("arn:aws:ssm:us-east-1:000000000000:{name}"));
+            let decisions = vec![DecisionRecord { resource, ..record(1) }];
+            let request = RecordDecisionsRequest { decisions };
+            let answer = service.decisions().record_decisions(request).await.unwrap();
+            answer.into_inner().sequence()
+        };
+        let (wanted, _) = (about("parameter/app/host").await, about("parameter/my/parameter/app/host").await);
+        for resource in ["parameter/app/host", "arn:aws:ssm:us-east-1:000000000000:parameter/app/host"] {
+            let of_one = ListAuditRecordsRequest {
+                resource: Some(resource.to_owned()),
+                ..Default::default()
+            };
+            assert_eq!(numbers(of_one).await, [wanted], "{resource}");
+        }
         service.stop().await;
     }
 }

@@ -1,6 +1,8 @@
 //! `GetParametersByPath` and `DescribeParameters` (parameter-store 6 and 8).
 
-use muster_boot::Rights;
+use std::collections::HashSet;
+
+use muster_boot::{Rights, TagMap};
 use muster_proto::parameterstore::v1::{
     DescribeParametersRequest, DescribeParametersResult, GetParametersByPathRequest, GetParametersByPathResult,
 };
@@ -11,6 +13,7 @@ use crate::domain::filter::{self, Filter, Of};
 use crate::domain::name::folder;
 use crate::error::{ParameterError, from_store};
 use crate::store::list::{self, Question};
+use crate::store::row::ValueRow;
 use crate::store::timer;
 
 /// Parameters of a page when the caller does not say.
@@ -37,11 +40,23 @@ impl ParametersApi {
         let asked = self.asked_list(&question, filters, request.next_token.as_deref(), size)?;
         let mut rows = list::values(&self.db, &asked).await.map_err(from_store)?;
         let next_token = self.cut(&question, &mut rows, size, |last| place(last.version, &last.path));
+        let hidden = match self.checks_each && !rows.is_empty() {
+            true => self.hidden(&rows, &reader.rights).await?,
+            false => HashSet::new(),
+        };
         let mut parameters = Vec::with_capacity(rows.len());
-        for row in rows {
+        for row in rows.into_iter().filter(|row| !hidden.contains(&row.path)) {
             parameters.push(self.shown(row, None, &reader).await?);
         }
         Ok(GetParametersByPathResult { parameters, next_token })
+    }
+
+    /// Which of these the caller may not list by themselves (parameter-store 9). A page may be short for that.
+    async fn hidden(&self, rows: &[ValueRow], rights: &Rights) -> Result<HashSet<String>, Failure> {
+        let named = rows.iter().map(|row| (row.path.clone(), TagMap::new()));
+        let refusals = rights.judge("parameter", named).await?;
+        let refused = rows.iter().zip(refusals).filter(|(_, refusal)| refusal.is_some());
+        Ok(refused.map(|(row, _)| row.path.clone()).collect())
     }
 
     pub(super) async fn describe(

@@ -5,8 +5,10 @@ mod label;
 mod list;
 mod put;
 mod remove;
+mod settings;
 mod tags;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -24,7 +26,9 @@ use muster_store::{Db, Pager};
 use muster_wire::{Caller, Failure};
 use tonic::{Request, Response, Status};
 
+pub(crate) use settings::SettingsApi;
 pub(crate) use tags::TagsApi;
+pub(crate) use watch::WatchApi;
 
 use crate::domain::scope::Scope;
 use crate::error::{ParameterError, from_store};
@@ -59,6 +63,8 @@ pub(crate) struct ParametersApi {
     keys: Arc<Keys>,
     writer: Writer,
     publisher: Publisher,
+    /// Lists by path show only what the caller may read by itself.
+    checks_each: bool,
 }
 
 impl ParametersApi {
@@ -70,6 +76,7 @@ impl ParametersApi {
         keys: Arc<Keys>,
         writer: Writer,
         publisher: Publisher,
+        checks_each: bool,
     ) -> Self {
         Self {
             ground,
@@ -79,6 +86,7 @@ impl ParametersApi {
             keys,
             writer,
             publisher,
+            checks_each,
         }
     }
 

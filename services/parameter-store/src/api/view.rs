@@ -85,7 +85,7 @@ fn policies(row: &FactsRow, done: &[(String, i64)]) -> Result<Vec<ParameterInlin
     Ok(shown.collect())
 }
 
-fn time(microseconds: i64) -> prost_types::Timestamp {
+pub(super) fn time(microseconds: i64) -> prost_types::Timestamp {
     let time = Timestamp::from_microsecond(microseconds).unwrap_or(Timestamp::UNIX_EPOCH);
     prost_types::Timestamp {
         seconds: time.as_second(),

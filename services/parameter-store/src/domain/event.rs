@@ -2,7 +2,7 @@
 
 use muster_model::Timestamp;
 use muster_proto::Word;
-use muster_proto::parameterstore::v1::ParameterType;
+use muster_proto::parameterstore::v1::{ParameterChange, ParameterType};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -87,6 +87,24 @@ pub(crate) fn policy_acted(policy: &Policy, of: Subject<'_>, scope: &Scope, now:
     )
 }
 
+/// What an event says, for those who watch.
+pub(crate) fn read(payload: &[u8]) -> Option<ParameterChange> {
+    let event: Value = serde_json::from_slice(payload).ok()?;
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    let kind = text("/data/detail/type").or_else(|| text("/data/detail/parameter-type"));
+    let time: Timestamp = text("/time")?.parse().ok()?;
+    Some(ParameterChange {
+        time: Some(prost_types::Timestamp {
+            seconds: time.as_second(),
+            nanos: time.subsec_nanosecond(),
+        }),
+        what: Some(text("/type")?.rsplit('.').next()?.to_owned()),
+        name: Some(text("/subject")?.to_owned()),
+        r#type: kind.and_then(ParameterType::from_word).map(Into::into),
+        policy_type: text("/data/detail/policy-type").map(str::to_owned),
+    })
+}
+
 fn event(what: &str, detail_type: &str, name: &str, detail: &Value, scope: &Scope, now: Timestamp) -> Event {
     let arn = scope.arn(name);
     let event = json!({
@@ -127,6 +145,8 @@ mod tests {
         };
         let now = Timestamp::UNIX_EPOCH;
         let told = changed(Change::LabelParameterVersion, of, &scope(), now);
+        let read = read(told.payload.as_bytes()).unwrap();
+        assert_eq!((read.what(), read.name(), read.r#type()), ("labelled", "/a/b", ParameterType::SecureString));
         let event: Value = serde_json::from_str(&told.payload).unwrap();
         assert_eq!(told.what, "labelled");
         assert_eq!(event["type"], "parameter-store.parameter.labelled");

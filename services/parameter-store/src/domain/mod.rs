@@ -10,6 +10,7 @@ pub(crate) mod pattern;
 pub(crate) mod policy;
 pub(crate) mod put;
 pub(crate) mod scope;
+pub(crate) mod setting;
 pub(crate) mod tag;
 pub(crate) mod tier;
 pub(crate) mod value;

@@ -94,6 +94,15 @@ pub(crate) fn folder(text: &str) -> Result<String, ParameterError> {
     }
 }
 
+/// Whether a parameter, by either spelling, lies below a folder as [`folder`] gives it.
+pub(crate) fn is_below(name: &str, folder: &str, recursive: bool) -> bool {
+    let path = format!("/{}", name.trim_start_matches('/'));
+    match recursive {
+        true => path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')),
+        false => parent(&path) == folder,
+    }
+}
+
 /// Whether a text begins with a word, in any case.
 pub(crate) fn begins_with(text: &str, word: &str) -> bool {
     text.get(..word.len())

@@ -34,6 +34,13 @@ impl Scope {
         }
     }
 
+    /// The ARN of a service setting by its id.
+    pub(crate) fn setting_arn(&self, id: &str) -> String {
+        let id = id.trim_start_matches('/');
+        let (partition, region, account) = (&self.partition, &self.region, &self.account);
+        format!("arn:{partition}:ssm:{region}:{account}:servicesetting/{id}")
+    }
+
     /// What the ARN of every parameter begins with, without the slash.
     pub(crate) fn prefix(&self) -> String {
         format!("arn:{}:ssm:{}:{}:parameter", self.partition, self.region, self.account)

@@ -8,6 +8,7 @@ pub(crate) mod news;
 pub(crate) mod put;
 pub(crate) mod read;
 pub(crate) mod row;
+pub(crate) mod setting;
 pub(crate) mod tag;
 pub(crate) mod timer;
 

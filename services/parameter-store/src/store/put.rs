@@ -13,12 +13,13 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::row::{HEADS, HeadRow};
-use super::{tag, take_turn, tell, timer};
+use super::{setting, tag, take_turn, tell, timer};
 use crate::domain::event::{self, Change, Event, Subject};
 use crate::domain::name::parent;
 use crate::domain::policy;
 use crate::domain::put::{Attributes, Decided, Head, Put, Rules, check_room, decide, expires_at};
 use crate::domain::scope::Scope;
+use crate::domain::setting::Setting;
 use crate::domain::tier::Room;
 use crate::error::ParameterError;
 use crate::secret::{Binding, Prepared};
@@ -55,9 +56,10 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    fn rules(&self, standard: i64, advanced: i64) -> Rules {
+    /// `setting` is what somebody made of the default tier.
+    fn rules(&self, standard: i64, advanced: i64, setting: Option<&str>) -> Rules {
         Rules {
-            default_tier: self.default_tier,
+            default_tier: setting::tier(setting).unwrap_or(self.default_tier),
             room: Room {
                 standard,
                 advanced,
@@ -137,7 +139,10 @@ pub(crate) async fn rules(db: &Db, ground: &Ground) -> Result<Rules, StoreError>
     let (standard, advanced): (i64, i64) = read!(db, pool => {
         sqlx::query_as("select standard, advanced from catalogue where id = 1").fetch_one(pool).await
     })?;
-    Ok(ground.rules(standard, advanced))
+    let default_tier: Option<String> = read!(db, pool => {
+        sqlx::query_scalar(setting::VALUE).bind(Setting::DefaultTier.id()).fetch_optional(pool).await
+    })?;
+    Ok(ground.rules(standard, advanced, default_tier.as_deref()))
 }
 
 /// Does all puts of a group, in their order.
@@ -147,8 +152,10 @@ pub(crate) async fn put_all(db: &Db, ground: &Ground, jobs: &[Job], now: Timesta
     let heads = db.with_rows(HEADS, &[Column::Text("path")]);
     transact!(db, tx => {
         let (turn, standard, advanced) = take_turn!(tx);
+        let default_tier: Option<String> =
+            sqlx::query_scalar(setting::VALUE).bind(Setting::DefaultTier.id()).fetch_optional(&mut *tx).await?;
         let rows: Vec<HeadRow> = sqlx::query_as(heads).bind(&paths).fetch_all(&mut *tx).await?;
-        let mut group = Group::new(ground, now, ground.rules(standard, advanced));
+        let mut group = Group::new(ground, now, ground.rules(standard, advanced, default_tier.as_deref()));
         group.take_in(rows)?;
         let done: Vec<Done> = jobs.iter().map(|job| group.one(job)).collect();
         let written = group.finish();

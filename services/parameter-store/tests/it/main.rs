@@ -11,4 +11,6 @@ mod puts;
 mod reads;
 mod secrets;
 mod service;
+mod settings;
 mod tags;
+mod watch;

@@ -9,10 +9,12 @@ use muster_parameter_store::{DATABASE, DEFAULTS, Server, Settings};
 use muster_proto::aws::v1::Reason;
 use muster_proto::parameterstore::v1::parameter_store_client::ParameterStoreClient;
 use muster_proto::parameterstore::v1::parameter_tags_client::ParameterTagsClient;
+use muster_proto::parameterstore::v1::parameter_watch_client::ParameterWatchClient;
 use muster_proto::parameterstore::v1::{
     GetParameterRequest, GetParametersByPathRequest, GetParametersRequest, Parameter, ParameterType,
     PutParameterRequest,
 };
+use muster_proto::settings::v1::settings_client::SettingsClient;
 use muster_wire::{Failure, NatsChannel};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -108,6 +110,16 @@ impl Service {
 
     pub(crate) async fn by_grpc(&self) -> ParameterStoreClient<Channel> {
         by_grpc(&self.running).await
+    }
+
+    pub(crate) fn settings(&self) -> SettingsClient<NatsChannel> {
+        SettingsClient::new(NatsChannel::new(self.nats.clone()))
+    }
+
+    /// Changes of parameters, by gRPC.
+    pub(crate) async fn watch(&self) -> ParameterWatchClient<Channel> {
+        let address = format!("http://{}", self.running.address());
+        ParameterWatchClient::connect(address).await.unwrap()
     }
 
     pub(crate) fn tags(&self) -> ParameterTagsClient<NatsChannel> {
