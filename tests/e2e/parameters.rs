@@ -326,3 +326,57 @@ async fn eight_clients_see_one_order_while_the_service_is_killed() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_key_is_changed_while_the_service_is_killed_again_and_again() {
+    const SECRETS: usize = 30;
+    let slowly = (SERVICE, "MUSTER_SERVICE__REWRAPS_PER_SECOND", "10".to_owned());
+    let mut cluster = Cluster::start_with(&[], &[slowly]).await;
+    cluster.add_service(SERVICE).await;
+    let api = cluster.api().await;
+    let name = |number: usize| format!("/secret/{number}");
+    for number in 0..SECRETS {
+        let mut request = PutParameterRequest {
+            name: Some(name(number)),
+            value: Some(format!("value of {number}")),
+            ..PutParameterRequest::default()
+        };
+        request.set_type(ParameterType::SecureString);
+        api.parameters.clone().put_parameter(request).await.unwrap();
+    }
+    let all_are_read = async || {
+        for number in 0..SECRETS {
+            let request = GetParameterRequest {
+                name: Some(name(number)),
+                with_decryption: Some(true),
+            };
+            let got = api.parameters.clone().get_parameter(request).await.unwrap().into_inner();
+            assert_eq!(got.parameter.unwrap().value(), format!("value of {number}"));
+        }
+    };
+    let file = cluster.folder().join("parameter-store.key");
+    let old = std::fs::read_to_string(&file).unwrap();
+    let new = "aws/ssm 2 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+    let wrapped = |log: &str| log.matches("data keys were wrapped anew").count();
+
+    // Killed with the file changed and nothing else, and then four times in the middle of wrapping.
+    std::fs::write(&file, format!("{new}{old}")).unwrap();
+    for _ in 0..5 {
+        cluster.kill(SERVICE);
+        cluster.restart(SERVICE).await;
+        all_are_read().await;
+        all_are_read().await;
+    }
+    let before = wrapped(&cluster.log(SERVICE));
+    muster_harness::until("all data keys are wrapped anew", async || {
+        let log = cluster.log(SERVICE);
+        if wrapped(&log) > before || before > 0 { Ok(()) } else { Err(log) }
+    })
+    .await;
+    all_are_read().await;
+    // Nothing needs the old version any more.
+    std::fs::write(&file, new).unwrap();
+    cluster.stop(SERVICE).await;
+    cluster.restart(SERVICE).await;
+    all_are_read().await;
+}
