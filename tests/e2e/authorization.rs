@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use muster_harness::{until, until_within};
 use muster_proto::documents::v1::ListDocumentsRequest;
+use muster_proto::fleet::v1::ListNodesRequest;
+use muster_proto::parameterstore::v1::{DescribeParametersRequest, ParameterType, PutParameterRequest};
 use muster_proto::runcommand::v1::ListCommandsRequest;
 use muster_proto::runcommand::v1::run_command_client::RunCommandClient;
 use muster_tests::{AgentSpec, Api, Cluster, People};
@@ -153,7 +155,7 @@ async fn a_policy_counts_from_when_it_is_changed_and_a_denial_outweighs() {
 
 #[tokio::test]
 async fn a_token_of_a_list_is_good_for_who_was_given_it() {
-    let cluster = Cluster::start(&[]).await;
+    let mut cluster = Cluster::start(&[AgentSpec::default(), AgentSpec::default()]).await;
     People::new(cluster.bus().await).user("rita", &["read-only"]).await;
     let (mut tester, mut rita) = (cluster.api().await, Api::new(cluster.bus_as("rita").await));
     let list = async |api: &mut Api, next_token: Option<String>| {
@@ -172,6 +174,49 @@ async fn a_token_of_a_list_is_good_for_who_was_given_it() {
         other => panic!("{other:?}"),
     }
     assert!(list(&mut tester, token).await.unwrap().is_some());
+
+    // So are those of lists of other services.
+    cluster.add_service("muster-parameter-store").await;
+    for name in ["/app/a", "/app/b"] {
+        let mut put = PutParameterRequest {
+            name: Some(name.to_owned()),
+            value: Some("x".to_owned()),
+            ..PutParameterRequest::default()
+        };
+        put.set_type(ParameterType::String);
+        tester.parameters.put_parameter(put).await.unwrap();
+    }
+    let describe = async |api: &mut Api, next_token: Option<String>| {
+        let request = DescribeParametersRequest {
+            max_results: Some(1),
+            next_token,
+            ..DescribeParametersRequest::default()
+        };
+        let page = api.parameters.describe_parameters(request).await;
+        page.map(|page| page.into_inner().next_token).map_err(Failure::from)
+    };
+    let nodes = async |api: &mut Api, next_token: Option<String>| {
+        let request = ListNodesRequest {
+            max_results: Some(1),
+            next_token,
+            ..ListNodesRequest::default()
+        };
+        let page = api.fleet.list_nodes(request).await;
+        page.map(|page| page.into_inner().next_token).map_err(Failure::from)
+    };
+    for is_nodes in [false, true] {
+        let ask = async |api: &mut Api, token| match is_nodes {
+            true => nodes(api, token).await,
+            false => describe(api, token).await,
+        };
+        let token = ask(&mut tester, None).await.unwrap();
+        assert!(token.is_some(), "{is_nodes}");
+        match ask(&mut rita, token.clone()).await {
+            Err(Failure::Refused(refusal)) => assert_eq!(refusal.reason, Reason::InvalidNextToken),
+            other => panic!("{is_nodes}: {other:?}"),
+        }
+        assert_eq!(ask(&mut tester, token).await.unwrap(), None);
+    }
 }
 
 #[tokio::test]

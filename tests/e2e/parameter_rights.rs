@@ -27,7 +27,8 @@ async fn somebody(cluster: &Cluster, people: &mut People, name: &str, statements
 }
 
 async fn put(ada: &Aws, name: &str, kind: &str, value: &str) {
-    ada.ok(&["put-parameter", "--name", name, "--type", kind, "--value", value]).await;
+    ada.ok(&["put-parameter", "--name", name, "--type", kind, "--value", value])
+        .await;
 }
 
 fn values(page: &Value) -> Vec<&str> {
@@ -51,12 +52,22 @@ async fn a_denial_holds_however_a_name_is_written() {
     bob.ok(&["get-parameter", "--name", "/app/y"]).await;
     let arn = |name: &str| format!("arn:aws:ssm:us-east-1:000000000000:parameter/{name}");
     for name in [
-        "root".to_owned(), "/root".to_owned(), "root:1".to_owned(), " root ".to_owned(), arn("root"),
-        "/app/x".to_owned(), "/app/x:1".to_owned(), arn("app/x"), format!("{}:1", arn("app/x")),
+        "root".to_owned(),
+        "/root".to_owned(),
+        "root:1".to_owned(),
+        " root ".to_owned(),
+        arn("root"),
+        "/app/x".to_owned(),
+        "/app/x:1".to_owned(),
+        arn("app/x"),
+        format!("{}:1", arn("app/x")),
     ] {
-        let said = bob.refused("AccessDeniedException", &["get-parameter", "--name", &name]).await;
+        let said = bob
+            .refused("AccessDeniedException", &["get-parameter", "--name", &name])
+            .await;
         assert!(said.contains("explicit deny"), "{name}: {said}");
-        bob.refused("AccessDeniedException", &["get-parameters", "--names", "/app/y", &name]).await;
+        bob.refused("AccessDeniedException", &["get-parameters", "--names", "/app/y", &name])
+            .await;
     }
     for words in [
         ["delete-parameter", "--name", "/root"].as_slice(),
@@ -66,7 +77,10 @@ async fn a_denial_holds_however_a_name_is_written() {
     ] {
         bob.refused("AccessDeniedException", words).await;
     }
-    assert_eq!(ada.ok(&["get-parameter", "--name", "root"]).await["Parameter"]["Version"], 1);
+    assert_eq!(
+        ada.ok(&["get-parameter", "--name", "root"]).await["Parameter"]["Version"],
+        1
+    );
 }
 
 #[tokio::test]
@@ -80,7 +94,17 @@ async fn a_secret_needs_its_key_too() {
     cluster.stop(STORE).await;
     cluster.restart(STORE).await;
     put(&ada, "/app/plain", "SecureString", "canary").await;
-    let own = ["put-parameter", "--name", "/app/own", "--type", "SecureString", "--key-id", "alias/payments", "--value", "x"];
+    let own = [
+        "put-parameter",
+        "--name",
+        "/app/own",
+        "--type",
+        "SecureString",
+        "--key-id",
+        "alias/payments",
+        "--value",
+        "x",
+    ];
     ada.ok(&own).await;
 
     let parameters = json!({"Effect": "Allow", "Action": ["ssm:GetParameter*", "ssm:PutParameter"], "Resource": "*"});
@@ -89,7 +113,10 @@ async fn a_secret_needs_its_key_too() {
     // The default key is everybody's; another one needs leave, and so does the ciphertext of none.
     assert_eq!(bob.ok(&read("/app/plain")).await["Parameter"]["Value"], "canary");
     let said = bob.refused("AccessDeniedException", &read("/app/own")).await;
-    assert!(said.contains("kms:Decrypt on resource: arn:aws:kms:us-east-1:000000000000:key/payments"), "{said}");
+    assert!(
+        said.contains("kms:Decrypt on resource: arn:aws:kms:us-east-1:000000000000:key/payments"),
+        "{said}"
+    );
     bob.ok(&["get-parameter", "--name", "/app/own"]).await;
     let mut again = own.to_vec();
     again.push("--overwrite");
@@ -109,7 +136,11 @@ async fn a_secret_needs_its_key_too() {
 #[tokio::test]
 async fn a_list_below_a_path_shows_all_or_what_the_caller_may_read_by_itself() {
     for checks_each in [false, true] {
-        let setting = (STORE, "MUSTER_SERVICE__BYPATH_PER_PARAMETER_CHECK", checks_each.to_string());
+        let setting = (
+            STORE,
+            "MUSTER_SERVICE__BYPATH_PER_PARAMETER_CHECK",
+            checks_each.to_string(),
+        );
         let (cluster, mut people, ada) = cluster(&[setting]).await;
         for name in ["/app/a", "/app/secret/b", "/app/c"] {
             put(&ada, name, "String", "1").await;
@@ -121,10 +152,17 @@ async fn a_list_below_a_path_shows_all_or_what_the_caller_may_read_by_itself() {
             {"Effect": "Deny", "Action": "ssm:GetParametersByPath", "Resource": "arn:aws:ssm:*:*:parameter/app/secret/*"},
         ]);
         let bob = somebody(&cluster, &mut people, "bob", &statements).await;
-        let page = bob.ok(&["get-parameters-by-path", "--path", "/app", "--recursive"]).await;
-        let expected: &[&str] = if checks_each { &["/app/a", "/app/c"] } else { &["/app/a", "/app/c", "/app/secret/b"] };
+        let page = bob
+            .ok(&["get-parameters-by-path", "--path", "/app", "--recursive"])
+            .await;
+        let expected: &[&str] = if checks_each {
+            &["/app/a", "/app/c"]
+        } else {
+            &["/app/a", "/app/c", "/app/secret/b"]
+        };
         assert_eq!(values(&page), expected);
-        bob.refused("AccessDeniedException", &["get-parameters-by-path", "--path", "/other"]).await;
+        bob.refused("AccessDeniedException", &["get-parameters-by-path", "--path", "/other"])
+            .await;
     }
 }
 
@@ -134,7 +172,10 @@ async fn who_touched_a_parameter_is_in_the_audit_log_and_changes_can_be_watched(
     let (server, creds) = (cluster.nats.url(), cluster.creds());
     let muster = |words: &[&str]| {
         let mut command = tokio::process::Command::new(binary("muster"));
-        command.args(words).env("MUSTER_SERVER", &server).env("MUSTER_CREDS", &creds);
+        command
+            .args(words)
+            .env("MUSTER_SERVER", &server)
+            .env("MUSTER_CREDS", &creds);
         command.kill_on_drop(true);
         command
     };
@@ -148,29 +189,49 @@ async fn who_touched_a_parameter_is_in_the_audit_log_and_changes_can_be_watched(
         .unwrap();
     until("it watches", async || {
         let said = std::fs::read_to_string(cluster.folder().join("watching")).unwrap();
-        if said.contains("watching /app/") { Ok(()) } else { Err(said) }
+        if said.contains("watching /app/") {
+            Ok(())
+        } else {
+            Err(said)
+        }
     })
     .await;
     put(&ada, "/other", "String", "1").await;
     put(&ada, "/app/password", "SecureString", "canary-of-a-watch").await;
-    ada.ok(&["get-parameter", "--name", "/app/password", "--with-decryption"]).await;
-    ada.ok(&["get-parameters", "--names", "/app/password:1", "/other"]).await;
+    ada.ok(&["get-parameter", "--name", "/app/password", "--with-decryption"])
+        .await;
+    ada.ok(&["get-parameters", "--names", "/app/password:1", "/other"])
+        .await;
     let lines = until("the change was printed", async || {
         let lines = std::fs::read_to_string(&printed).unwrap();
         if lines.ends_with('\n') { Ok(lines) } else { Err(lines) }
     })
     .await;
-    assert!(lines.contains("created") && lines.contains("/app/password  SecureString"), "{lines}");
+    assert!(
+        lines.contains("created") && lines.contains("/app/password  SecureString"),
+        "{lines}"
+    );
     assert_eq!(lines.lines().count(), 1, "{lines}");
     watching.kill().await.unwrap();
 
     until("each read is in the audit log", async || {
-        let output = muster(&["audit", "parameters", "--name", "/app/password", "--json"]).output().await.unwrap();
+        let output = muster(&["audit", "parameters", "--name", "/app/password", "--json"])
+            .output()
+            .await
+            .unwrap();
         let shown: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
         let records = shown["Records"].as_array().unwrap();
-        let mut actions: Vec<&str> = records.iter().map(|record| record["Action"].as_str().unwrap()).collect();
+        let mut actions: Vec<&str> = records
+            .iter()
+            .map(|record| record["Action"].as_str().unwrap())
+            .collect();
         actions.sort_unstable();
-        let about = |record: &Value| record["Resource"].as_str().unwrap().ends_with(":parameter/app/password");
+        let about = |record: &Value| {
+            record["Resource"]
+                .as_str()
+                .unwrap()
+                .ends_with(":parameter/app/password")
+        };
         assert!(records.iter().all(about), "{shown}");
         match actions == ["ssm:GetParameter", "ssm:GetParameters", "ssm:PutParameter"] {
             true => Ok(()),

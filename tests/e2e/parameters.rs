@@ -350,7 +350,13 @@ async fn a_key_is_changed_while_the_service_is_killed_again_and_again() {
                 name: Some(name(number)),
                 with_decryption: Some(true),
             };
-            let got = api.parameters.clone().get_parameter(request).await.unwrap().into_inner();
+            let got = api
+                .parameters
+                .clone()
+                .get_parameter(request)
+                .await
+                .unwrap()
+                .into_inner();
             assert_eq!(got.parameter.unwrap().value(), format!("value of {number}"));
         }
     };
@@ -369,7 +375,11 @@ async fn a_key_is_changed_while_the_service_is_killed_again_and_again() {
     muster_harness::until("all data keys are wrapped anew", async || {
         let log = cluster.log(SERVICE);
         // It is said when none is left.
-        if log.contains("data keys were wrapped anew") { Ok(()) } else { Err(log) }
+        if log.contains("data keys were wrapped anew") {
+            Ok(())
+        } else {
+            Err(log)
+        }
     })
     .await;
     all_are_read().await;

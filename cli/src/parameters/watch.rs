@@ -23,7 +23,11 @@ pub(super) async fn run(path: &str, json: bool, server: &Server) -> Result<Exit,
     let events = server.nats.subscribe(all).await;
     let events = events.map_err(|error| Complaint::Broken(error.into()))?;
     // What happens from now on is heard.
-    server.nats.flush().await.map_err(|error| Complaint::Broken(error.into()))?;
+    server
+        .nats
+        .flush()
+        .await
+        .map_err(|error| Complaint::Broken(error.into()))?;
     print::say(&format!("watching {}/ (Ctrl-C ends it)", path));
     let mut events = std::pin::pin!(events);
     loop {

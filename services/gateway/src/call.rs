@@ -11,6 +11,8 @@ use prost_reflect::{DynamicMessage, MethodDescriptor};
 
 /// Room for headers in a message on the bus, in bytes.
 const HEADERS: usize = 4096;
+/// A caller's own name for a request, as callers on the bus give it.
+const TOKEN: &str = "muster-client-token";
 /// Every bus takes messages of this length.
 const SURELY_TAKEN: usize = 512 * 1024;
 
@@ -29,13 +31,15 @@ impl Services {
         }
     }
 
-    /// Calls an operation in the name of `caller`, and waits at most so long for its answer.
+    /// Calls an operation in the name of `caller`, and waits at most so long for its answer. What must not be done twice has
+    /// a token: a service that knows tokens does it once, whichever gateway asks.
     pub(crate) async fn call(
         &self,
         caller: &Caller,
         method: &MethodDescriptor,
         request: Bytes,
         timeout: Duration,
+        token: Option<&str>,
     ) -> Result<Bytes, Failure> {
         if request.len() > SURELY_TAKEN && request.len() + HEADERS > self.nats.server_info().max_payload {
             return Err(too_large());
@@ -51,6 +55,9 @@ impl Services {
         let channel = self.channel.clone().with_options(CallOptions { timeout });
         let mut headers = HeaderMap::new();
         headers.insert(Caller::HEADER, caller.to_header());
+        if let Some(token) = token {
+            headers.insert(TOKEN, token);
+        }
         let answer = match channel.request(subject, headers, request).await {
             Ok(answer) => answer,
             Err(status) => return Err(failure(&status, service.name())),

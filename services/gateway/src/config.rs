@@ -49,8 +49,8 @@ pub enum AuthenticationMode {
 
 impl Settings {
     /// How long to wait for an operation.
-    pub(crate) fn timeout(&self, idempotent: bool) -> Duration {
-        Duration::from_secs(if idempotent {
+    pub(crate) fn timeout(&self, reads: bool) -> Duration {
+        Duration::from_secs(if reads {
             self.read_timeout_seconds
         } else {
             self.write_timeout_seconds

@@ -38,6 +38,11 @@ impl Key {
         }
         Self(hasher.finalize().into())
     }
+
+    /// 64 hexadecimal digits.
+    pub(crate) fn to_text(self) -> String {
+        hex::encode(self.0)
+    }
 }
 
 /// An answer that may still be on its way.
@@ -62,6 +67,11 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
+    /// Of which request it is.
+    pub(crate) fn key(&self) -> Key {
+        self.key
+    }
+
     /// Hears of the answer.
     pub(crate) fn pending(&self) -> Pending {
         self.answer.subscribe()

@@ -191,8 +191,8 @@ impl Surface {
                 self.once(key, caller, method, request).await
             }
             _ => {
-                let timeout = self.settings.timeout(facts::operation(method).idempotent);
-                let outcome = self.services.call(&caller, method, request, timeout).await;
+                let timeout = self.settings.timeout(reads(method));
+                let outcome = self.services.call(&caller, method, request, timeout, None).await;
                 outcome.map(Answer::success)
             }
         }
@@ -253,8 +253,8 @@ impl Surface {
         let caller = arrival.of(Caller::anonymous());
         seen.principal = Some(caller.principal.clone());
         let request = call::request(method, &body)?;
-        let timeout = self.settings.timeout(facts::operation(method).idempotent);
-        let outcome = self.services.call(&caller, method, request, timeout).await;
+        let timeout = self.settings.timeout(reads(method));
+        let outcome = self.services.call(&caller, method, request, timeout, None).await;
         outcome.map(Answer::success)
     }
 
@@ -284,7 +284,12 @@ impl Surface {
     }
 
     async fn fly(&self, ticket: Ticket, caller: &Caller, method: &MethodDescriptor, request: Bytes) {
-        let outcome = self.services.call(caller, method, request, LONGEST_CALL).await;
+        // Another replica, or this one after a restart, does not know that the request is a repeat; the service does.
+        let token = ticket.key().to_text();
+        let outcome = self
+            .services
+            .call(caller, method, request, LONGEST_CALL, Some(&token))
+            .await;
         // A refusal did nothing, and neither did a service that is away; of the rest nobody can be sure.
         let done = !matches!(
             outcome,
@@ -372,4 +377,10 @@ fn invocation(headers: &HeaderMap) -> Option<&str> {
         .to_str()
         .ok()
         .filter(|id| (1..=LONGEST_INVOCATION).contains(&id.len()))
+}
+
+/// Whether an operation only reads.
+fn reads(method: &MethodDescriptor) -> bool {
+    let begins = |word: &&str| method.name().starts_with(*word);
+    facts::operation(method).plain_read || ["Get", "List", "Describe"].iter().any(begins)
 }

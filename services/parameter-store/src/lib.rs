@@ -92,9 +92,8 @@ impl Server {
             ground.default_tier,
         );
         let watch = WatchApi::new(parts.nats.clone(), parts.tasks.stopping());
-        let checks_each = settings.bypath_per_parameter_check;
-        let parameters = ParametersApi::new(&parts, db, pager, ground, keys, writer, publisher, checks_each);
-        let parameters = Arc::new(parameters);
+        let parameters = ParametersApi::new(&parts, db, pager, ground, keys, writer, publisher);
+        let parameters = Arc::new(parameters.checking_each(settings.bypath_per_parameter_check));
         let for_nodes = (Arc::clone(&parameters), Arc::clone(&tags) as Arc<dyn ResourceTags>);
         work::lender::start(&parts, &settings.answer_key_file, for_nodes.0, for_nodes.1).await?;
         let running = parts

@@ -72,7 +72,10 @@ pub const SERVICES: &[Service] = &[
         name: "muster-parameter-store",
         answers: &["ParameterStore", "ParameterTags", "ParameterWatch", "Settings"],
         publishes: &["muster.v1.event.parameter-store.>", "muster.v1.api.Nodes.GetNodeRole"],
-        hears: &["muster.v1.event.parameter-store.parameter.*", "muster.v1.rpc.*.param.get"],
+        hears: &[
+            "muster.v1.event.parameter-store.parameter.*",
+            "muster.v1.rpc.*.param.get",
+        ],
     },
     Service {
         name: "muster-run-command",

@@ -8,7 +8,7 @@ use muster_wire::Failure;
 
 use super::access::AccessApi;
 use super::policies;
-use crate::domain::identity::Who;
+use crate::domain::identity::{NODE_CORE, Who};
 use crate::error::{AccessError, from_store};
 use crate::store::identity::place;
 use crate::store::principal::{self, Holdings};
@@ -36,8 +36,13 @@ pub(super) async fn test(api: &AccessApi, request: TestPolicyRequest) -> Result<
             let policy = Arc::new(policies::parse(text)?);
             (vec![(GIVEN.to_owned(), policy)], held.unwrap_or_default().tags)
         }
-        (None, Some(held)) => (compiled(&who, &held)?, held.tags),
-        (None, None) => return Err(who.missing().into()),
+        (None, Some(held)) if !held.policies.is_empty() || !is_session(text) => (compiled(&who, &held)?, held.tags),
+        // A node whose role is not known or has no policies has these rights and no others.
+        (None, held) if is_session(text) => {
+            let core = builtin::policy(NODE_CORE).ok_or_else(|| Failure::internal("there is no policy of nodes"))?;
+            (vec![(NODE_CORE.to_owned(), core)], held.unwrap_or_default().tags)
+        }
+        (None, _) => return Err(who.missing().into()),
     };
     let names = policies.iter().map(|(name, _)| name.clone()).collect();
     let set = PolicySet::new(policies).map_err(Failure::internal)?;
@@ -55,12 +60,14 @@ fn invalid(error: impl std::fmt::Display) -> AccessError {
     AccessError::Invalid(error.to_string())
 }
 
+/// Whether it is a node in its role.
+fn is_session(text: &str) -> bool {
+    text.starts_with("arn:") && text.contains(":assumed-role/")
+}
+
 /// As the decisions on requests see it: a session of a role is a node.
 fn asking(api: &AccessApi, who: &Who, text: &str) -> Result<Principal, Failure> {
-    let session = text
-        .starts_with("arn:")
-        .then_some(text)
-        .filter(|text| text.contains(":assumed-role/"));
+    let session = Some(text).filter(|text| is_session(text));
     let arn = match session {
         Some(session) => session.to_owned(),
         None => api.account.arn(who.kind, &who.name),

@@ -160,8 +160,14 @@ async fn lists_are_narrowed_and_come_newest_first() {
             let answer = service.decisions().record_decisions(request).await.unwrap();
             answer.into_inner().sequence()
         };
-        let (wanted, _) = (about("parameter/app/host").await, about("parameter/my/parameter/app/host").await);
-        for resource in ["parameter/app/host", "arn:aws:ssm:us-east-1:000000000000:parameter/app/host"] {
+        let (wanted, _) = (
+            about("parameter/app/host").await,
+            about("parameter/my/parameter/app/host").await,
+        );
+        for resource in [
+            "parameter/app/host",
+            "arn:aws:ssm:us-east-1:000000000000:parameter/app/host",
+        ] {
             let of_one = ListAuditRecordsRequest {
                 resource: Some(resource.to_owned()),
                 ..Default::default()

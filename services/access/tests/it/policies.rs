@@ -252,6 +252,31 @@ async fn nobody_gets_more_than_fifty_policies_by_whatever_way() {
 }
 
 #[tokio::test]
+async fn a_node_without_policies_has_those_of_all_nodes_and_the_test_says_so() {
+    let service = Service::start().await;
+    service.make_role("empty").await;
+    for role in ["empty", "unknown", "node-core"] {
+        let node = format!("arn:aws:sts::000000000000:assumed-role/{role}/mi-1");
+        let document = "arn:aws:ssm:us-east-1:000000000000:document/Mine";
+        let read = question(&node, "ssm:GetDocument", document);
+        let answer = service.access().test_policy(read).await.unwrap().into_inner();
+        assert_eq!(
+            (answer.decision(), answer.policy_names),
+            (Decision::Allow, vec!["node-core".to_owned()]),
+            "{role}"
+        );
+        let parameter = question(
+            &node,
+            "ssm:GetParameters",
+            "arn:aws:ssm:us-east-1:000000000000:parameter/x",
+        );
+        let answer = service.access().test_policy(parameter).await.unwrap().into_inner();
+        assert_eq!(answer.decision(), Decision::ImplicitDeny, "{role}");
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn a_text_is_tried_before_it_is_a_policy_and_conditions_see_their_context() {
     let service = Service::start().await;
     let mut access = service.access();

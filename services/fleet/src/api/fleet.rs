@@ -173,14 +173,16 @@ impl Fleet for FleetApi {
     }
 
     async fn list_nodes(&self, request: Request<ListNodesRequest>) -> Result<Response<ListNodesResult>, Status> {
-        Ok(Response::new(self.nodes(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(self.nodes(request.into_inner(), &asker).await?))
     }
 
     async fn list_nodes_summary(
         &self,
         request: Request<ListNodesSummaryRequest>,
     ) -> Result<Response<ListNodesSummaryResult>, Status> {
-        Ok(Response::new(self.summary(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(self.summary(request.into_inner(), &asker).await?))
     }
 
     async fn get_connection_status(

@@ -5,7 +5,7 @@ use muster_proto::aws::v1::Reason;
 use muster_proto::fleet::v1::{
     ListNodesRequest, ListNodesResult, ListNodesSummaryRequest, ListNodesSummaryResult, NodeSummary,
 };
-use muster_wire::{Failure, Refusal};
+use muster_wire::{Failure, Principal, Refusal};
 
 use super::{FleetApi, view};
 use crate::domain::condition::{Condition, Field};
@@ -20,13 +20,15 @@ const DEFAULT_PAGE: i32 = 50;
 type Place = (usize, String, String);
 
 impl FleetApi {
-    pub(super) async fn nodes(&self, request: ListNodesRequest) -> Result<ListNodesResult, Failure> {
+    pub(super) async fn nodes(&self, request: ListNodesRequest, asker: &Principal) -> Result<ListNodesResult, Failure> {
         no_sync(request.sync_name())?;
         let conditions = conditions(&request.filters, &self.account)?;
         let now = self.now();
         let size = request.max_results.unwrap_or(DEFAULT_PAGE);
         let token = request.next_token.as_deref();
-        let page = self.page("ListNodes", conditions, token, size, now).await?;
+        let page = self
+            .page(&format!("{asker} ListNodes"), conditions, token, size, now)
+            .await?;
         let cutoff = self.cutoff(now);
         let nodes = page.nodes.into_iter();
         Ok(ListNodesResult {
@@ -35,12 +37,16 @@ impl FleetApi {
         })
     }
 
-    pub(super) async fn summary(&self, request: ListNodesSummaryRequest) -> Result<ListNodesSummaryResult, Failure> {
+    pub(super) async fn summary(
+        &self,
+        request: ListNodesSummaryRequest,
+        asker: &Principal,
+    ) -> Result<ListNodesSummaryResult, Failure> {
         no_sync(request.sync_name())?;
         let conditions = conditions(&request.filters, &self.account)?;
         let groupings = groupings(&request.aggregators)?;
         let now = self.now();
-        let question = format!("ListNodesSummary {groupings:?} {conditions:?}");
+        let question = format!("{asker} ListNodesSummary {groupings:?} {conditions:?}");
         let after: Option<Place> = match request.next_token() {
             "" => None,
             token => {

@@ -21,6 +21,8 @@ pub(crate) struct Fake {
     pub(crate) gate: Semaphore,
     /// Who listed or sent a command, in this order.
     pub(crate) callers: Mutex<Vec<Caller>>,
+    /// By which names for requests commands were sent.
+    pub(crate) tokens: Mutex<Vec<String>>,
 }
 
 impl Fake {
@@ -29,6 +31,7 @@ impl Fake {
             ran: AtomicUsize::new(0),
             gate: Semaphore::new(0),
             callers: Mutex::default(),
+            tokens: Mutex::default(),
         })
     }
 
@@ -53,6 +56,10 @@ impl Fake {
 impl RunCommand for Fake {
     async fn send_command(&self, request: Request<SendCommandRequest>) -> Result<Response<SendCommandResult>, Status> {
         self.note(&request)?;
+        if let Some(token) = request.metadata().get("muster-client-token") {
+            let token = token.to_str().expect("a text").to_owned();
+            self.tokens.lock().expect("no panic").push(token);
+        }
         let request = request.into_inner();
         let number = self.ran.fetch_add(1, Ordering::SeqCst) + 1;
         match request.comment.as_deref() {

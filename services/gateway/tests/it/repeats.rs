@@ -37,6 +37,20 @@ async fn after_ten_minutes_it_is_a_new_request() {
 }
 
 #[tokio::test]
+async fn a_service_knows_a_repeat_that_a_gateway_has_forgotten_or_never_heard_of() {
+    let world = World::start().await;
+    world.send(&send("", "a")).await;
+    world.clock.advance(SignedDuration::from_secs(600));
+    for call in [send("", "a"), send("", "b"), send("other", "a")] {
+        world.send(&call).await;
+    }
+    let tokens = world.fake.tokens.lock().unwrap().clone();
+    assert_eq!(tokens[0], tokens[1]);
+    assert!(tokens[2] != tokens[0] && tokens[3] != tokens[0] && tokens[2] != tokens[3]);
+    assert!(tokens.iter().all(|token| token.len() == 64));
+}
+
+#[tokio::test]
 async fn without_an_invocation_id_nothing_is_a_repeat() {
     let world = World::start().await;
     let call = send("", "a").without("amz-sdk-invocation-id");

@@ -7,7 +7,7 @@ use muster_proto::parameterstore::v1::{
     GetParameterHistoryRequest, GetParameterHistoryResult, GetParameterRequest, GetParameterResult,
     GetParametersRequest, GetParametersResult, Parameter, ParameterType,
 };
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use super::put::from_key;
 use super::{ParametersApi, Reader, leave, view};
@@ -98,6 +98,7 @@ impl ParametersApi {
         &self,
         request: GetParameterHistoryRequest,
         rights: Rights,
+        asker: &Principal,
     ) -> Result<GetParameterHistoryResult, Failure> {
         let reader = Reader {
             decrypts: request.with_decryption.unwrap_or_default(),
@@ -113,7 +114,7 @@ impl ParametersApi {
         let id = read::id(&self.db, &asked.path, now).await.map_err(from_store)?;
         let id = id.filter(|_| !asked.is_reserved).ok_or_else(missing)?;
         // A parameter of the same name that was made since the last page is another list.
-        let question = format!("GetParameterHistory {id}");
+        let question = format!("{asker} GetParameterHistory {id}");
         let above = match self.position(&question, request.next_token.as_deref())? {
             None => 0,
             Some(position) => position.parse().map_err(|_| ParameterError::NextToken)?,

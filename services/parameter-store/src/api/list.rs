@@ -6,7 +6,7 @@ use muster_boot::{Rights, TagMap};
 use muster_proto::parameterstore::v1::{
     DescribeParametersRequest, DescribeParametersResult, GetParametersByPathRequest, GetParametersByPathResult,
 };
-use muster_wire::Failure;
+use muster_wire::{Failure, Principal};
 
 use super::{ParametersApi, Reader, view};
 use crate::domain::filter::{self, Filter, Of};
@@ -14,7 +14,7 @@ use crate::domain::name::folder;
 use crate::error::{ParameterError, from_store};
 use crate::store::list::{self, Question};
 use crate::store::row::ValueRow;
-use crate::store::timer;
+use crate::store::{tag, timer};
 
 /// Parameters of a page when the caller does not say.
 const DEFAULT_PAGE_BY_PATH: i32 = 10;
@@ -25,6 +25,7 @@ impl ParametersApi {
         &self,
         request: GetParametersByPathRequest,
         rights: Rights,
+        asker: &Principal,
     ) -> Result<GetParametersByPathResult, Failure> {
         let reader = Reader {
             decrypts: request.with_decryption.unwrap_or_default(),
@@ -35,7 +36,7 @@ impl ParametersApi {
             folders: vec![folder(request.path.as_deref().unwrap_or_default())?],
             recursive: request.recursive.unwrap_or_default(),
         });
-        let question = format!("GetParametersByPath {filters:?}");
+        let question = format!("{asker} GetParametersByPath {filters:?}");
         let size = request.max_results.unwrap_or(DEFAULT_PAGE_BY_PATH);
         let asked = self.asked_list(&question, filters, request.next_token.as_deref(), size)?;
         let mut rows = list::values(&self.db, &asked).await.map_err(from_store)?;
@@ -53,7 +54,14 @@ impl ParametersApi {
 
     /// Which of these the caller may not list by themselves (parameter-store 9). A page may be short for that.
     async fn hidden(&self, rows: &[ValueRow], rights: &Rights) -> Result<HashSet<String>, Failure> {
-        let named = rows.iter().map(|row| (row.path.clone(), TagMap::new()));
+        let mut named = Vec::with_capacity(rows.len());
+        for row in rows {
+            let tags = match rights.ask_for_tags() {
+                true => tag::of_path(&self.db, &row.path).await.map_err(from_store)?,
+                false => TagMap::new(),
+            };
+            named.push((row.path.clone(), tags));
+        }
         let refusals = rights.judge("parameter", named).await?;
         let refused = rows.iter().zip(refusals).filter(|(_, refusal)| refusal.is_some());
         Ok(refused.map(|(row, _)| row.path.clone()).collect())
@@ -62,6 +70,7 @@ impl ParametersApi {
     pub(super) async fn describe(
         &self,
         request: DescribeParametersRequest,
+        asker: &Principal,
     ) -> Result<DescribeParametersResult, Failure> {
         if !request.filters.is_empty() && !request.parameter_filters.is_empty() {
             return Err(ParameterError::BothFilters.into());
@@ -74,7 +83,7 @@ impl ParametersApi {
         if request.shared.unwrap_or_default() {
             return Ok(DescribeParametersResult::default());
         }
-        let question = format!("DescribeParameters {filters:?}");
+        let question = format!("{asker} DescribeParameters {filters:?}");
         let size = request.max_results.unwrap_or(DEFAULT_PAGE);
         let asked = self.asked_list(&question, filters, request.next_token.as_deref(), size)?;
         let mut rows = list::facts(&self.db, &asked).await.map_err(from_store)?;

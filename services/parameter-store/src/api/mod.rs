@@ -76,7 +76,6 @@ impl ParametersApi {
         keys: Arc<Keys>,
         writer: Writer,
         publisher: Publisher,
-        checks_each: bool,
     ) -> Self {
         Self {
             ground,
@@ -86,8 +85,13 @@ impl ParametersApi {
             keys,
             writer,
             publisher,
-            checks_each,
+            checks_each: false,
         }
+    }
+
+    /// Whether lists by path leave out what the caller may not read by itself.
+    pub(crate) fn checking_each(self, checks_each: bool) -> Self {
+        Self { checks_each, ..self }
     }
 
     fn now(&self) -> Timestamp {
@@ -161,15 +165,16 @@ impl ParameterStore for ParametersApi {
         &self,
         request: Request<GetParametersByPathRequest>,
     ) -> Result<Response<GetParametersByPathResult>, Status> {
-        let rights = Rights::of(&request)?;
-        Ok(Response::new(self.by_path(request.into_inner(), rights).await?))
+        let (rights, asker) = (Rights::of(&request)?, Caller::of(&request)?.principal.clone());
+        Ok(Response::new(self.by_path(request.into_inner(), rights, &asker).await?))
     }
 
     async fn describe_parameters(
         &self,
         request: Request<DescribeParametersRequest>,
     ) -> Result<Response<DescribeParametersResult>, Status> {
-        Ok(Response::new(self.describe(request.into_inner()).await?))
+        let asker = Caller::of(&request)?.principal.clone();
+        Ok(Response::new(self.describe(request.into_inner(), &asker).await?))
     }
 
     async fn delete_parameter(
@@ -190,8 +195,8 @@ impl ParameterStore for ParametersApi {
         &self,
         request: Request<GetParameterHistoryRequest>,
     ) -> Result<Response<GetParameterHistoryResult>, Status> {
-        let rights = Rights::of(&request)?;
-        Ok(Response::new(self.history(request.into_inner(), rights).await?))
+        let (rights, asker) = (Rights::of(&request)?, Caller::of(&request)?.principal.clone());
+        Ok(Response::new(self.history(request.into_inner(), rights, &asker).await?))
     }
 
     async fn label_parameter_version(

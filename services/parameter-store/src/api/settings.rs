@@ -71,7 +71,9 @@ impl SettingsApi {
         let value = request.setting_value.unwrap_or_default();
         setting.check(&value)?;
         let now = self.clock.now().as_microsecond();
-        setting::set(&self.db, setting, &value, by, now).await.map_err(from_store)
+        setting::set(&self.db, setting, &value, by, now)
+            .await
+            .map_err(from_store)
     }
 
     async fn reset(&self, id: Option<&str>) -> Result<ServiceSetting, Failure> {

@@ -38,21 +38,20 @@ impl WatchApi {
         // What happens from the answer on is told.
         self.nats.flush().await.map_err(|_| away(()))?;
         let stopping = self.stopping.clone();
-        let changes = events.take_until(stopping.cancelled_owned()).filter_map(move |message| {
-            let change = event::read(&message.payload);
-            let is_meant = |change: &ParameterChange| is_below(change.name(), &folder, recursive);
-            future::ready(change.filter(is_meant).map(Ok))
-        });
+        let changes = events
+            .take_until(stopping.cancelled_owned())
+            .filter_map(move |message| {
+                let change = event::read(&message.payload);
+                let is_meant = |change: &ParameterChange| is_below(change.name(), &folder, recursive);
+                future::ready(change.filter(is_meant).map(Ok))
+            });
         Ok(Box::pin(changes))
     }
 }
 
 #[tonic::async_trait]
 impl ParameterWatch for WatchApi {
-    async fn watch_parameters(
-        &self,
-        request: Request<WatchParametersRequest>,
-    ) -> Result<Response<Changes>, Status> {
+    async fn watch_parameters(&self, request: Request<WatchParametersRequest>) -> Result<Response<Changes>, Status> {
         Ok(Response::new(self.changes(request.into_inner()).await?))
     }
 }

@@ -146,7 +146,10 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let told = changed(Change::LabelParameterVersion, of, &scope(), now);
         let read = read(told.payload.as_bytes()).unwrap();
-        assert_eq!((read.what(), read.name(), read.r#type()), ("labelled", "/a/b", ParameterType::SecureString));
+        assert_eq!(
+            (read.what(), read.name(), read.r#type()),
+            ("labelled", "/a/b", ParameterType::SecureString)
+        );
         let event: Value = serde_json::from_str(&told.payload).unwrap();
         assert_eq!(told.what, "labelled");
         assert_eq!(event["type"], "parameter-store.parameter.labelled");

@@ -21,7 +21,9 @@ impl Setting {
     /// The setting of this id, which may be its ARN.
     pub(crate) fn parse(given: &str, scope: &Scope) -> Result<Self, ParameterError> {
         let arn = scope.setting_arn("");
-        let id = given.strip_prefix(&arn).map_or_else(|| given.to_owned(), |id| format!("/{id}"));
+        let id = given
+            .strip_prefix(&arn)
+            .map_or_else(|| given.to_owned(), |id| format!("/{id}"));
         let found = ALL.into_iter().find(|setting| setting.id() == id);
         found.ok_or_else(|| ParameterError::MissingSetting { id: given.to_owned() })
     }
@@ -71,10 +73,16 @@ mod tests {
     fn a_setting_is_known_by_its_id_and_by_its_arn() {
         for setting in ALL {
             assert_eq!(Setting::parse(setting.id(), &scope()), Ok(setting));
-            assert_eq!(Setting::parse(&scope().setting_arn(setting.id()), &scope()), Ok(setting));
+            assert_eq!(
+                Setting::parse(&scope().setting_arn(setting.id()), &scope()),
+                Ok(setting)
+            );
         }
         for id in ["", "/ssm/other", "ssm/parameter-store/default-parameter-tier"] {
-            assert!(matches!(Setting::parse(id, &scope()), Err(ParameterError::MissingSetting { .. })), "{id}");
+            assert!(
+                matches!(Setting::parse(id, &scope()), Err(ParameterError::MissingSetting { .. })),
+                "{id}"
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! Tags of parameters, inside and outside of a transaction.
 
-use muster_store::{Column, Db, json, read, transact};
+use muster_store::{Column, Db, StoreError, json, read, transact};
 
 use super::{Outcome, find, take_turn};
 use crate::domain::name::Name;
@@ -55,6 +55,14 @@ pub(crate) async fn remove(db: &Db, name: &Name, keys: &[String], now: i64) -> O
         sqlx::query(sql).bind(&rows).bind(&row.id).execute(&mut *tx).await?;
         Ok(Ok(()))
     })
+}
+
+/// The tags of a parameter by its path, whether it is there or not.
+pub(crate) async fn of_path(db: &Db, path: &str) -> Result<Tags, StoreError> {
+    let sql =
+        "select t.key, t.value from parameter as p join parameter_tag as t on t.parameter_id = p.id where p.path = $1";
+    let rows: Vec<(String, String)> = read!(db, pool => sqlx::query_as(sql).bind(path).fetch_all(pool).await)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// The tags of a parameter.

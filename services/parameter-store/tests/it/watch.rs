@@ -15,9 +15,27 @@ fn below(path: &str, recursive: bool) -> WatchParametersRequest {
 #[tokio::test]
 async fn who_watches_a_path_hears_what_happens_below_it_and_nothing_else() {
     let service = Service::start().await;
-    let mut all = service.watch().await.watch_parameters(below("/app", true)).await.unwrap().into_inner();
-    let mut near = service.watch().await.watch_parameters(below("/app/", false)).await.unwrap().into_inner();
-    let mut root = service.watch().await.watch_parameters(below("/", false)).await.unwrap().into_inner();
+    let mut all = service
+        .watch()
+        .await
+        .watch_parameters(below("/app", true))
+        .await
+        .unwrap()
+        .into_inner();
+    let mut near = service
+        .watch()
+        .await
+        .watch_parameters(below("/app/", false))
+        .await
+        .unwrap()
+        .into_inner();
+    let mut root = service
+        .watch()
+        .await
+        .watch_parameters(below("/", false))
+        .await
+        .unwrap()
+        .into_inner();
     let mut parameters = service.by_nats();
     for request in [
         put("/application/x", "1"),
@@ -40,7 +58,12 @@ async fn who_watches_a_path_hears_what_happens_below_it_and_nothing_else() {
     let seen: Vec<_> = heard.iter().map(|change| (change.what(), change.name())).collect();
     assert_eq!(
         seen,
-        [("created", "/app/db/host"), ("updated", "/app/db/host"), ("created", "/app/key"), ("deleted", "/app/key")]
+        [
+            ("created", "/app/db/host"),
+            ("updated", "/app/db/host"),
+            ("created", "/app/key"),
+            ("deleted", "/app/key")
+        ]
     );
     assert_eq!(heard[2].r#type(), ParameterType::SecureString);
     assert!(heard[0].time.is_some() && !format!("{heard:?}").contains("hunter2"));
