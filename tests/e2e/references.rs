@@ -139,6 +139,7 @@ async fn a_command_refers_to_parameters_and_its_node_looks_them_up_in_its_role()
     );
     assert!(output(&shown).contains("ada: "), "the lines are commands: {shown}");
 
+    aws.ok(&["label-parameter-version", "--name", "/web/greeting", "--labels", "live"]).await;
     // A version that a parameter gets later is what the next run sees.
     aws.ok(&[
         "put-parameter",
@@ -151,6 +152,9 @@ async fn a_command_refers_to_parameters_and_its_node_looks_them_up_in_its_role()
     .await;
     let shown = run(&aws, &node, "AWS-RunShellScript", &sent).await;
     assert_eq!(output(&shown), "good evening, good morning\n");
+    let labelled = json!({"commands": ["echo {{ssm:/web/greeting:live}}"]});
+    let shown = run(&aws, &node, "AWS-RunShellScript", &labelled).await;
+    assert_eq!(output(&shown), "good morning\n");
 
     // What is not there, what the role may not read, and what is a secret: nothing of the run begins.
     let trace = cluster.folder().join("trace");
