@@ -84,3 +84,64 @@ async fn only_who_has_an_active_access_key_is_answered() {
         assert!(!cluster.log(service).contains(key.secret_access_key()), "{service}");
     }
 }
+
+#[tokio::test]
+async fn a_temporary_access_key_is_its_user_until_its_time_or_the_key_behind_it_ends() {
+    let cluster = Cluster::start_with(&[], &crate::authorization::signed_gateway()).await;
+    let mut people = People::new(cluster.bus().await);
+    let key = people.user("ann", &["operator"]).await;
+    let ann = cluster.aws().with_key(key.access_key_id(), key.secret_access_key());
+    let made = ann
+        .run("sts", &["get-session-token", "--duration-seconds", "900"])
+        .await;
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let text = |name: &str| made.json["Credentials"][name].as_str().unwrap().to_owned();
+    let (id, secret, token) = (text("AccessKeyId"), text("SecretAccessKey"), text("SessionToken"));
+    assert!(id.starts_with("MSIA") && !token.contains(&secret));
+    let session = cluster.aws().with_key(&id, &secret).with_session(&token);
+    session.ok(DESCRIBE).await;
+    session
+        .refused("AccessDeniedException", &["create-activation", "--iam-role", "Web"])
+        .await;
+    let who = session.run("sts", &["get-caller-identity"]).await;
+    assert!(
+        who.json["Arn"].as_str().unwrap().ends_with(":user/ann"),
+        "{}",
+        who.stderr
+    );
+
+    // Without its token, with another one, and as the beginning of another session it is nothing.
+    cluster
+        .aws()
+        .with_key(&id, &secret)
+        .refused("UnrecognizedClientException", DESCRIBE)
+        .await;
+    let other = ann.run("sts", &["get-session-token"]).await;
+    let others = other.json["Credentials"]["SessionToken"].as_str().unwrap();
+    let mixed = cluster.aws().with_key(&id, &secret).with_session(others);
+    mixed.refused("UnrecognizedClientException", DESCRIBE).await;
+    let again = session.run("sts", &["get-session-token"]).await;
+    assert!(
+        again.code != 0 && again.stderr.contains("AccessDenied"),
+        "{}",
+        again.stderr
+    );
+    let long = ann
+        .run("sts", &["get-session-token", "--duration-seconds", "43201"])
+        .await;
+    assert!(long.stderr.contains("ValidationError"), "{}", long.stderr);
+
+    let update = UpdateAccessKeyRequest {
+        access_key_id: key.access_key_id.clone(),
+        status: Some(AccessKeyStatus::Inactive.into()),
+    };
+    people.0.update_access_key(update).await.unwrap();
+    until("the session is over with the key that it was made with", async || {
+        let answer = session.ssm(DESCRIBE).await;
+        match answer.code != 0 && answer.stderr.contains("UnrecognizedClientException") {
+            true => Ok(()),
+            false => Err(answer.stderr),
+        }
+    })
+    .await;
+}

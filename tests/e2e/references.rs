@@ -139,7 +139,8 @@ async fn a_command_refers_to_parameters_and_its_node_looks_them_up_in_its_role()
     );
     assert!(output(&shown).contains("ada: "), "the lines are commands: {shown}");
 
-    aws.ok(&["label-parameter-version", "--name", "/web/greeting", "--labels", "live"]).await;
+    aws.ok(&["label-parameter-version", "--name", "/web/greeting", "--labels", "live"])
+        .await;
     // A version that a parameter gets later is what the next run sees.
     aws.ok(&[
         "put-parameter",

@@ -12,6 +12,7 @@ pub struct Aws {
     endpoint: String,
     key: (String, String),
     ca: Option<PathBuf>,
+    session_token: Option<String>,
 }
 
 /// What the command line said.
@@ -35,6 +36,7 @@ impl Aws {
             endpoint,
             key: ("MKIATESTTESTTESTTEST".to_owned(), "dummy".to_owned()),
             ca: None,
+            session_token: None,
         }
     }
 
@@ -42,6 +44,13 @@ impl Aws {
     #[must_use]
     pub fn with_key(mut self, id: &str, secret: &str) -> Self {
         self.key = (id.to_owned(), secret.to_owned());
+        self
+    }
+
+    /// The same with the session token of a temporary access key.
+    #[must_use]
+    pub fn with_session(mut self, token: &str) -> Self {
+        self.session_token = Some(token.to_owned());
         self
     }
 
@@ -70,6 +79,8 @@ impl Aws {
             .env("AWS_DEFAULT_REGION", "eu-central-1")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env_remove("AWS_PROFILE")
+            .env_remove("AWS_SESSION_TOKEN")
+            .envs(self.session_token.iter().map(|token| ("AWS_SESSION_TOKEN", token)))
             .envs(self.ca.iter().map(|ca| ("AWS_CA_BUNDLE", ca)))
             .output()
             .await

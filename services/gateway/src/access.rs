@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use muster_boot::{BoxError, Tasks};
+use muster_model::Timestamp;
 use muster_proto::access::v1::decisions_client::DecisionsClient;
 use muster_proto::access::v1::{GetSigningKeyRequest, GetSigningKeyResult, KeyState};
 use muster_wire::{CallerKind, Failure, NatsChannel, Principal, subject};
@@ -22,15 +23,12 @@ impl Access {
     }
 
     async fn ask(&self, asked: Asked<'_>) -> Result<Found, Failure> {
-        // There are no temporary access keys yet, and others have no token.
-        if asked.session_token.is_some() {
-            return Ok(Found::Unknown);
-        }
         let question = GetSigningKeyRequest {
             access_key_id: Some(asked.access_key.to_owned()),
             day: Some(asked.day.to_owned()),
             region: Some(asked.region.to_owned()),
             service: Some(asked.service.to_owned()),
+            session_token: asked.session_token.map(|token| token.reveal().to_owned()),
         };
         let answer = DecisionsClient::new(self.0.clone()).get_signing_key(question).await;
         match answer {
@@ -64,10 +62,11 @@ fn found(answer: &GetSigningKeyResult) -> Result<Found, Failure> {
                 signing_key: SigningKey::new(bytes),
                 kind: CallerKind::of(&principal),
                 principal,
-                until: None,
+                until: answer.until.and_then(|until| Timestamp::from_second(until).ok()),
             }))
         }
         KeyState::Inactive => Ok(Found::Inactive),
+        KeyState::Expired => Ok(Found::ExpiredToken),
         KeyState::Unknown | KeyState::Unset => Ok(Found::Unknown),
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
-use muster_wire::{CallOptions, Caller, Failure, NatsChannel, Reason, Refusal, aws_json, limits, subject};
+use muster_proto::access::v1::decisions_client::DecisionsClient;
+use muster_proto::access::v1::{IssueSessionRequest, IssueSessionResult};
+use muster_wire::{CallOptions, Caller, CallerKind, Failure, NatsChannel, Reason, Refusal, aws_json, limits, subject};
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 
@@ -64,6 +66,31 @@ impl Services {
         };
         let message = DynamicMessage::decode(method.output(), answer).map_err(Failure::internal)?;
         Ok(aws_json::encode(&message).into())
+    }
+}
+
+impl Services {
+    /// A temporary access key for a caller who came with one that is not.
+    pub(crate) async fn issue_session(&self, caller: &Caller, seconds: i64) -> Result<IssueSessionResult, Failure> {
+        let Some(id) = caller.access_key.clone().filter(|_| caller.kind == CallerKind::User) else {
+            let text = "there are no sessions in development: no access key is looked at";
+            return Err(Refusal::new(Reason::AccessDeniedException, text).into());
+        };
+        let question = IssueSessionRequest {
+            access_key_id: Some(id),
+            duration_seconds: Some(seconds),
+            source_ip: caller.source_ip.map(|address| address.to_string()),
+            request_id: caller.request_id.map(|id| id.to_string()),
+        };
+        let answer = DecisionsClient::new(self.channel.clone()).issue_session(question).await;
+        match answer {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(match failure(&status, "Access") {
+                // A temporary one, or one that was switched off a moment ago.
+                Failure::Refused(refusal) => Refusal::new(Reason::AccessDeniedException, refusal.message).into(),
+                other => other,
+            }),
+        }
     }
 }
 

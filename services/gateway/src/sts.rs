@@ -1,8 +1,11 @@
-//! `GetCallerIdentity` of STS, which SDKs, scripts and Terraform ask first: "who am I?" (aws-json-gateway 6).
+//! Two operations of STS (aws-json-gateway 6): `GetCallerIdentity`, which SDKs, scripts and Terraform ask first ("who am I?"),
+//! and `GetSessionToken`, a temporary access key for whoever has one that is not.
 //!
-//! It comes in another protocol than everything else here: a form in, XML out. Any caller may ask. Pure.
+//! They come in another protocol than everything else here: a form in, XML out. Any caller may ask. Pure.
 
 use axum::http::{HeaderMap, StatusCode, header};
+use muster_model::Timestamp;
+use muster_proto::access::v1::IssueSessionResult;
 use muster_wire::{Failure, Principal, Reason, Refusal, aws_json};
 use uuid::Uuid;
 
@@ -12,8 +15,32 @@ use crate::answer::Answer;
 pub(crate) const SERVICE: &str = "sts";
 /// What is answered in.
 pub(crate) const CONTENT_TYPE: &str = "text/xml";
-/// The only operation.
-pub(crate) const OPERATION: &str = "GetCallerIdentity";
+/// Who a caller is.
+const IDENTITY: &str = "GetCallerIdentity";
+/// A temporary access key.
+const SESSION: &str = "GetSessionToken";
+/// How long a session may be, in seconds.
+const SHORTEST: i64 = 900;
+const LONGEST: i64 = 43_200;
+
+/// What a form asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Who its caller is.
+    Identity,
+    /// A temporary access key for so many seconds.
+    Session(i64),
+}
+
+impl Wish {
+    /// The operation's name.
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Self::Identity => IDENTITY,
+            Self::Session(_) => SESSION,
+        }
+    }
+}
 
 const VERSION: &str = "2011-06-15";
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -27,25 +54,55 @@ pub(crate) fn is_meant(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") && !headers.contains_key("x-amz-target")
 }
 
-/// Finds out whether the form asks who its caller is.
+/// Finds out what the form asks for.
 ///
 /// # Errors
-/// `UnknownOperationException` if it asks anything else.
-pub(crate) fn check(body: &[u8]) -> Result<(), Failure> {
-    // Neither value has a character that a form would write in another way.
-    let has = |name: &str, value: &str| {
+/// `UnknownOperationException` if it is nothing that is here, `ValidationException` if a session cannot be so long or would
+/// need a device of its caller.
+pub(crate) fn read(body: &[u8]) -> Result<Wish, Failure> {
+    // No value that is meant has a character that a form would write in another way.
+    let value = |name: &str| {
         let mut all = body.split(|byte| *byte == b'&');
-        all.any(|pair| {
-            pair.strip_prefix(name.as_bytes())
-                .and_then(|rest| rest.strip_prefix(b"="))
-                == Some(value.as_bytes())
-        })
+        all.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     };
-    if has("Action", OPERATION) && has("Version", VERSION) {
-        return Ok(());
+    let is_version = value("Version") == Some(VERSION.as_bytes());
+    match value("Action") {
+        Some(action) if is_version && action == IDENTITY.as_bytes() => Ok(Wish::Identity),
+        Some(action) if is_version && action == SESSION.as_bytes() => {
+            if value("SerialNumber").is_some() || value("TokenCode").is_some() {
+                let text =
+                    "there are no devices here that a session could ask for: leave SerialNumber and TokenCode out";
+                return Err(Refusal::validation(text).into());
+            }
+            let seconds = match value("DurationSeconds") {
+                None => Some(LONGEST),
+                Some(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
+            };
+            let seconds = seconds.filter(|seconds| (SHORTEST..=LONGEST).contains(seconds));
+            let text = format!("DurationSeconds is a number from {SHORTEST} to {LONGEST}");
+            seconds
+                .map(Wish::Session)
+                .ok_or_else(|| Refusal::validation(text).into())
+        }
+        _ => {
+            let text = format!("Of STS there are only {IDENTITY} and {SESSION} of version {VERSION} here.");
+            Err(Refusal::new(Reason::UnknownOperationException, text).into())
+        }
     }
-    let text = format!("Of STS there is only {OPERATION} of version {VERSION} here.");
-    Err(Refusal::new(Reason::UnknownOperationException, text).into())
+}
+
+/// A temporary access key that was made.
+pub(crate) fn session(made: &IssueSessionResult, request: Uuid) -> Answer {
+    let until = Timestamp::from_second(made.until()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let body = format!(
+        "<{SESSION}Response xmlns=\"{NAMESPACE}\"><{SESSION}Result><Credentials><AccessKeyId>{}</AccessKeyId>\
+         <SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken><Expiration>{until}</Expiration></Credentials>\
+         </{SESSION}Result><ResponseMetadata><RequestId>{request}</RequestId></ResponseMetadata></{SESSION}Response>",
+        escape(made.access_key_id()),
+        escape(made.secret_access_key()),
+        escape(made.session_token()),
+    );
+    Answer::success(body.into())
 }
 
 /// Who a caller is. What AWS has as a unique id is the name here: names are not given away again while anything
@@ -61,9 +118,9 @@ pub(crate) fn identity(principal: &Principal, request: Uuid) -> Answer {
         .map_or(resource, |(_, name)| name)
         .replace('/', ":");
     let body = format!(
-        "<{OPERATION}Response xmlns=\"{NAMESPACE}\"><{OPERATION}Result><Arn>{}</Arn><UserId>{}</UserId>\
-         <Account>{}</Account></{OPERATION}Result><ResponseMetadata><RequestId>{request}</RequestId>\
-         </ResponseMetadata></{OPERATION}Response>",
+        "<{IDENTITY}Response xmlns=\"{NAMESPACE}\"><{IDENTITY}Result><Arn>{}</Arn><UserId>{}</UserId>\
+         <Account>{}</Account></{IDENTITY}Result><ResponseMetadata><RequestId>{request}</RequestId>\
+         </ResponseMetadata></{IDENTITY}Response>",
         escape(arn),
         escape(&id),
         escape(account),
@@ -82,6 +139,8 @@ pub(crate) fn failure(failure: &Failure, request: Uuid) -> Answer {
         "IncompleteSignatureException" => "IncompleteSignature",
         "ExpiredTokenException" => "ExpiredToken",
         "ThrottlingException" => "Throttling",
+        "ValidationException" => "ValidationError",
+        "AccessDeniedException" => "AccessDenied",
         other => other,
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -138,9 +197,26 @@ mod tests {
     }
 
     #[test]
-    fn one_operation_of_one_version_is_known() {
-        assert!(check(b"Action=GetCallerIdentity&Version=2011-06-15").is_ok());
-        assert!(check(b"Version=2011-06-15&Action=GetCallerIdentity").is_ok());
+    fn two_operations_of_one_version_are_known() {
+        assert_eq!(
+            read(b"Action=GetCallerIdentity&Version=2011-06-15").unwrap(),
+            Wish::Identity
+        );
+        assert_eq!(
+            read(b"Version=2011-06-15&Action=GetCallerIdentity").unwrap(),
+            Wish::Identity
+        );
+        let session = |rest: &str| read(format!("Action=GetSessionToken&Version=2011-06-15{rest}").as_bytes());
+        assert_eq!(session("").unwrap(), Wish::Session(43_200));
+        assert_eq!(session("&DurationSeconds=900").unwrap(), Wish::Session(900));
+        for rest in [
+            "&DurationSeconds=899",
+            "&DurationSeconds=43201",
+            "&DurationSeconds=x",
+            "&SerialNumber=a&TokenCode=1",
+        ] {
+            assert!(session(rest).is_err(), "{rest}");
+        }
         for other in [
             &b""[..],
             b"Action=GetCallerIdentity",
@@ -148,7 +224,7 @@ mod tests {
             b"Action=GetCallerIdentity&Version=2012-10-17",
             b"\xff=\xfe",
         ] {
-            assert!(check(other).is_err());
+            assert!(read(other).is_err());
         }
     }
 

@@ -221,13 +221,19 @@ impl Surface {
         Ok((caller, body))
     }
 
-    /// Tells a caller who it is, for those who ask STS.
+    /// Tells a caller who it is, or gives it a temporary access key: for those who ask STS.
     async fn identify(&self, id: Uuid, head: &request::Parts, body: Body, seen: &mut Seen) -> Result<Answer, Failure> {
         let arrival = self.arrival(id, head);
         let (caller, body) = self.admit(sts::SERVICE, arrival, head, body, seen).await?;
-        sts::check(&body)?;
-        seen.operation = Some(sts::OPERATION.to_owned());
-        Ok(sts::identity(&caller.principal, id))
+        let wish = sts::read(&body)?;
+        seen.operation = Some(wish.operation().to_owned());
+        match wish {
+            sts::Wish::Identity => Ok(sts::identity(&caller.principal, id)),
+            sts::Wish::Session(seconds) => {
+                let made = self.services.issue_session(&caller, seconds).await?;
+                Ok(sts::session(&made, id))
+            }
+        }
     }
 
     fn arrival(&self, id: Uuid, head: &request::Parts) -> Arrival {

@@ -63,7 +63,7 @@ impl BearerCache {
                 self.good.keep(good, hash, principal.clone());
                 Ok(Some(principal))
             }
-            KeyState::Inactive | KeyState::Unknown | KeyState::Unset => {
+            KeyState::Inactive | KeyState::Unknown | KeyState::Expired | KeyState::Unset => {
                 self.bad.keep(bad, hash, ());
                 Ok(None)
             }

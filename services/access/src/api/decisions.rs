@@ -9,8 +9,8 @@ use muster_proto::Word as _;
 use muster_proto::access::v1::decisions_server::Decisions;
 use muster_proto::access::v1::{
     CheckBearerRequest, CheckBearerResult, DecisionRecord, GetPrincipalRequest, GetPrincipalResult,
-    GetSigningKeyRequest, GetSigningKeyResult, KeyState, PrincipalPolicy, RecordDecisionsRequest,
-    RecordDecisionsResult,
+    GetSigningKeyRequest, GetSigningKeyResult, IssueSessionRequest, IssueSessionResult, KeyState, PrincipalPolicy,
+    RecordDecisionsRequest, RecordDecisionsResult,
 };
 use muster_store::Db;
 use muster_wire::Failure;
@@ -20,6 +20,7 @@ use super::view;
 use crate::domain::audit::Entry;
 use crate::domain::identity::{Account, Kind};
 use crate::domain::secret::Secret;
+use crate::domain::session;
 use crate::domain::signing::signing_key;
 use crate::error::{AccessError, from_store};
 use crate::key_file::KeyRing;
@@ -29,6 +30,8 @@ use crate::work::{LastUsed, Recorder};
 /// Characters of a text in the audit log.
 const LONGEST_TEXT: usize = 2048;
 const MOST_STATEMENTS: usize = 100;
+/// What making a session is in the audit log.
+const SESSION: &str = "sts:GetSessionToken";
 
 /// What the other services ask.
 #[derive(Debug)]
@@ -80,13 +83,73 @@ impl DecisionsApi {
         }))
     }
 
+    /// A temporary access key, and its state. It ends with its time, and with the access key that it was made with.
+    async fn session(&self, id: &str, token: &str) -> Result<(KeyState, Option<(Found, i64)>), Failure> {
+        let Some(holder) = session::open(&self.keys, id, token) else {
+            return Ok((KeyState::Unknown, None));
+        };
+        if holder.until <= self.clock.now().as_second() {
+            return Ok((KeyState::Expired, None));
+        }
+        let made_with = self.access_key(&holder.made_with).await?;
+        let made_with = made_with.filter(|found| found.principal == holder.principal);
+        let found = Found {
+            principal: holder.principal,
+            is_active: true,
+            secret: holder.secret,
+        };
+        Ok((state(made_with.as_ref()), Some((found, holder.until))))
+    }
+
+    async fn issue(&self, request: IssueSessionRequest) -> Result<IssueSessionResult, Failure> {
+        let id = request.access_key_id();
+        let found = self.access_key(id).await?.filter(|found| found.is_active);
+        let found = found.ok_or_else(|| {
+            AccessError::Invalid(
+                "a session is made with an access key that is active, and is no temporary one".to_owned(),
+            )
+        })?;
+        let (now, duration) = (self.clock.now(), request.duration_seconds.unwrap_or(session::LONGEST));
+        let until = now.as_second() + duration.clamp(session::SHORTEST, session::LONGEST);
+        let session = session::issue(&self.keys, &found.principal, id, until);
+        let entry = Entry {
+            time: now.as_microsecond(),
+            principal: found.principal.clone(),
+            access_key_id: cut(id.to_owned()),
+            surface: "aws-json".to_owned(),
+            source_ip: cut(request.source_ip().to_owned()),
+            action: SESSION.to_owned(),
+            resource: session.access_key_id.clone(),
+            decision: "Allow".to_owned(),
+            request_id: cut(request.request_id().to_owned()),
+            ..Entry::default()
+        };
+        self.recorder.write(vec![entry]).await?;
+        Ok(IssueSessionResult {
+            access_key_id: Some(session.access_key_id),
+            secret_access_key: Some(session.secret.reveal().to_owned()),
+            session_token: Some(session.token.reveal().to_owned()),
+            until: Some(until),
+        })
+    }
+
     async fn signing_key(&self, request: GetSigningKeyRequest) -> Result<GetSigningKeyResult, Failure> {
         let epoch = Some(self.epoch().await?);
-        let found = self.access_key(request.access_key_id()).await?;
-        let state = state(found.as_ref());
+        let (state, found, until) = match &request.session_token {
+            Some(token) => {
+                let (state, held) = self.session(request.access_key_id(), token).await?;
+                let (found, until) = held.unzip();
+                (state, found, until)
+            }
+            None => {
+                let found = self.access_key(request.access_key_id()).await?;
+                (state(found.as_ref()), found, None)
+            }
+        };
         let mut result = GetSigningKeyResult {
             state: Some(state.into()),
             epoch,
+            until,
             ..GetSigningKeyResult::default()
         };
         if let (KeyState::Active, Some(found)) = (state, found) {
@@ -223,6 +286,13 @@ impl Decisions for DecisionsApi {
         request: Request<GetSigningKeyRequest>,
     ) -> Result<Response<GetSigningKeyResult>, Status> {
         Ok(Response::new(self.signing_key(request.into_inner()).await?))
+    }
+
+    async fn issue_session(
+        &self,
+        request: Request<IssueSessionRequest>,
+    ) -> Result<Response<IssueSessionResult>, Status> {
+        Ok(Response::new(self.issue(request.into_inner()).await?))
     }
 
     async fn get_principal(

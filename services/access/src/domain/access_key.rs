@@ -9,9 +9,14 @@ const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// A new id: `MKIA` and 16 of `[A-Z2-7]`.
 pub(crate) fn random_id() -> String {
+    random_id_of(PREFIX)
+}
+
+/// The same with another beginning.
+pub(crate) fn random_id_of(prefix: &str) -> String {
     let bytes: [u8; 16] = rand::random();
     let letters = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
-    PREFIX.chars().chain(letters).collect()
+    prefix.chars().chain(letters).collect()
 }
 
 /// Whether a user with so many may have one more.

@@ -4,4 +4,5 @@ pub(crate) mod access_key;
 pub(crate) mod audit;
 pub(crate) mod identity;
 pub(crate) mod secret;
+pub(crate) mod session;
 pub(crate) mod signing;

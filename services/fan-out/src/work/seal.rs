@@ -209,7 +209,7 @@ mod tests {
         std::fs::write(folder.join("keys.json"), chain.to_text()).unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let open = || Seal::open(folder.path(), now);
-        assert!(matches!(open(), Err(SealError::Read { .. })));
+        assert!(matches!(open(), Err(SealError::Seed(PrivateFileError::Read { .. }))));
         let path = folder.join(format!("{}.seed", key.public()));
         let write = |key: &Key, mode| {
             std::fs::write(&path, key.seed().expose()).unwrap();

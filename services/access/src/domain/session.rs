@@ -1,0 +1,109 @@
+//! Temporary access keys (aws-json-gateway 6): nothing of them is stored. The session token holds, encrypted by the key file,
+//! whose key it is, its secret, its end, and the access key that it was made with and that it does not outlive.
+
+use serde::{Deserialize, Serialize};
+
+use super::access_key;
+use super::secret::Secret;
+use crate::key_file::KeyRing;
+
+/// What the ids of temporary access keys begin with.
+pub(crate) const PREFIX: &str = "MSIA";
+/// How long a session may be, in seconds, and how long it is unless its caller says otherwise.
+pub(crate) const SHORTEST: i64 = 15 * 60;
+pub(crate) const LONGEST: i64 = 12 * 60 * 60;
+
+/// A temporary access key, for the one answer that shows it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) access_key_id: String,
+    pub(crate) secret: Secret,
+    pub(crate) token: Secret,
+}
+
+/// Whose a temporary access key is.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    /// The user's ARN.
+    pub(crate) principal: String,
+    /// The access key that it was made with.
+    pub(crate) made_with: String,
+    pub(crate) secret: Secret,
+    /// In seconds since 1970.
+    pub(crate) until: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    principal: String,
+    made_with: String,
+    secret: String,
+    until: i64,
+}
+
+/// Makes one.
+pub(crate) fn issue(keys: &KeyRing, principal: &str, made_with: &str, until: i64) -> Session {
+    let (access_key_id, secret) = (access_key::random_id_of(PREFIX), Secret::random());
+    let content = Content {
+        principal: principal.to_owned(),
+        made_with: made_with.to_owned(),
+        secret: secret.reveal().to_owned(),
+        until,
+    };
+    let content = Secret::given(serde_json::to_string(&content).unwrap_or_default());
+    let key = keys.current();
+    let token = format!("{}.{}", key.id, key.seal(&access_key_id, &content));
+    Session {
+        access_key_id,
+        secret,
+        token: Secret::given(token),
+    }
+}
+
+/// Whose it is; nothing if the token is another key's, was altered, or none of ours.
+pub(crate) fn open(keys: &KeyRing, access_key_id: &str, token: &str) -> Option<Holder> {
+    // Ids of keys may have dots; what was encrypted has none.
+    let (key_id, sealed) = token.rsplit_once('.')?;
+    let content = keys.open(key_id, access_key_id, sealed).ok()?;
+    let content: Content = serde_json::from_str(content.reveal()).ok()?;
+    Some(Holder {
+        principal: content.principal,
+        made_with: content.made_with,
+        secret: Secret::given(content.secret),
+        until: content.until,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::secret::SealingKey;
+
+    fn ring(bytes: &[u8]) -> KeyRing {
+        let key = |byte: &u8| SealingKey::new(format!("2026.{byte}"), [*byte; 32]);
+        KeyRing::of(bytes.iter().map(key).collect())
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_own_key_and_until_its_key_is_taken_out() {
+        let old = ring(&[1]);
+        let session = issue(&old, "arn:aws:iam::000000000000:user/ada", "MKIAADA", 1_000);
+        assert!(session.access_key_id.starts_with(PREFIX) && session.access_key_id.len() == 20);
+        let token = session.token.reveal();
+        let opened = open(&ring(&[2, 1]), &session.access_key_id, token).unwrap();
+        assert_eq!(
+            (opened.principal.as_str(), opened.until),
+            ("arn:aws:iam::000000000000:user/ada", 1_000)
+        );
+        assert_eq!(opened.made_with, "MKIAADA");
+        assert!(opened.secret.is(&session.secret));
+        let other = issue(&old, "arn:aws:iam::000000000000:user/bob", "MKIABOB", 1_000);
+        assert!(open(&old, &other.access_key_id, token).is_none());
+        assert!(open(&ring(&[2]), &session.access_key_id, token).is_none());
+        for bent in ["", ".", "x", &token[1..], &format!("{token}A")] {
+            assert!(open(&old, &session.access_key_id, bent).is_none(), "{bent}");
+        }
+        assert!(!token.contains(session.secret.reveal()) && !format!("{session:?}").contains(token));
+    }
+}
