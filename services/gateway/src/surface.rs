@@ -107,7 +107,7 @@ async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> 
     let operation = Operation::of(request.headers());
     let is_sts = sts::is_meant(request.headers());
     let name = match &operation {
-        _ if is_sts => sts::OPERATION,
+        _ if is_sts => sts::SERVICE,
         Ok(operation) => operation.name(),
         Err(_) => "unknown operation",
     };

@@ -18,6 +18,7 @@ async fn signing_key(service: &Service, id: &str) -> GetSigningKeyResult {
         day: Some("20260131".to_owned()),
         region: Some("us-east-1".to_owned()),
         service: Some("ssm".to_owned()),
+        session_token: None,
     };
     service.decisions().get_signing_key(request).await.unwrap().into_inner()
 }
