@@ -31,6 +31,7 @@ mod waiting;
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Instant;
 
 use muster_document::flow::MAX_REBOOTS;
 use muster_document::{Next, Outcome, Plan, PlannedStep, Verdict};
@@ -58,7 +59,7 @@ use environment::About;
 use log_streams::LogStreams;
 use nesting::Nesting;
 use outputs::Outputs;
-use planning::{PLATFORM, patience, permitted_plan};
+use planning::{PATIENCE, PLATFORM, Prepared, permitted_plan};
 use process::End;
 use record::{Recorder, identity, result, run_status};
 use resume::Start;
@@ -144,13 +145,6 @@ pub fn run(root: &Path, run: RunId) -> io::Result<Exit> {
         // the two always sees the other.
         recorder.note(Fact::Runner(me))?;
     }
-    let now = facts::moment(&boot_id, clock.now());
-    let deadline = history
-        .accepted
-        .as_ref()
-        .and_then(|accepted| accepted.deadline.as_ref());
-    let has_expired = deadline.is_some_and(|deadline| deadline.has_passed(&now));
-    let start = resume::decide(&history, stop.is_cancelled(), has_expired, &boot_id);
     let mut job = Job {
         state: &state,
         run,
@@ -158,6 +152,7 @@ pub fn run(root: &Path, run: RunId) -> io::Result<Exit> {
         history: &history,
         recorder: &mut recorder,
     };
+    let start = resume::decide(&history, stop.is_cancelled(), job.is_late(&boot_id), &boot_id);
     job.carry_on(start, &boot_id, &mut stop)
 }
 
@@ -174,11 +169,7 @@ impl Job<'_, '_> {
     fn carry_on(&mut self, start: Start<'_>, boot_id: &str, stop: &mut StopSignal) -> io::Result<Exit> {
         match start {
             Start::Over => Ok(Exit::Over),
-            Start::Drop => {
-                self.recorder.add_dropped();
-                self.recorder.commit()?;
-                Ok(Exit::Over)
-            }
+            Start::Drop => self.drop_late(),
             Start::Cancel(open) => {
                 if let Some(open) = open {
                     self.end_leftovers(boot_id);
@@ -191,22 +182,19 @@ impl Job<'_, '_> {
                     self.end_leftovers(boot_id);
                     self.add_interrupted(open, StepStatus::Failed, NEVER_RAN, self.interruption(boot_id));
                 }
-                self.end(
-                    RunStatus::Failed,
-                    "interrupted, and the time to start further steps is over",
-                )
+                self.end(RunStatus::Failed, LATE)
             }
             Start::AwaitReboot => Ok(Exit::Rebooting),
-            Start::Go => self.go(Vec::new(), stop),
+            Start::Go => self.go(Vec::new(), boot_id, stop),
             Start::GoAfterInterruption(open) => {
                 self.end_leftovers(boot_id);
                 let ended = self.judge(open, self.interruption(boot_id));
-                self.go(ended, stop)
+                self.go(ended, boot_id, stop)
             }
             Start::GoWithoutReboot(asked, reason) => {
                 let trace = format!("the step asked for a reboot, which did not come: {reason}");
                 self.add_interrupted(asked, StepStatus::Failed, REBOOT, &trace);
-                self.go(vec![(asked.index as usize, Outcome::Failed)], stop)
+                self.go(vec![(asked.index as usize, Outcome::Failed)], boot_id, stop)
             }
         }
     }
@@ -232,8 +220,23 @@ impl Job<'_, '_> {
         self.history.accepted.as_ref()?.work.as_ref()
     }
 
+    /// Whether the time to start steps is over.
+    fn is_late(&self, boot_id: &str) -> bool {
+        let now = facts::moment(boot_id, self.recorder.now());
+        let accepted = self.history.accepted.as_ref();
+        let deadline = accepted.and_then(|accepted| accepted.deadline.as_ref());
+        deadline.is_some_and(|deadline| deadline.has_passed(&now))
+    }
+
+    /// Nothing of the run has begun, and nothing will.
+    fn drop_late(&mut self) -> io::Result<Exit> {
+        self.recorder.add_dropped();
+        self.recorder.commit()?;
+        Ok(Exit::Over)
+    }
+
     /// Runs the steps that are left; `ended` are those that this runner has judged already.
-    fn go(&mut self, judged: Vec<(usize, Outcome)>, stop: &mut StopSignal) -> io::Result<Exit> {
+    fn go(&mut self, judged: Vec<(usize, Outcome)>, boot_id: &str, stop: &mut StopSignal) -> io::Result<Exit> {
         let history = self.history;
         let Some(work) = history.accepted.as_ref().and_then(|accepted| accepted.work.as_ref()) else {
             return self.end(RunStatus::Failed, "the journal does not tell what to run");
@@ -242,24 +245,31 @@ impl Job<'_, '_> {
             Ok(policy) => policy,
             Err(error) => return self.end(RunStatus::Failed, &format!("nothing runs on this node: {error}")),
         };
+        let mut ended = ended_steps(self.history);
+        ended.extend(judged);
         let secrets = Secrets::default();
         let waiting = Waiting {
             state: self.state,
             stop: &mut *stop,
             tell: &mut |_| {},
-            deadline: patience(),
+            deadline: Instant::now() + PATIENCE,
         };
-        let plan = match permitted_plan(self.run, work, &policy, &secrets, waiting) {
-            Ok(plan) => plan,
-            Err(Trouble::Ended(End::Stopped(Stop::Shutdown))) => return Ok(Exit::Interrupted),
+        let plan = match permitted_plan(self.run, work, &policy, &ended, &secrets, waiting) {
+            Ok(Prepared::Ready(plan)) => plan,
+            // The store may have let us wait.
+            Ok(Prepared::LookedUp(_)) if self.is_late(boot_id) && ended.is_empty() => return self.drop_late(),
+            Ok(Prepared::LookedUp(_)) if self.is_late(boot_id) => return self.end(RunStatus::Failed, LATE),
+            Ok(Prepared::LookedUp(plan)) => plan,
+            Err(Trouble::Ended(End::Stopped(Stop::Shutdown))) => {
+                self.recorder.commit()?;
+                return Ok(Exit::Interrupted);
+            }
             Err(Trouble::Ended(End::Stopped(Stop::Cancelled))) => return self.end(RunStatus::Cancelled, ""),
             Err(Trouble::Ended(_)) => {
                 return self.end(RunStatus::Failed, "the parameter store does not answer in time");
             }
             Err(Trouble::NeverRan(trace) | Trouble::Failed(trace)) => return self.end(RunStatus::Failed, &trace),
         };
-        let mut ended = ended_steps(self.history);
-        ended.extend(judged);
         let system = System::read();
         let directory = self.state.run(self.run);
         let workshop = Workshop {
@@ -474,6 +484,8 @@ impl Job<'_, '_> {
     }
 }
 
+/// Why a run ends that has begun and may not go on.
+const LATE: &str = "interrupted, and the time to start further steps is over";
 /// The exit code that asks for a reboot.
 const REBOOT: i32 = 194;
 

@@ -2,11 +2,11 @@
 //! document refers to in the parameter store is fetched.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use muster_credential::sealed::Recipient;
 use muster_document::stored::{self, Stored, StoredType, StoredValues};
-use muster_document::{Document, DocumentType, Format, Plan, Platform};
+use muster_document::{Document, DocumentType, Format, Next, Outcome, Plan, Platform};
 use muster_proto::agent::v1::{ParametersRequest, ParametersResult, StoredParameters, WorkItem};
 use muster_wire::subject::RPC_PARAMETERS;
 use prost::Message as _;
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::action::Trouble;
 use super::secrets::Secrets;
-use super::waiting::{ANSWER, Waiting};
+use super::waiting::Waiting;
 use crate::journal::RunId;
 use crate::policy::{Forbidden, Policy};
 
@@ -27,6 +27,17 @@ pub(super) const PLATFORM: Platform = if cfg!(target_os = "macos") {
 
 /// Most names of one question to the parameter store.
 const NAMES: usize = 10;
+
+/// How long a run waits for all that it refers to; each question ends by itself before.
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A plan that can be run.
+pub(super) enum Prepared {
+    /// It refers to nothing, or nothing of it is left to run.
+    Ready(Plan),
+    /// The parameter store was asked, which takes time.
+    LookedUp(Plan),
+}
 
 /// A document's text.
 pub(crate) struct Text {
@@ -112,12 +123,6 @@ impl Draft {
     }
 }
 
-/// What the node waits with that has no step yet.
-pub(super) fn patience() -> Instant {
-    // Several questions may be asked; each ends by itself.
-    Instant::now() + 5 * ANSWER.max(Duration::from_secs(1))
-}
-
 /// Values by the names that they were asked for by.
 fn ask(
     mut request: ParametersRequest,
@@ -152,14 +157,16 @@ fn ask(
     Ok(found)
 }
 
-/// What to run, if the owner of the machine permits it, with what it refers to.
+/// What to run, if the owner of the machine permits it, with what it refers to. Where no step is left after those that
+/// ended, nobody is asked: a run that is over but for its end must not fail because a parameter is gone.
 pub(super) fn permitted_plan(
     run: RunId,
     work: &WorkItem,
     policy: &Policy,
+    ended: &[(usize, Outcome)],
     secrets: &Secrets,
     waiting: Waiting<'_>,
-) -> Result<Plan, Trouble> {
+) -> Result<Prepared, Trouble> {
     let forbidden = |forbidden: Forbidden| Trouble::NeverRan(forbidden.to_string());
     policy
         .check_document(&work.document_name, &work.document_content)
@@ -167,7 +174,10 @@ pub(super) fn permitted_plan(
     let draft = Draft::of_work(work).map_err(Trouble::NeverRan)?;
     // Before anything is looked up for it, and once more with that: the owner may look at inputs.
     policy.check_plan(draft.plan()).map_err(forbidden)?;
+    if draft.plan.references().is_empty() || matches!(draft.plan.next(ended), Next::End(_)) {
+        return Ok(Prepared::Ready(draft.plan));
+    }
     let plan = draft.resolve(run, &work.node_id, secrets, waiting)?;
     policy.check_plan(&plan).map_err(forbidden)?;
-    Ok(plan)
+    Ok(Prepared::LookedUp(plan))
 }

@@ -18,7 +18,7 @@ use crate::state::StateDir;
 /// An action that is over within a moment is told about once, at its end.
 const MOMENT: Duration = Duration::from_millis(500);
 /// How long a service may take to answer, with all repetitions.
-pub(super) const ANSWER: Duration = Duration::from_secs(120);
+const ANSWER: Duration = Duration::from_secs(120);
 /// Between two questions that were not answered.
 const AGAIN: Duration = Duration::from_millis(500);
 

@@ -92,6 +92,10 @@ impl Coordinator {
         });
     }
 
+    pub(crate) fn forget_parameters(&self) {
+        self.seen.lock().unwrap().parameters.clear();
+    }
+
     pub(crate) fn asked_for_parameters(&self) -> Vec<ParametersRequest> {
         self.look(|seen| seen.asked_for_parameters.clone())
     }

@@ -158,3 +158,66 @@ async fn a_run_that_waits_for_parameters_can_be_cancelled_and_survives_its_runne
         (RunStatus::Success, "found\n")
     );
 }
+
+#[tokio::test]
+async fn a_run_whose_time_ends_while_the_parameters_come_never_begins() {
+    let scene = Scene::start().await;
+    let trace = scene.agent.scratch("trace");
+    scene.coordinator.store("a", "String", "found");
+    scene.coordinator.set_deaf(true);
+    let mut item = work::script(&[&format!("echo {{{{ssm:a}}}} > {}", trace.display())]);
+    item.time_to_live_ms = 3_000;
+    let run = scene.coordinator.send(&item).await;
+    until("its time is over, and it has asked before", async || {
+        let log = scene.agent.state().journal().open_log(run);
+        let history = muster_agent::journal::read(&log).map_err(|error| error.to_string())?;
+        let deadline = history.accepted.and_then(|accepted| accepted.deadline);
+        let deadline = deadline.ok_or("no deadline")?;
+        let now = muster_agent::facts::moment(&deadline.boot_id, jiff::Timestamp::now());
+        let has_asked = !scene.coordinator.asked_for_parameters().is_empty();
+        match deadline.has_passed(&now) && has_asked {
+            true => Ok(()),
+            false => Err("not yet".to_owned()),
+        }
+    })
+    .await;
+    scene.coordinator.set_deaf(false);
+    let done = scene.agent.state().journal().done_log(run);
+    until("the run is dropped", async || {
+        muster_agent::journal::read(&done)
+            .map(|history| assert!(history.dropped))
+            .map_err(|error| error.to_string())
+    })
+    .await;
+    assert!(!trace.exists(), "it ran after its time");
+}
+
+#[tokio::test]
+async fn a_run_of_which_nothing_is_left_ends_as_it_is_whether_or_not_its_parameters_are_there() {
+    let mut scene = Scene::start().await;
+    scene.coordinator.store("a", "String", "found");
+    let mark = scene.agent.scratch("mark");
+    let lines = [
+        format!("echo {{{{ssm:a}}}} > {}", mark.display()),
+        "exec sleep 1000".to_owned(),
+    ];
+    let run = scene.coordinator.send(&work::script(&[&lines[0], &lines[1]])).await;
+    until("the step runs", async || {
+        std::fs::read_to_string(&mark).map_err(|error| error.to_string())
+    })
+    .await;
+    let runner = scene.agent.runner(run).await;
+    crate::agent_process::kill(runner);
+    scene.agent.kill();
+    // The store knows it no more, and the only step has failed by its interruption.
+    scene.coordinator.forget_parameters();
+    scene.launch_again().await;
+    let ended = scene.coordinator.end(run).await;
+    assert_eq!((ended.status(), ended.steps().len()), (RunStatus::Failed, 1));
+    assert!(
+        ended.steps()[0]
+            .trace
+            .contains("interrupted: the runner died during this step")
+    );
+    assert_eq!(ended.result.trace, "");
+}

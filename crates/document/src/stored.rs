@@ -1,8 +1,8 @@
 //! What the parameter store holds, put into a run on its node (run-command 8.2, parameter-store 11).
 //!
 //! A run is planned twice: as it was given, to learn what it refers to, and with what was found there. So the parameters
-//! of the document are held to their own rules with the values that they really have, and nothing that was found is looked
-//! at again.
+//! of the document are held to their own rules with the values that they really have. What was found holds no references
+//! itself: the store takes none.
 //!
 //! - `{{ssm:name}}` stands anywhere in the value of a parameter or in an input. A `StringList` stands only as a whole
 //!   element of a list, where it becomes one element for each of its own.

@@ -67,9 +67,7 @@ impl Services {
         let message = DynamicMessage::decode(method.output(), answer).map_err(Failure::internal)?;
         Ok(aws_json::encode(&message).into())
     }
-}
 
-impl Services {
     /// A temporary access key for a caller who came with one that is not.
     pub(crate) async fn issue_session(&self, caller: &Caller, seconds: i64) -> Result<IssueSessionResult, Failure> {
         let Some(id) = caller.access_key.clone().filter(|_| caller.kind == CallerKind::User) else {

@@ -109,8 +109,8 @@ impl DecisionsApi {
                 "a session is made with an access key that is active, and is no temporary one".to_owned(),
             )
         })?;
-        let (now, duration) = (self.clock.now(), request.duration_seconds.unwrap_or(session::LONGEST));
-        let until = now.as_second() + duration.clamp(session::SHORTEST, session::LONGEST);
+        let (now, duration) = (self.clock.now(), request.duration_seconds.unwrap_or(session::DURATION));
+        let until = now.as_second() + duration;
         let session = session::issue(&self.keys, &found.principal, id, until);
         let entry = Entry {
             time: now.as_microsecond(),

@@ -9,9 +9,8 @@ use crate::key_file::KeyRing;
 
 /// What the ids of temporary access keys begin with.
 pub(crate) const PREFIX: &str = "MSIA";
-/// How long a session may be, in seconds, and how long it is unless its caller says otherwise.
-pub(crate) const SHORTEST: i64 = 15 * 60;
-pub(crate) const LONGEST: i64 = 12 * 60 * 60;
+/// How long a session is unless its caller says otherwise, in seconds; the contract says how long it may be.
+pub(crate) const DURATION: i64 = 12 * 60 * 60;
 
 /// A temporary access key, for the one answer that shows it.
 #[derive(Debug)]

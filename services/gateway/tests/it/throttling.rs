@@ -40,6 +40,28 @@ async fn each_key_has_a_burst_and_a_rate() {
 }
 
 #[tokio::test]
+async fn temporary_keys_of_a_user_share_what_one_may() {
+    let (keys, cache, _) = FakeKeys::with_alice();
+    let world = World::signed(&cache, NOW).await;
+    let temporary = |id: &str| {
+        let key = AccessKey {
+            token: Some("token".to_owned()),
+            ..AccessKey::new(id, "secret")
+        };
+        keys.add(&key);
+        Call::of("ListCommands", "{}").signed(world.address(), &key, NOW)
+    };
+    let (one, two) = (temporary("MSIAONEONEONEONEONE2"), temporary("MSIATWOTWOTWOTWOTWO2"));
+    for number in 0..80 {
+        let call = if number % 2 == 0 { &one } else { &two };
+        assert_eq!(world.send(call).await.status, 200, "{number}");
+    }
+    for call in [&one, &two] {
+        assert_eq!(world.send(call).await.error().0, "ThrottlingException");
+    }
+}
+
+#[tokio::test]
 async fn development_on_this_machine_has_no_limit() {
     let world = World::start().await;
     for _ in 0..200 {
