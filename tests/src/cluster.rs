@@ -196,7 +196,9 @@ impl Cluster {
         folder
     }
 
-    fn answer_key(&self, service: &str) -> PathBuf {
+    /// The file with the key that a service signs answers with.
+    #[must_use]
+    pub fn answer_key(&self, service: &str) -> PathBuf {
         self.folder.join(format!("{service}-answers.key"))
     }
 

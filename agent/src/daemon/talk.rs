@@ -27,6 +27,8 @@ const PULL: Duration = Duration::from_secs(60);
 const HELLO: Duration = Duration::from_secs(24 * 60 * 60);
 /// Between two heartbeats unless the service wishes otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(60);
+/// What is told at once is told together with what comes within this.
+const ALARM: Duration = Duration::from_secs(1);
 /// A doorbell rings for many nodes at once; each takes a moment of its own within this.
 const DOORBELL: Duration = Duration::from_millis(250);
 
@@ -36,6 +38,8 @@ pub(crate) struct Talk {
     pull: Errand,
     pub(crate) heartbeat_due: Instant,
     heartbeat: Duration,
+    /// When something was last reason enough not to wait for the next heartbeat.
+    alarmed: Option<Instant>,
     /// Microseconds that this clock is ahead of the service's, once that is known.
     pub(crate) offset_us: Option<i64>,
     /// What the service was told last.
@@ -57,6 +61,7 @@ impl Talk {
             pull: Errand::new(CONNECTION),
             heartbeat_due: Instant::now() + HEARTBEAT,
             heartbeat: HEARTBEAT,
+            alarmed: None,
             offset_us: None,
             told: None,
             doubtful_since: None,
@@ -72,6 +77,15 @@ impl Talk {
         self.doubtful_since = None;
         self.hello.restart(now);
         self.pull.restart(now);
+    }
+
+    /// There is something in the next heartbeat that somebody should see soon; whoever causes it cannot cause many.
+    pub(crate) fn alarm(&mut self, now: Instant) {
+        let is_first = self.alarmed.is_none_or(|before| now.duration_since(before) >= HEARTBEAT);
+        if is_first {
+            self.alarmed = Some(now);
+            self.heartbeat_due = self.heartbeat_due.min(now + ALARM);
+        }
     }
 
     /// There is something to be asked at once.
@@ -168,13 +182,16 @@ impl Agent {
         if self.talk.heartbeat_due <= now {
             self.talk.heartbeat_due = now + self.talk.heartbeat.mul_f64(spread(rand::random()));
             let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-            let heartbeat = Heartbeat {
-                agent_version: facts::version().to_owned(),
-                running: count(self.queue.running()),
-                queued: count(self.queue.waiting().len()),
-                clock_offset_us: self.talk.offset_us.unwrap_or_default(),
-            };
             if !self.talk.is_quarantined {
+                let (distrusted, distrust) = self.trust.tell();
+                let heartbeat = Heartbeat {
+                    agent_version: facts::version().to_owned(),
+                    running: count(self.queue.running()),
+                    queued: count(self.queue.waiting().len()),
+                    clock_offset_us: self.talk.offset_us.unwrap_or_default(),
+                    distrusted,
+                    distrust,
+                };
                 let subject = subject::up(&self.node, subject::UP_HEARTBEAT);
                 self.publish(subject, heartbeat.encode_to_vec());
             }

@@ -34,6 +34,8 @@ pub(crate) struct Trust {
     /// Messages that were not believed, and why the last one was not.
     pub(crate) refused: u64,
     pub(crate) last: Option<String>,
+    /// How many of them the service was told of.
+    told: u64,
 }
 
 /// What this node believes of answers to runners' questions.
@@ -88,6 +90,14 @@ impl Trust {
             (WorkSignatures::Required, None) => Credulity::Nothing,
             (_, Some(keys)) => Credulity::Of(keys.clone()),
         }
+    }
+
+    /// How many messages were not believed that the service was not told of yet, and why the last one was not. They
+    /// count as told.
+    pub(super) fn tell(&mut self) -> (u32, String) {
+        let count = self.refused - std::mem::replace(&mut self.told, self.refused);
+        let why = self.last.clone().filter(|_| count > 0);
+        (u32::try_from(count).unwrap_or(u32::MAX), why.unwrap_or_default())
     }
 
     /// Whether a message comes from whom it should.
@@ -232,7 +242,9 @@ impl Agent {
         tracing::error!(why, "something came over the bus that is not obeyed");
         self.trust.refused += 1;
         self.trust.last = Some(why.to_owned());
-        self.report.wish(std::time::Instant::now());
+        let now = std::time::Instant::now();
+        self.talk.alarm(now);
+        self.report.wish(now);
     }
 }
 

@@ -35,7 +35,7 @@ use std::time::Instant;
 
 use muster_document::flow::MAX_REBOOTS;
 use muster_document::{Next, Outcome, Plan, PlannedStep, Verdict};
-use muster_model::{Clock, SystemClock};
+use muster_model::SystemClock;
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{RebootRequested, RunStatus, StepResult, StepStarted, StepStatus, WorkItem};
 

@@ -49,6 +49,14 @@ struct ClaimData<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+struct DistrustData<'a> {
+    instance_id: &'a str,
+    count: u32,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct AlienData<'a> {
     public_key: &'a str,
     name: &'a str,
@@ -97,6 +105,16 @@ impl News {
     /// The machine of a node is another one.
     pub(crate) async fn identity_changed(&self, node_id: &str) {
         self.of_node("identity-changed", node_id, None).await;
+    }
+
+    /// A node was sent what it does not obey: somebody else has the bus, or the credentials of a service.
+    pub(crate) async fn distrusts(&self, node_id: &str, count: u32, reason: &str) {
+        let data = DistrustData {
+            instance_id: node_id,
+            count,
+            reason,
+        };
+        self.publish("node", "distrusts", node_id, data).await;
     }
 
     /// A machine wants to be a node: `clone`, one that is online with another key, so that one of the two is a copy;

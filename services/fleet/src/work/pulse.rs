@@ -12,9 +12,11 @@ use futures::StreamExt;
 use futures::stream::ReadyChunks;
 use muster_boot::{BoxError, Parts};
 use muster_model::{Clock, SignedDuration, Timestamp};
+use muster_proto::agent::v1::Heartbeat;
 use muster_proto::fleet::v1::PingStatus;
 use muster_store::{Db, StoreError};
 use muster_wire::subject;
+use prost::Message as _;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +29,8 @@ use crate::work::{Metrics, News};
 const QUEUE: &str = "fleet";
 /// Most heartbeats that are noted with one look at the clock.
 const GROUP: usize = 4_096;
+/// Characters of what a node says that it does not obey.
+const LONGEST_REASON: usize = 500;
 /// Most rows in one statement.
 const ROWS: usize = 10_000;
 
@@ -166,7 +170,7 @@ impl Listener {
                 () = stopping.cancelled() => break,
                 _ = tick.tick() => self.write_down().await,
                 heard = self.heartbeats.next() => match heard {
-                    Some(messages) => self.note(&messages),
+                    Some(messages) => self.note(&messages).await,
                     None => return Err("the bus ended the subscription to heartbeats".into()),
                 },
             }
@@ -174,7 +178,7 @@ impl Listener {
         // Other replicas hear the rest from now on; what is here already is noted.
         if self.heartbeats.get_mut().unsubscribe().await.is_ok() {
             while let Some(messages) = self.heartbeats.next().await {
-                self.note(&messages);
+                self.note(&messages).await;
             }
         }
         self.write_down().await;
@@ -182,15 +186,28 @@ impl Listener {
     }
 
     /// Whoever a heartbeat claims to be from inside, it is from whom the subject says.
-    fn note(&self, messages: &[Message]) {
+    async fn note(&self, messages: &[Message]) {
         let now = self.clock.now().as_microsecond();
-        let mut beats = self.pulse.beats();
-        for message in messages {
-            if let Ok(node) = subject::node_of(&message.subject) {
+        let mut distrustful = Vec::new();
+        {
+            let mut beats = self.pulse.beats();
+            for message in messages {
+                let Ok(node) = subject::node_of(&message.subject) else {
+                    continue;
+                };
                 beats.note(node.as_str(), now);
+                let beat = Heartbeat::decode(message.payload.as_ref()).unwrap_or_default();
+                if beat.distrusted > 0 {
+                    distrustful.push((node, beat));
+                }
             }
         }
         self.metrics.heartbeats.inc_by(messages.len() as u64);
+        for (node, beat) in distrustful {
+            let reason: String = beat.distrust.chars().take(LONGEST_REASON).collect();
+            tracing::warn!(node = node.as_str(), count = beat.distrusted, reason, "a node was sent what it does not obey");
+            self.pulse.news.distrusts(node.as_str(), beat.distrusted, &reason).await;
+        }
     }
 
     async fn write_down(&self) {
