@@ -21,7 +21,9 @@ mod telemetry;
 mod tls;
 
 pub use answers::{AnswerKeyError, AnswerSeal};
-pub use authorize::{AccessOverBus, Authority, Leave, NodeGate, ResourceTags, Rights, TagMap};
+pub use authorize::{
+    AccessOverBus, Authority, Leave, NodeGate, ResourceTags, Rights, TagMap, rights_lost, while_allowed,
+};
 pub use bus::{BusError, CredentialsError, connect, connect_now};
 pub use node_desk::{NodeAnswerer, answer_nodes};
 pub use node_quota::{NodeQuota, NodeQuotaSettings};

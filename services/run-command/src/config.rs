@@ -9,6 +9,8 @@ use serde::Deserialize;
 pub struct Settings {
     /// Commands are deleted this many days after they were accepted.
     pub retention_days: u32,
+    /// Whether users see only commands that they have sent.
+    pub own_commands_only: bool,
     /// Most invocations that one command may have.
     pub max_targets: u32,
     /// Most invocations of all commands together that may be neither running nor ended.

@@ -71,6 +71,9 @@ impl Server {
         let log_streams = LogStreams::of(&settings.log_streams)?;
         work::log_keeper::start(&parts, db.clone(), log_streams.clone()).await?;
         work::sweeper::start(&parts, db.clone(), settings.retention_days, log_streams.clone());
+        let sights = api::Sights {
+            own_only: settings.own_commands_only,
+        };
         let reading = api::Reading {
             streams: log_streams,
             pager: pager.clone(),
@@ -101,7 +104,7 @@ impl Server {
                     ..followers
                 };
                 mount
-                    .add(RunCommandOutputServer::new(api::Output::new(followers, reading)))
+                    .add(RunCommandOutputServer::new(api::Output::new(followers, reading, sights)))
                     .add(RunCommandServer::from_arc(api))
                     .add(RunCommandRolloutsServer::new(rollouts))
             })

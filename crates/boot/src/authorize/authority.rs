@@ -20,7 +20,7 @@ pub trait Authority: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// If it cannot be found out now.
-    fn principal<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<GetPrincipalResult, Failure>>;
+    fn principal(&self, asked: GetPrincipalRequest) -> BoxFuture<'_, Result<GetPrincipalResult, Failure>>;
 
     /// Whose an access key is that came with its secret.
     ///
@@ -68,12 +68,9 @@ fn unavailable(why: &str) -> Failure {
 }
 
 impl Authority for AccessOverBus {
-    fn principal<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<GetPrincipalResult, Failure>> {
+    fn principal(&self, asked: GetPrincipalRequest) -> BoxFuture<'_, Result<GetPrincipalResult, Failure>> {
         Box::pin(async move {
-            let request = GetPrincipalRequest {
-                arn: Some(arn.to_owned()),
-            };
-            let answer = self.client().get_principal(request).await;
+            let answer = self.client().get_principal(asked).await;
             Ok(answer.map_err(|status| away(&status))?.into_inner())
         })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use muster_policy::{Policy, PolicySet, Principal, builtin};
-use muster_proto::access::v1::{GetPrincipalResult, PrincipalPolicy};
+use muster_proto::access::v1::{GetPrincipalRequest, GetPrincipalResult, PrincipalPolicy};
 use muster_wire::{Caller, CallerKind, Failure};
 
 use super::authority::Authority;
@@ -41,6 +41,20 @@ impl HoldingsCache {
         self.known.forget_all();
     }
 
+    /// What a caller has now, which is nothing if the access key that it came with has been switched off.
+    ///
+    /// # Errors
+    /// As [`HoldingsCache::of`].
+    pub(super) async fn now(&self, caller: &Caller) -> Result<Arc<Holdings>, Failure> {
+        match &caller.access_key {
+            Some(key) if caller.kind == CallerKind::User => {
+                let answer = self.authority.principal(question_about(caller, Some(key.clone())));
+                Ok(Arc::new(read(caller, answer.await?)?))
+            }
+            _ => self.of(caller).await,
+        }
+    }
+
     /// What a caller has. Who is not known has nothing.
     ///
     /// # Errors
@@ -53,11 +67,18 @@ impl HoldingsCache {
         };
         let answer = match is_node_without_role(caller) {
             true => GetPrincipalResult::default(),
-            false => self.authority.principal(caller.principal.as_str()).await?,
+            false => self.authority.principal(question_about(caller, None)).await?,
         };
         let holdings = Arc::new(read(caller, answer)?);
         self.known.keep(question, key, Arc::clone(&holdings));
         Ok(holdings)
+    }
+}
+
+fn question_about(caller: &Caller, access_key_id: Option<String>) -> GetPrincipalRequest {
+    GetPrincipalRequest {
+        arn: Some(caller.principal.as_str().to_owned()),
+        access_key_id,
     }
 }
 

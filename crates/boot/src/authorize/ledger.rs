@@ -299,7 +299,7 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use muster_proto::access::v1::{CheckBearerRequest, CheckBearerResult, GetPrincipalResult};
+    use muster_proto::access::v1::{CheckBearerRequest, CheckBearerResult, GetPrincipalRequest, GetPrincipalResult};
     use muster_wire::{Reason, Refusal};
 
     use super::*;
@@ -318,7 +318,7 @@ mod tests {
     }
 
     impl Authority for Log {
-        fn principal<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<GetPrincipalResult, Failure>> {
+        fn principal(&self, _: GetPrincipalRequest) -> BoxFuture<'_, Result<GetPrincipalResult, Failure>> {
             unreachable!("nobody is decided")
         }
 

@@ -3,6 +3,7 @@
 //! - `arn`: from what a request names to ARNs. Pure.
 //! - `holdings`: what principals have, as the service `access` says it, believed for five seconds.
 //! - `ledger`: decisions on their way into the audit log.
+//! - `lasting`: streams that end with the rights of whoever reads them.
 //! - `rights`: what a caller may do, for services that alone know what a request is about.
 //! - `bearers`: access keys of callers by gRPC, believed for five seconds.
 //! - `node`: what nodes may do on their own subjects.
@@ -15,6 +16,7 @@ mod authority;
 mod bearers;
 mod fresh;
 mod holdings;
+mod lasting;
 mod ledger;
 mod node;
 mod rights;
@@ -33,6 +35,7 @@ use muster_wire::{About, Asked, Authorizer, CallerKind, Failure, Reason, Refusal
 use crate::{BoxError, Tasks};
 
 pub use authority::{AccessOverBus, Authority};
+pub use lasting::{rights_lost, while_allowed};
 pub use node::NodeGate;
 pub use rights::{Leave, Rights};
 
@@ -131,7 +134,7 @@ impl Gate {
         }
         let about = asked.request.map(|request| About::of(asked.method, request));
         let about = about.unwrap_or_default();
-        let asking = Asking {
+        let mut asking = Asking {
             gate: Arc::clone(inner),
             holdings: inner.holdings.of(asked.caller).await?,
             caller: asked.caller.clone(),
@@ -139,6 +142,7 @@ impl Gate {
             action: action(&facts::action(asked.method))?,
             context: inner.context(asked, &about),
             is_plain_read: facts::operation(asked.method).plain_read,
+            allowed: Vec::new(),
         };
         let questions = match facts::is_for_people(asked.method) {
             true => inner.questions(&asking, asked, &about).await?,
@@ -148,11 +152,11 @@ impl Gate {
             // What services ask each other is nobody else's.
             true => vec![(asking.action.clone(), Arn::any(), Decision::ImplicitDeny)],
             false => {
-                let decide = |(action, on, context): (Action, Arn, Context)| {
-                    let decision = asking.decide(&action, &on, &context);
-                    (action, on, decision)
+                let decide = |(action, on, context): &(Action, Arn, Context)| {
+                    let decision = asking.decide(action, on, context);
+                    (action.clone(), on.clone(), decision)
                 };
-                questions.into_iter().map(decide).collect()
+                questions.iter().map(decide).collect()
             }
         };
         asking.record(&decisions).await?;
@@ -161,6 +165,7 @@ impl Gate {
                 return Err(refused.into());
             }
         }
+        asking.allowed = questions;
         Ok(Rights::decided(asking))
     }
 }

@@ -88,6 +88,44 @@ impl Rights {
         Ok(refusals.collect())
     }
 
+    /// Whether the caller could do something else, too, on a resource by its ARN, where that changes what it is shown and
+    /// refuses nothing: it is in no audit log.
+    ///
+    /// # Errors
+    /// If one of the two is no action or ARN.
+    pub fn may(&self, action: &str, on: &str) -> Result<bool, Failure> {
+        let Some(asking) = &self.0 else {
+            return Ok(true);
+        };
+        let action = super::action(action)?;
+        let on: Arn = on.parse().map_err(Failure::internal)?;
+        let decision = asking.decide(&action, &on, &asking.context);
+        Ok(matches!(decision, Decision::Allow(_)))
+    }
+
+    /// Whether the caller may still do what was allowed, by what is known of it now: for what goes on for longer than a
+    /// decision is believed. It is in no audit log.
+    ///
+    /// # Errors
+    /// If it may not, or that cannot be found out.
+    pub(super) async fn still_hold(&self) -> Result<(), Failure> {
+        let Some(asking) = &self.0 else {
+            return Ok(());
+        };
+        let holdings = asking.gate.holdings.now(&asking.caller).await?;
+        for (action, on, context) in &asking.allowed {
+            let context = Context {
+                current_time: Some(asking.gate.clock.now()),
+                ..context.clone()
+            };
+            let decision = holdings.policies.decide(&holdings.who, action, on, &context);
+            if let Some(refused) = asking.refusal(action, on, &decision) {
+                return Err(refused.into());
+            }
+        }
+        Ok(())
+    }
+
     /// Lets the caller do something else too, on a resource by its ARN: use a key, for example. It is in the audit log when
     /// this returns, unless nobody said anything of what needs no leave.
     ///
@@ -132,6 +170,8 @@ pub(super) struct Asking {
     /// Without tags of resources.
     pub(super) context: Context,
     pub(super) is_plain_read: bool,
+    /// What was decided before the service was asked.
+    pub(super) allowed: Vec<(Action, Arn, Context)>,
 }
 
 impl Asking {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_model::{SystemClock, Timestamp};
 use muster_proto::access::v1::{
-    CheckBearerRequest, CheckBearerResult, Decision as Word, DecisionRecord, GetPrincipalResult, PrincipalPolicy,
+    CheckBearerRequest, CheckBearerResult, Decision as Word, DecisionRecord, GetPrincipalRequest, GetPrincipalResult,
+    PrincipalPolicy,
 };
 use muster_proto::facts::Target;
 use muster_wire::{Caller, CallerKind, Principal, Reason, Refusal, Surface, aws_json};
@@ -33,11 +34,11 @@ impl Access {
 }
 
 impl Authority for Access {
-    fn principal<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<GetPrincipalResult, Failure>> {
+    fn principal(&self, asked: GetPrincipalRequest) -> BoxFuture<'_, Result<GetPrincipalResult, Failure>> {
         Box::pin(async move {
             self.answer()?;
             let all = self.policies.lock().unwrap();
-            let texts = all.get(arn).cloned();
+            let texts = all.get(asked.arn()).cloned();
             let known = texts.is_some();
             let policies = texts.unwrap_or_default().into_iter().enumerate();
             let policies = policies.map(|(number, text)| match text.starts_with('{') {

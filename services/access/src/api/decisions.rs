@@ -83,6 +83,16 @@ impl DecisionsApi {
         }))
     }
 
+    /// Whether an access key is active and a principal's. Of temporary ones nothing is known without their token, which
+    /// says when they end.
+    async fn is_in_use(&self, id: &str, principal: &str) -> Result<bool, Failure> {
+        if id.starts_with(session::PREFIX) {
+            return Ok(true);
+        }
+        let found = self.access_key(id).await?;
+        Ok(found.is_some_and(|found| found.is_active && found.principal == principal))
+    }
+
     /// A temporary access key, and its state. It ends with its time, and with the access key that it was made with.
     async fn session(&self, id: &str, token: &str) -> Result<(KeyState, Option<(Found, i64)>), Failure> {
         let Some(holder) = session::open(&self.keys, id, token) else {
@@ -182,6 +192,15 @@ impl DecisionsApi {
     }
 
     async fn principal(&self, request: GetPrincipalRequest) -> Result<GetPrincipalResult, Failure> {
+        if let Some(id) = &request.access_key_id
+            && !self.is_in_use(id, request.arn()).await?
+        {
+            return Ok(GetPrincipalResult {
+                known: Some(false),
+                epoch: Some(self.epoch().await?),
+                ..GetPrincipalResult::default()
+            });
+        }
         let (epoch, held) = match self.account.principal(request.arn()) {
             Some(who) => principal::holdings(&self.db, &who).await.map_err(from_store)?,
             None => (self.epoch().await?, None),
@@ -260,11 +279,8 @@ fn cut(text: String) -> String {
 
 /// What the layer in front of this service's own operations asks.
 impl Authority for DecisionsApi {
-    fn principal<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<GetPrincipalResult, Failure>> {
-        let request = GetPrincipalRequest {
-            arn: Some(arn.to_owned()),
-        };
-        Box::pin(self.principal(request))
+    fn principal(&self, asked: GetPrincipalRequest) -> BoxFuture<'_, Result<GetPrincipalResult, Failure>> {
+        Box::pin(self.principal(asked))
     }
 
     fn bearer(&self, bearer: CheckBearerRequest) -> BoxFuture<'_, Result<CheckBearerResult, Failure>> {

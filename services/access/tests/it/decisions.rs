@@ -26,6 +26,7 @@ async fn signing_key(service: &Service, id: &str) -> GetSigningKeyResult {
 async fn principal(service: &Service, arn: &str) -> GetPrincipalResult {
     let request = GetPrincipalRequest {
         arn: Some(arn.to_owned()),
+        ..GetPrincipalRequest::default()
     };
     service.decisions().get_principal(request).await.unwrap().into_inner()
 }
@@ -188,6 +189,7 @@ async fn decisions_are_answered_on_the_bus_only() {
     let mut by_grpc = DecisionsClient::connect(service.address()).await.unwrap();
     let request = GetPrincipalRequest {
         arn: Some("arn:aws:iam::000000000000:user/alice".to_owned()),
+        ..GetPrincipalRequest::default()
     };
     let refused = by_grpc.get_principal(request).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unimplemented);

@@ -37,6 +37,7 @@ impl RoleBook {
     async fn is_known(&self, name: &str) -> Result<bool, Failure> {
         let question = GetPrincipalRequest {
             arn: Some(self.set.arn(name)),
+            ..GetPrincipalRequest::default()
         };
         let answer = DecisionsClient::new(self.access.clone()).get_principal(question).await;
         match answer.map_err(Failure::from) {

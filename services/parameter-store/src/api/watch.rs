@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use async_nats::Client;
 use futures::{Stream, StreamExt as _, future};
+use muster_boot::{Rights, while_allowed};
 use muster_proto::parameterstore::v1::parameter_watch_server::ParameterWatch;
 use muster_proto::parameterstore::v1::{ParameterChange, WatchParametersRequest};
 use muster_wire::{Failure, subject};
@@ -52,6 +53,8 @@ impl WatchApi {
 #[tonic::async_trait]
 impl ParameterWatch for WatchApi {
     async fn watch_parameters(&self, request: Request<WatchParametersRequest>) -> Result<Response<Changes>, Status> {
-        Ok(Response::new(self.changes(request.into_inner()).await?))
+        let rights = Rights::of(&request)?;
+        let changes = self.changes(request.into_inner()).await?;
+        Ok(Response::new(while_allowed(rights, changes)))
     }
 }

@@ -7,13 +7,18 @@ use muster_store::StoreError;
 use muster_wire::{Failure, Refusal, trace};
 
 use crate::api::Api;
+use crate::domain::sight::Sight;
 use crate::domain::targets::refuse_duplicates;
 use crate::error::from_store;
 use crate::store;
 use crate::store::cancel::Scope;
 
 impl Api {
-    pub(super) async fn cancel(&self, request: CancelCommandRequest) -> Result<CancelCommandResult, Failure> {
+    pub(super) async fn cancel(
+        &self,
+        request: CancelCommandRequest,
+        sight: &Sight,
+    ) -> Result<CancelCommandResult, Failure> {
         let text = request.command_id.as_deref().unwrap_or_default();
         let unknown = || Refusal::new(Reason::InvalidCommandId, format!("there is no command {text}"));
         let id: CommandId = text.parse().map_err(|_| unknown())?;
@@ -25,7 +30,8 @@ impl Api {
             nodes.push(node);
         }
         refuse_duplicates(&nodes)?;
-        if store::read::command(&self.db, id).await.map_err(from_store)?.is_none() {
+        let seen = store::read::seen(&self.db, id, sight).await.map_err(from_store)?;
+        if seen.is_none() {
             return Err(unknown().into());
         }
         let strangers = store::cancel::strangers(&self.db, id, &request.instance_ids)

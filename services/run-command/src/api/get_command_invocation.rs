@@ -8,6 +8,7 @@ use muster_wire::{Failure, Refusal};
 
 use crate::api::{Api, view};
 use crate::domain::output;
+use crate::domain::sight::Sight;
 use crate::domain::status::InvocationStatus;
 use crate::error::from_store;
 use crate::store;
@@ -21,6 +22,7 @@ impl Api {
     pub(super) async fn get_invocation(
         &self,
         request: GetCommandInvocationRequest,
+        sight: &Sight,
     ) -> Result<GetCommandInvocationResult, Failure> {
         let command_id = request.command_id.unwrap_or_default();
         let node_id = request.instance_id.unwrap_or_default();
@@ -32,6 +34,7 @@ impl Api {
         let question = Question {
             command_id: Some(id.to_string()),
             node_id: Some(node_id.clone()),
+            sender: sight.sender(),
             limit: 1,
             ..Question::default()
         };

@@ -8,6 +8,7 @@ use muster_wire::{Failure, Principal};
 use crate::api::list_commands::{fingerprint, truncate};
 use crate::api::{Api, view};
 use crate::domain::filter::{Filters, List};
+use crate::domain::sight::Sight;
 use crate::error::from_store;
 use crate::store;
 use crate::store::read::PluginRow;
@@ -17,6 +18,7 @@ impl Api {
         &self,
         request: ListCommandInvocationsRequest,
         asker: &Principal,
+        sight: &Sight,
     ) -> Result<ListCommandInvocationsResult, Failure> {
         let selects = ListCommandInvocationsRequest {
             next_token: None,
@@ -25,7 +27,7 @@ impl Api {
         };
         let selects = format!("{asker} ListCommandInvocations {}", fingerprint(&selects));
         let mut question = self
-            .question(request.command_id, request.instance_id, request.max_results)
+            .question(request.command_id, request.instance_id, request.max_results, sight)
             .await?;
         question.filters = Filters::parse(&request.filters, List::Invocations)?;
         question.after = self.position(&selects, request.next_token.as_deref())?;

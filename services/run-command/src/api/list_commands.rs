@@ -9,6 +9,7 @@ use muster_wire::{Failure, NatsChannel, Principal, Refusal};
 
 use crate::api::{Api, view};
 use crate::domain::filter::{Filters, List};
+use crate::domain::sight::Sight;
 use crate::error::from_store;
 use crate::store;
 use crate::store::read::Question;
@@ -21,6 +22,7 @@ impl Api {
         &self,
         request: ListCommandsRequest,
         asker: &Principal,
+        sight: &Sight,
     ) -> Result<ListCommandsResult, Failure> {
         let pending = request
             .filters
@@ -36,7 +38,7 @@ impl Api {
         };
         let selects = format!("{asker} ListCommands {}", fingerprint(&selects));
         let mut question = self
-            .question(request.command_id, request.instance_id, request.max_results)
+            .question(request.command_id, request.instance_id, request.max_results, sight)
             .await?;
         question.filters = Filters::parse(&request.filters, List::Commands)?;
         question.after = self.position(&selects, request.next_token.as_deref())?;
@@ -62,10 +64,11 @@ impl Api {
         command_id: Option<String>,
         node_id: Option<String>,
         max_results: Option<i32>,
+        sight: &Sight,
     ) -> Result<Question, Failure> {
         if let Some(text) = &command_id {
             let known = match text.parse::<CommandId>() {
-                Ok(id) => store::read::command(&self.db, id).await.map_err(from_store)?.is_some(),
+                Ok(id) => store::read::seen(&self.db, id, sight).await.map_err(from_store)?.is_some(),
                 Err(_) => false,
             };
             if !known {
@@ -78,6 +81,7 @@ impl Api {
         Ok(Question {
             command_id,
             node_id,
+            sender: sight.sender(),
             limit: i64::from(max_results.unwrap_or(DEFAULT_PAGE)),
             ..Question::default()
         })

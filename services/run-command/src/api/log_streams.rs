@@ -10,6 +10,7 @@ use muster_wire::{Failure, Principal, Refusal};
 
 use crate::api::output::Output;
 use crate::domain::log_stream;
+use crate::domain::sight::Sight;
 use crate::error::from_store;
 use crate::store;
 use crate::work::LogStreams;
@@ -29,8 +30,9 @@ impl Output {
         &self,
         request: ListLogStreamsRequest,
         asker: &Principal,
+        sight: &Sight,
     ) -> Result<ListLogStreamsResult, Failure> {
-        let (id, group) = self.logged(request.command_id()).await?;
+        let (id, group) = self.logged(request.command_id(), sight).await?;
         self.refuse_strangers(id, &request.instance_ids).await?;
         let question = format!("{asker} ListLogStreams {id} {:?}", request.instance_ids);
         let now = self.followers.clock.now();
@@ -58,8 +60,12 @@ impl Output {
         })
     }
 
-    pub(super) async fn read_stream(&self, request: ReadLogStreamRequest) -> Result<ReadLogStreamResult, Failure> {
-        let (id, group) = self.logged(request.command_id()).await?;
+    pub(super) async fn read_stream(
+        &self,
+        request: ReadLogStreamRequest,
+        sight: &Sight,
+    ) -> Result<ReadLogStreamResult, Failure> {
+        let (id, group) = self.logged(request.command_id(), sight).await?;
         let name = request.log_stream().to_owned();
         let parts: Vec<_> = name.split('/').collect();
         let is_plain = |part: &&str| !part.is_empty() && part.chars().any(|c| c != '.') && !part.contains('\0');
@@ -76,10 +82,12 @@ impl Output {
     }
 
     /// A command that has log streams, and their group.
-    async fn logged(&self, text: &str) -> Result<(CommandId, String), Failure> {
+    async fn logged(&self, text: &str, sight: &Sight) -> Result<(CommandId, String), Failure> {
         let unknown = || Refusal::new(Reason::InvalidCommandId, format!("there is no command {text}"));
         let id: CommandId = text.parse().map_err(|_| unknown())?;
-        let row = store::read::command(&self.followers.db, id).await.map_err(from_store)?;
+        let row = store::read::seen(&self.followers.db, id, sight)
+            .await
+            .map_err(from_store)?;
         let facts = row.ok_or_else(unknown)?.facts().map_err(from_store)?;
         if !log_stream::is_wanted(&facts) {
             let message = format!("command {id} has no log streams: it was sent without CloudWatchOutputEnabled");

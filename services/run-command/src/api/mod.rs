@@ -10,6 +10,7 @@ mod output;
 mod reach;
 mod record;
 mod send_command;
+mod sight;
 mod view;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::work::{Acceptor, Alarms, Dispatcher, News};
 pub(crate) use log_streams::Reading;
 pub(crate) use output::Output;
 pub(crate) use record::Rollouts;
+pub(crate) use sight::Sights;
 pub(crate) use view::command as shown;
 
 /// The operations of Run Command.
@@ -50,6 +52,7 @@ pub(crate) struct Api {
     /// ARNs of the configured sinks.
     sinks: Vec<String>,
     max_targets: u32,
+    sights: Sights,
     /// There is a place for log streams.
     has_log_streams: bool,
     /// What the URLs of complete outputs begin with.
@@ -89,6 +92,9 @@ impl Api {
                 .map(|sink| sink.arn.clone())
                 .collect(),
             max_targets: settings.max_targets,
+            sights: Sights {
+                own_only: settings.own_commands_only,
+            },
             has_log_streams: settings.log_streams.is_configured(),
             objects_url: settings.objects_url.clone(),
             known: known_documents::KnownDocuments::default(),
@@ -110,24 +116,27 @@ impl RunCommand for Api {
             ClientToken::read(text, caller)
         });
         let token = token.transpose().map_err(Status::from)?;
-        Ok(Response::new(self.send(request.into_inner(), token, &rights).await?))
+        let sender = caller.clone();
+        Ok(Response::new(
+            self.send(request.into_inner(), token, &sender, &rights).await?,
+        ))
     }
 
     async fn list_commands(
         &self,
         request: Request<ListCommandsRequest>,
     ) -> Result<Response<ListCommandsResult>, Status> {
-        let asker = Caller::of(&request)?.principal.clone();
-        Ok(Response::new(self.list(request.into_inner(), &asker).await?))
+        let (asker, sight) = (Caller::of(&request)?.principal.clone(), self.sights.of(&request)?);
+        Ok(Response::new(self.list(request.into_inner(), &asker, &sight).await?))
     }
 
     async fn list_command_invocations(
         &self,
         request: Request<ListCommandInvocationsRequest>,
     ) -> Result<Response<ListCommandInvocationsResult>, Status> {
-        let asker = Caller::of(&request)?.principal.clone();
+        let (asker, sight) = (Caller::of(&request)?.principal.clone(), self.sights.of(&request)?);
         Ok(Response::new(
-            self.list_invocations(request.into_inner(), &asker).await?,
+            self.list_invocations(request.into_inner(), &asker, &sight).await?,
         ))
     }
 
@@ -135,13 +144,15 @@ impl RunCommand for Api {
         &self,
         request: Request<GetCommandInvocationRequest>,
     ) -> Result<Response<GetCommandInvocationResult>, Status> {
-        Ok(Response::new(self.get_invocation(request.into_inner()).await?))
+        let sight = self.sights.of(&request)?;
+        Ok(Response::new(self.get_invocation(request.into_inner(), &sight).await?))
     }
 
     async fn cancel_command(
         &self,
         request: Request<CancelCommandRequest>,
     ) -> Result<Response<CancelCommandResult>, Status> {
-        Ok(Response::new(self.cancel(request.into_inner()).await?))
+        let sight = self.sights.of(&request)?;
+        Ok(Response::new(self.cancel(request.into_inner(), &sight).await?))
     }
 }

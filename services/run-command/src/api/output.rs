@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use futures::{Stream, StreamExt};
+use muster_boot::{Rights, rights_lost, while_allowed};
 use muster_model::CommandId;
 use muster_proto::aws::v1::Reason;
 use muster_proto::runcommand::v1::run_command_output_server::RunCommandOutput;
@@ -14,6 +15,8 @@ use muster_wire::{Caller, Failure, Refusal, subject};
 use tonic::{Request, Response, Status};
 
 use crate::api::log_streams::Reading;
+use crate::api::sight::Sights;
+use crate::domain::sight::Sight;
 use crate::error::from_store;
 use crate::store;
 use crate::work::{Followers, Offer};
@@ -25,19 +28,26 @@ type NewsStream = Pin<Box<dyn Stream<Item = Result<OutputNews, Status>> + Send +
 pub(crate) struct Output {
     pub(super) followers: Followers,
     pub(super) reading: Reading,
+    sights: Sights,
 }
 
 impl Output {
-    pub(crate) fn new(followers: Followers, reading: Reading) -> Self {
-        Self { followers, reading }
+    pub(crate) fn new(followers: Followers, reading: Reading, sights: Sights) -> Self {
+        Self {
+            followers,
+            reading,
+            sights,
+        }
     }
 
-    /// The command, if it exists and has these nodes.
-    async fn check(&self, request: &FollowOutputRequest) -> Result<CommandId, Failure> {
+    /// The command, if the caller sees it and it has these nodes.
+    async fn check(&self, request: &FollowOutputRequest, sight: &Sight) -> Result<CommandId, Failure> {
         let text = request.command_id.as_deref().unwrap_or_default();
         let unknown = || Refusal::new(Reason::InvalidCommandId, format!("there is no command {text}"));
         let id: CommandId = text.parse().map_err(|_| unknown())?;
-        let known = store::read::command(&self.followers.db, id).await.map_err(from_store)?;
+        let known = store::read::seen(&self.followers.db, id, sight)
+            .await
+            .map_err(from_store)?;
         known.ok_or_else(unknown)?;
         self.refuse_strangers(id, &request.instance_ids).await?;
         Ok(id)
@@ -57,15 +67,24 @@ impl Output {
         }
     }
 
-    async fn offer(&self, request: OfferOutputRequest) -> Result<OfferOutputResult, Failure> {
+    async fn offer(
+        &self,
+        request: OfferOutputRequest,
+        sight: &Sight,
+        rights: Rights,
+    ) -> Result<OfferOutputResult, Failure> {
         let follow = request.follow.unwrap_or_default();
         let listener = request.listener.unwrap_or_default();
-        let id = self.check(&follow).await?;
+        let id = self.check(&follow, sight).await?;
         let all = &self.followers;
         let offer = Offer::open(&all.nats, &listener, request.window_bytes, all.stopping.clone()).await?;
         let news = all.follow(id, &follow).await?;
         all.tasks.spawn("offer", async move {
-            offer.pass_on(news).await;
+            tokio::select! {
+                () = offer.pass_on(news) => {}
+                // The listener hears nothing more.
+                _ = rights_lost(rights) => {}
+            }
             Ok(())
         });
         Ok(OfferOutputResult {
@@ -77,29 +96,34 @@ impl Output {
 #[tonic::async_trait]
 impl RunCommandOutput for Output {
     async fn follow_output(&self, request: Request<FollowOutputRequest>) -> Result<Response<NewsStream>, Status> {
+        let (rights, sight) = (Rights::of(&request)?, self.sights.of(&request)?);
         let request = request.into_inner();
-        let id = self.check(&request).await?;
+        let id = self.check(&request, &sight).await?;
         let news = self.followers.follow(id, &request).await?;
         let stream = tokio_stream::wrappers::ReceiverStream::new(news).map(Ok);
-        Ok(Response::new(Box::pin(stream)))
+        Ok(Response::new(while_allowed(rights, stream)))
     }
 
     async fn offer_output(&self, request: Request<OfferOutputRequest>) -> Result<Response<OfferOutputResult>, Status> {
-        Ok(Response::new(self.offer(request.into_inner()).await?))
+        let (rights, sight) = (Rights::of(&request)?, self.sights.of(&request)?);
+        Ok(Response::new(self.offer(request.into_inner(), &sight, rights).await?))
     }
 
     async fn list_log_streams(
         &self,
         request: Request<ListLogStreamsRequest>,
     ) -> Result<Response<ListLogStreamsResult>, Status> {
-        let asker = Caller::of(&request)?.principal.clone();
-        Ok(Response::new(self.list_streams(request.into_inner(), &asker).await?))
+        let (asker, sight) = (Caller::of(&request)?.principal.clone(), self.sights.of(&request)?);
+        Ok(Response::new(
+            self.list_streams(request.into_inner(), &asker, &sight).await?,
+        ))
     }
 
     async fn read_log_stream(
         &self,
         request: Request<ReadLogStreamRequest>,
     ) -> Result<Response<ReadLogStreamResult>, Status> {
-        Ok(Response::new(self.read_stream(request.into_inner()).await?))
+        let sight = self.sights.of(&request)?;
+        Ok(Response::new(self.read_stream(request.into_inner(), &sight).await?))
     }
 }

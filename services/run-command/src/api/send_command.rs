@@ -15,7 +15,7 @@ use muster_proto::fanout::v1::{RolloutTarget, StartRolloutRequest, TagSelector, 
 use muster_proto::fleet::v1::nodes_client::NodesClient;
 use muster_proto::fleet::v1::{ResolveTargetsRequest, ResolveTargetsResult, ResolvedNode, TargetExpression};
 use muster_proto::runcommand::v1::{Command, CommandStatus, SendCommandRequest, SendCommandResult};
-use muster_wire::{Failure, NatsChannel, Refusal, trace};
+use muster_wire::{Failure, NatsChannel, Principal, Refusal, trace};
 
 use crate::api::reach::denied;
 use crate::api::{Api, view};
@@ -41,6 +41,7 @@ impl Api {
         &self,
         request: SendCommandRequest,
         token: Option<ClientToken>,
+        sender: &Principal,
         rights: &Rights,
     ) -> Result<SendCommandResult, Failure> {
         if let Some(token) = &token
@@ -128,6 +129,7 @@ impl Api {
                     instance_name: node.name,
                 })
                 .collect(),
+            sender: sender.to_string(),
             steps: steps(&document),
             triggered_alarm,
             rollout,

@@ -26,6 +26,8 @@ pub(crate) struct NewCommand {
     pub(crate) facts: Command,
     pub(crate) progress: Progress,
     pub(crate) nodes: Vec<NewInvocation>,
+    /// ARN of who sent it.
+    pub(crate) sender: String,
     /// Name and action of each step of its document.
     pub(crate) steps: Vec<(String, String)>,
     /// How its alarm stands, if that is a reason not to begin: then no node gets it.
@@ -58,14 +60,14 @@ const INSERT_COMMANDS: &str = "
     insert into command (command_id, requested_at, expires_at, document_name, facts, status, status_details,
         finished, cancelled, errors_allowed, target_count, in_progress_count, success_count, failed_count,
         execution_timed_out_count, delivery_timed_out_count, other_count, revision, alarm, triggered_alarm,
-        steps)
+        steps, sender)
     select r.command_id, r.requested_at, r.expires_at, r.document_name, r.facts, r.status, r.status_details,
         r.finished, false, r.errors_allowed, r.target_count, 0, 0, 0, 0, 0, 0, 0,
-        r.alarm, r.triggered_alarm, r.steps
+        r.alarm, r.triggered_alarm, r.steps, r.sender
     from {rows} as r where true
     on conflict (command_id) do nothing
     returning command_id";
-const COMMAND_COLUMNS: [Column; 13] = [
+const COMMAND_COLUMNS: [Column; 14] = [
     Column::Text("command_id"),
     Column::BigInt("requested_at"),
     Column::BigInt("expires_at"),
@@ -79,6 +81,7 @@ const COMMAND_COLUMNS: [Column; 13] = [
     Column::Text("alarm"),
     Column::Text("triggered_alarm"),
     Column::Text("steps"),
+    Column::Text("sender"),
 ];
 
 const INSERT_INVOCATIONS: &str = "
@@ -192,6 +195,7 @@ type Row<'a> = (
     String,
     &'static str,
     String,
+    &'a str,
 );
 
 fn command_row<'a>((command, status): &Judged<'a>) -> Row<'a> {
@@ -209,5 +213,6 @@ fn command_row<'a>((command, status): &Judged<'a>) -> Row<'a> {
         Watched::of(&command.facts).map(|alarm| alarm.name).unwrap_or_default(),
         command.triggered_alarm.map_or("", Word::word),
         json(&command.steps),
+        &command.sender,
     )
 }

@@ -5,6 +5,7 @@ use muster_store::{Column, Db, StoreError, json, read};
 use sqlx::FromRow;
 
 use crate::domain::filter::Filters;
+use crate::domain::sight::Sight;
 use crate::domain::status::InvocationStatus;
 use crate::store::{CommandRow, InvocationRow};
 
@@ -30,6 +31,7 @@ const COMMANDS: &str = "
         and (cast($6 as text) is null or c.status = $6 or c.status_details = $6)
         and (cast($7 as boolean) is null or c.finished = $7)
         and (cast($8 as bigint) is null or (c.requested_at, c.command_id) < ($8, cast($9 as text)))
+        and (cast($11 as text) is null or c.sender = $11)
     order by c.requested_at desc, c.command_id desc
     limit $10";
 
@@ -45,6 +47,7 @@ const INVOCATIONS: &str = "
         and (cast($6 as text) is null or i.status = $6 or i.status_details = $6)
         and (cast($7 as bigint) is null or (c.requested_at, c.command_id) < ($7, cast($8 as text))
             or (c.requested_at = $7 and c.command_id = $8 and i.node_id > cast($9 as text)))
+        and (cast($11 as text) is null or c.sender = $11)
     order by c.requested_at desc, c.command_id desc, i.node_id
     limit $10";
 
@@ -60,6 +63,8 @@ pub(crate) struct Question {
     pub(crate) command_id: Option<String>,
     pub(crate) node_id: Option<String>,
     pub(crate) filters: Filters,
+    /// Only commands that this principal sent, by its ARN.
+    pub(crate) sender: Option<String>,
     /// Rows after this one: time, command, node.
     pub(crate) after: Option<(i64, String, String)>,
     pub(crate) limit: i64,
@@ -140,6 +145,17 @@ pub(crate) async fn command(db: &Db, id: CommandId) -> Result<Option<CommandRow>
     Ok(read!(db, pool => sqlx::query_as(COMMAND_BY_ID).bind(id.to_string()).fetch_optional(pool).await)?)
 }
 
+/// One command by its id, if whoever sees so much sees it.
+pub(crate) async fn seen(db: &Db, id: CommandId, sight: &Sight) -> Result<Option<CommandRow>, StoreError> {
+    let question = Question {
+        command_id: Some(id.to_string()),
+        sender: sight.sender(),
+        limit: 1,
+        ..Question::default()
+    };
+    Ok(commands(db, &question).await?.pop())
+}
+
 /// Commands, newest first.
 pub(crate) async fn commands(db: &Db, question: &Question) -> Result<Vec<CommandRow>, StoreError> {
     let filters = &question.filters;
@@ -159,6 +175,7 @@ pub(crate) async fn commands(db: &Db, question: &Question) -> Result<Vec<Command
             .bind(at)
             .bind(id)
             .bind(question.limit)
+            .bind(&question.sender)
             .fetch_all(pool)
             .await
     })?)
@@ -229,6 +246,7 @@ pub(crate) async fn invocations(db: &Db, question: &Question) -> Result<Vec<List
             .bind(id)
             .bind(node)
             .bind(question.limit)
+            .bind(&question.sender)
             .fetch_all(pool)
             .await
     })?)

@@ -49,6 +49,7 @@ fn command(at: i64, nodes: &[&str]) -> NewCommand {
                 instance_name: format!("host of {node}"),
             })
             .collect(),
+        sender: "arn:aws:iam::000000000000:user/ann".to_owned(),
         steps: vec![("one".to_owned(), "aws:runShellScript".to_owned())],
         triggered_alarm: None,
         rollout: Some(StartRolloutRequest {

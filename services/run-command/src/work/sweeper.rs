@@ -116,6 +116,7 @@ mod tests {
             },
             progress: Progress::new(0, 0),
             nodes: Vec::new(),
+            sender: String::new(),
             steps: vec![("one".to_owned(), "aws:runShellScript".to_owned())],
             triggered_alarm: None,
             rollout: None,
