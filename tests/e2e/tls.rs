@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use muster_harness::Folder;
+use muster_harness::{Folder, until};
 use muster_proto::access::v1::AccessKey;
 use muster_tests::{Cluster, People, binary, python};
 use serde_json::Value;
@@ -131,4 +131,36 @@ async fn where_callers_need_a_certificate_a_secret_alone_lets_nobody_in() {
         list(&address, &ca, &[&rita, &foreign, &foreign_key]).await.0,
         "UNAVAILABLE"
     );
+}
+
+#[tokio::test]
+async fn callers_are_known_by_their_certificates() {
+    let folder = Folder::new("certificates");
+    let [ca, certificate, key] = certificates(&folder, "ours").await;
+    let text = |path: &PathBuf| path.display().to_string();
+    let service = "muster-run-command";
+    let settings = [
+        (service, "MUSTER_SERVER__TLS__CERTIFICATE", text(&certificate)),
+        (service, "MUSTER_SERVER__TLS__KEY", text(&key)),
+        (service, "MUSTER_SERVER__TLS__CLIENT_CA", text(&ca)),
+        (service, "MUSTER_SERVER__AUTHENTICATION", "certificate".to_owned()),
+    ];
+    let cluster = Cluster::start_with(&[], &settings).await;
+    let mut people = People::new(cluster.bus().await);
+    let [own, own_key] = of_caller(&folder, "ours").await;
+    let address = cluster.address(service);
+    // A certificate alone is nobody's right.
+    let (code, message) = list(&address, &ca, &["", &own, &own_key]).await;
+    assert_eq!(code, "PERMISSION_DENIED");
+    assert!(message.contains("user/rita is not authorized"), "{message}");
+    let rita = bearer(&people.user("rita", &["read-only"]).await);
+    until("what rita may do is known", async || {
+        let (code, message) = list(&address, &ca, &["", &own, &own_key]).await;
+        if code == "OK" { Ok(()) } else { Err(message) }
+    })
+    .await;
+    let (code, message) = list(&address, &ca, &[&rita, &own, &own_key]).await;
+    assert_eq!(code, "UNAUTHENTICATED");
+    assert!(message.contains("known by their certificates"), "{message}");
+    assert_eq!(list(&address, &ca, &[]).await.0, "UNAVAILABLE");
 }

@@ -27,7 +27,7 @@ pub use authorize::{
 pub use bus::{BusError, CredentialsError, connect, connect_now};
 pub use node_desk::{NodeAnswerer, answer_nodes};
 pub use node_quota::{NodeQuota, NodeQuotaSettings};
-pub use parts::{BootError, Database, Deciding, OpenToOthers, Parts, Running, plain_routes};
+pub use parts::{BootError, Database, Deciding, OpenToOthers, Parts, Readiness, Running, plain_routes};
 pub use private_file::{PrivateFileError, read_private};
 pub use run::{Description, run};
 pub use settings::{

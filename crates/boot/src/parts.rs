@@ -1,6 +1,7 @@
 //! What a service stands on, and a service that runs.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use axum::routing::get;
 use muster_model::{Account, Clock, SystemClock};
 use muster_store::sqlx::migrate::Migrator;
 use muster_store::{Db, StoreError};
-use muster_wire::{CallMetrics, Mount, Mounted, Port};
+use muster_wire::{CallMetrics, GrpcCallers, Mount, Mounted, Port};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -51,6 +52,21 @@ pub enum BootError {
     Tls(#[from] TlsError),
 }
 
+/// Whether whoever spreads calls over replicas should send them here: `/readyz` says so.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Says that this replica is about to stop.
+    pub fn leave(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// What a service is given when it starts.
 #[derive(Debug)]
 pub struct Parts {
@@ -74,6 +90,8 @@ pub struct Parts {
     pub node_quota: NodeQuota,
     /// The bound port.
     pub listener: Port,
+    /// Whether calls should still come here.
+    pub readiness: Readiness,
     /// The service's tasks.
     pub tasks: Tasks,
     /// Hears of tasks that died.
@@ -87,6 +105,10 @@ impl Parts {
     /// If the port or the database cannot be had.
     pub async fn assemble(name: &str, common: &Common, database: Option<Database>) -> Result<Self, BootError> {
         let tls = common.server.tls.server_config()?;
+        let has_authority = !common.server.tls.client_ca.as_os_str().is_empty();
+        if common.server.authentication == GrpcAuthentication::Certificate && !has_authority {
+            return Err(TlsError::NoClientAuthority.into());
+        }
         let listener = TcpListener::bind(&common.server.listen)
             .await
             .map_err(|source| BootError::Listen {
@@ -117,6 +139,7 @@ impl Parts {
                 Some(config) => Port::from(listener).encrypted(config),
                 None => listener.into(),
             },
+            readiness: Readiness::default(),
             tasks,
             failures,
         })
@@ -150,21 +173,22 @@ impl Parts {
         deciding: Deciding,
         add: impl FnOnce(Mount) -> Mount,
     ) -> Result<Running, BoxError> {
-        let extra = plain_routes(&self.nats, &self.registry);
+        let extra = plain_routes(&self.nats, &self.registry, &self.readiness);
         admit(self.listener.address()?, self.listener.is_encrypted(), &self.server)?;
         let over_bus = || Arc::new(AccessOverBus::new(self.nats.clone())) as Arc<dyn Authority>;
         let authority = deciding.authority.unwrap_or_else(over_bus);
         let ledger = Ledger::start(Arc::clone(&authority), &self.tasks);
         let clock = Arc::clone(&self.clock);
         let bearers = Arc::new(BearerCache::new(Arc::clone(&authority)));
-        let gate = Gate::new(self.account, clock, authority, ledger.clone(), deciding.tags);
-        gate.listen(Some(Arc::clone(&bearers)), &self.nats, &self.tasks).await?;
-        let mount = Mount::new(self.nats.clone(), self.calls, Arc::new(gate));
-        let mount = match self.server.authentication {
-            GrpcAuthentication::Development => mount,
-            GrpcAuthentication::Bearer => mount.ask_for_bearers(bearers),
+        let callers = match self.server.authentication {
+            GrpcAuthentication::Development => GrpcCallers::Anybody,
+            GrpcAuthentication::Bearer => GrpcCallers::Bearers(Arc::clone(&bearers) as _),
+            GrpcAuthentication::Certificate => GrpcCallers::Certificates(self.account.clone()),
         };
-        let mounted = add(mount).start(self.listener, extra).await?;
+        let gate = Gate::new(self.account, clock, authority, ledger.clone(), deciding.tags);
+        gate.listen(Some(bearers), &self.nats, &self.tasks).await?;
+        let mount = Mount::new(self.nats.clone(), self.calls, Arc::new(gate));
+        let mounted = add(mount.know_by_grpc(callers)).start(self.listener, extra).await?;
         Ok(Running {
             ledger: Some(ledger),
             address: mounted.address(),
@@ -203,6 +227,7 @@ impl GrpcAuthentication {
         match self {
             Self::Development => "are not authenticated with server.authentication = \"development\"",
             Self::Bearer => "would carry secrets without TLS",
+            Self::Certificate => "know nobody without TLS",
         }
     }
 
@@ -210,13 +235,14 @@ impl GrpcAuthentication {
         match self {
             Self::Development => ", or ask for bearers",
             Self::Bearer => " or a proxy that ends TLS stands in front, or set server.tls",
+            Self::Certificate => ", or set server.tls",
         }
     }
 }
 
 /// Says loudly what it means that others can reach the port, or refuses.
 fn admit(address: SocketAddr, is_encrypted: bool, settings: &ServerSettings) -> Result<(), OpenToOthers> {
-    let is_safe = is_encrypted && settings.authentication == GrpcAuthentication::Bearer;
+    let is_safe = is_encrypted && settings.authentication != GrpcAuthentication::Development;
     match (address.ip().is_loopback() || is_safe, settings.insecure_listen_anywhere) {
         (true, _) => Ok(()),
         (false, false) => Err(OpenToOthers {
@@ -247,8 +273,8 @@ fn replica_name(configured: &str) -> String {
 }
 
 /// `/metrics`, `/healthz` and `/readyz`.
-pub fn plain_routes(nats: &Client, registry: &Arc<Mutex<Registry>>) -> Router {
-    let registry = Arc::clone(registry);
+pub fn plain_routes(nats: &Client, registry: &Arc<Mutex<Registry>>, readiness: &Readiness) -> Router {
+    let (registry, readiness) = (Arc::clone(registry), readiness.clone());
     let nats = nats.clone();
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -256,6 +282,7 @@ pub fn plain_routes(nats: &Client, registry: &Arc<Mutex<Registry>>) -> Router {
             "/readyz",
             get(move || async move {
                 match nats.connection_state() {
+                    _ if readiness.is_leaving() => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
                     async_nats::connection::State::Connected => (StatusCode::OK, "ready\n"),
                     _ => (StatusCode::SERVICE_UNAVAILABLE, "the bus is away\n"),
                 }
@@ -349,7 +376,8 @@ mod tests {
 
     #[test]
     fn only_loopback_is_listened_on_unless_the_settings_say_so() {
-        for authentication in [GrpcAuthentication::Development, GrpcAuthentication::Bearer] {
+        use GrpcAuthentication::{Bearer, Certificate, Development};
+        for authentication in [Development, Bearer, Certificate] {
             for insecure_listen_anywhere in [false, true] {
                 let settings = ServerSettings {
                     authentication,
@@ -359,7 +387,7 @@ mod tests {
                 let check = |address: &str| admit(address.parse().unwrap(), false, &settings).is_ok();
                 assert!(check("127.0.0.1:1") && check("[::1]:1"));
                 assert_eq!(check("0.0.0.0:1"), insecure_listen_anywhere);
-                let is_safe = authentication == GrpcAuthentication::Bearer || insecure_listen_anywhere;
+                let is_safe = authentication != Development || insecure_listen_anywhere;
                 assert_eq!(admit("0.0.0.0:1".parse().unwrap(), true, &settings).is_ok(), is_safe);
             }
         }

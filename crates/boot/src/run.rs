@@ -107,16 +107,26 @@ where
         parts = Parts::assemble(description.name, &common, description.database) => parts?,
         () = signals.next() => return Ok(()),
     };
+    let readiness = parts.readiness.clone();
     let mut running = tokio::select! {
         running = start(own, parts) => running?,
         () = signals.next() => return Ok(()),
     };
     tracing::info!(service = description.name, address = %running.address(), "ready");
     let outcome = tokio::select! {
-        () = signals.next() => Ok(()),
+        () = signals.next() => {
+            readiness.leave();
+            Ok(())
+        }
         failure = running.failed() => Err(BoxError::from(failure)),
     };
     tracing::info!(service = description.name, "stopping");
+    if outcome.is_ok() && common.drain_seconds > 0 {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(common.drain_seconds)) => {}
+            () = signals.next() => {}
+        }
+    }
     tokio::select! {
         () = running.stop(Duration::from_secs(common.grace_seconds)) => {}
         // Whoever asks twice does not want to wait.

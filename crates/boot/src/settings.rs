@@ -20,6 +20,8 @@ pub struct SettingsError(#[source] Box<figment::Error>);
 /// What every service understands; `config.default.toml` of this crate explains each key.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Common {
+    /// Seconds that calls are still taken after the service was told to stop.
+    pub drain_seconds: u64,
     /// Seconds that calls under way may take when the service stops.
     pub grace_seconds: u64,
     /// Name of this replica; empty: the host's.
@@ -99,6 +101,8 @@ pub enum GrpcAuthentication {
     Development,
     /// By an access key and its secret.
     Bearer,
+    /// By the certificate that they come in with, which `tls.client_ca` has signed.
+    Certificate,
 }
 
 impl ServerSettings {

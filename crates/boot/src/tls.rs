@@ -38,6 +38,9 @@ pub enum TlsError {
         /// Its mode.
         mode: u32,
     },
+    /// Callers are to be known by certificates that nobody asks them for.
+    #[error("server.authentication = \"certificate\" needs server.tls.client_ca, the authority of callers' certificates")]
+    NoClientAuthority,
     /// It cannot be looked at.
     #[error("{} cannot be read", .path.display())]
     File {

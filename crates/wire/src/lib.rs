@@ -41,7 +41,7 @@ pub use authorize::{Asked, Authorizer, Surface};
 pub use caller::{BadPrincipal, Caller, CallerKind, Principal};
 pub use check::{CheckLayer, CheckService};
 pub use failure::{Failure, Refusal};
-pub use grpc_caller::Bearers;
+pub use grpc_caller::{Bearer, Bearers, GrpcCallers};
 pub use mount::{Mount, MountError, Mounted};
 pub use nats_channel::{CallOptions, NatsChannel, NatsStatus};
 pub use observe::{CallMetrics, ObserveLayer, ObserveService};

@@ -26,11 +26,11 @@ use tower::util::BoxCloneSyncService;
 use crate::authorize::{AuthorizeLayer, Authorizer};
 use crate::brief::BriefLayer;
 use crate::form::Form;
-use crate::grpc_caller::GrpcCallerLayer;
+use crate::grpc_caller::{GrpcCallerLayer, GrpcCallers};
 use crate::nats_caller;
 use crate::services_only::{CameBy, ServicesOnlyLayer};
 use crate::{
-    Bearers, CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Peer, Port, frame, reply_of, subject,
+    CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Peer, Port, frame, reply_of, subject,
 };
 
 type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
@@ -93,11 +93,10 @@ impl Mount {
         }
     }
 
-    /// Asks callers by gRPC for an access key and its secret, in what is added from now on. Without it everybody who
-    /// reaches the port is let in, for development.
+    /// How callers by gRPC are known, in what is added from now on.
     #[must_use]
-    pub fn ask_for_bearers(mut self, bearers: Arc<dyn Bearers>) -> Self {
-        self.grpc_caller = GrpcCallerLayer(Some(bearers));
+    pub fn know_by_grpc(mut self, callers: GrpcCallers) -> Self {
+        self.grpc_caller = GrpcCallerLayer(callers);
         self
     }
 

@@ -40,12 +40,14 @@ impl std::fmt::Debug for Handshakes {
 }
 
 /// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Where it is.
     pub address: SocketAddr,
     /// Whether nobody on the way can read or change what is said.
     pub is_encrypted: bool,
+    /// The common name in the certificate that it came in with, which an authority of ours has signed.
+    pub certified: Option<Arc<str>>,
 }
 
 impl From<TcpListener> for Port {
@@ -88,7 +90,7 @@ impl Listener for Port {
         loop {
             let Some(Handshakes { acceptor, under_way }) = &mut self.tls else {
                 let (stream, address) = Listener::accept(&mut self.listener).await;
-                return (Stream::Clear(at_once(stream)), peer(address, false));
+                return (Stream::Clear(at_once(stream)), peer(address, false, None));
             };
             tokio::select! {
                 Some(done) = under_way.join_next(), if !under_way.is_empty() => {
@@ -101,7 +103,10 @@ impl Listener for Port {
                     under_way.spawn(async move {
                         let done = tokio::time::timeout(HANDSHAKE, handshake).await.ok()?;
                         match done {
-                            Ok(stream) => Some((Stream::Encrypted(Box::new(stream)), peer(address, true))),
+                            Ok(stream) => {
+                                let certified = certified(&stream);
+                                Some((Stream::Encrypted(Box::new(stream)), peer(address, true, certified)))
+                            }
                             Err(error) => {
                                 tracing::debug!(%address, %error, "a handshake failed");
                                 None
@@ -114,18 +119,33 @@ impl Listener for Port {
     }
 
     fn local_addr(&self) -> io::Result<Peer> {
-        Ok(peer(self.address()?, self.is_encrypted()))
+        Ok(peer(self.address()?, self.is_encrypted(), None))
     }
 }
 
 impl Connected<IncomingStream<'_, Port>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Port>) -> Self {
-        *stream.remote_addr()
+        stream.remote_addr().clone()
     }
 }
 
-fn peer(address: SocketAddr, is_encrypted: bool) -> Peer {
-    Peer { address, is_encrypted }
+fn peer(address: SocketAddr, is_encrypted: bool, certified: Option<Arc<str>>) -> Peer {
+    Peer {
+        address,
+        is_encrypted,
+        certified,
+    }
+}
+
+/// The only common name in the certificate of the other side; the handshake has verified who signed it.
+fn certified(stream: &TlsStream<TcpStream>) -> Option<Arc<str>> {
+    let certificate = stream.get_ref().1.peer_certificates()?.first()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let mut names = certificate.subject().iter_common_name();
+    match (names.next(), names.next()) {
+        (Some(name), None) => name.as_str().ok().map(Arc::from),
+        _ => None,
+    }
 }
 
 /// Small answers must not wait for more.

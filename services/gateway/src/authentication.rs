@@ -140,6 +140,7 @@ mod tests {
         let peer = Peer {
             address: "[::ffff:127.0.0.1]:9".parse().unwrap(),
             is_encrypted: false,
+            certified: None,
         };
         request.extensions_mut().insert(ConnectInfo(peer));
         for value in forwarded {

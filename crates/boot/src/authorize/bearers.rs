@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures::future::BoxFuture;
 use muster_proto::access::v1::{CheckBearerRequest, KeyState};
-use muster_wire::{Bearers, Failure, Principal};
+use muster_wire::{Bearer, Bearers, Failure, Principal};
 use sha2::{Digest as _, Sha256};
 
 use super::authority::Authority;
@@ -37,8 +37,8 @@ impl BearerCache {
         self.bad.forget_all();
     }
 
-    async fn find(&self, access_key: &str, secret: &str) -> Result<Option<Principal>, Failure> {
-        let (hash, now) = (hash(access_key, secret), Instant::now());
+    async fn find(&self, bearer: Bearer<'_>) -> Result<Option<Principal>, Failure> {
+        let (hash, now) = (hash(bearer), Instant::now());
         let good = match self.good.get(&hash, now) {
             Ok(principal) => return Ok(Some(principal)),
             Err(question) => question,
@@ -48,8 +48,9 @@ impl BearerCache {
             Err(question) => question,
         };
         let request = CheckBearerRequest {
-            access_key_id: Some(access_key.to_owned()),
-            secret_access_key: Some(secret.to_owned()),
+            access_key_id: Some(bearer.access_key.to_owned()),
+            secret_access_key: Some(bearer.secret.to_owned()),
+            session_token: bearer.session_token.map(str::to_owned),
         };
         let answer = match self.authority.bearer(request).await {
             Ok(answer) => answer,
@@ -72,16 +73,17 @@ impl BearerCache {
 }
 
 impl Bearers for BearerCache {
-    fn principal<'a>(
-        &'a self,
-        access_key: &'a str,
-        secret: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Principal>, Failure>> {
-        Box::pin(self.find(access_key, secret))
+    fn principal<'a>(&'a self, bearer: Bearer<'a>) -> BoxFuture<'a, Result<Option<Principal>, Failure>> {
+        Box::pin(self.find(bearer))
     }
 }
 
-fn hash(access_key: &str, secret: &str) -> Hash {
-    // The first colon divides the two.
-    Sha256::digest(format!("{access_key}:{secret}")).into()
+fn hash(bearer: Bearer<'_>) -> Hash {
+    let parts = [bearer.access_key, bearer.secret, bearer.session_token.unwrap_or_default()];
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
 }

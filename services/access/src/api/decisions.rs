@@ -175,8 +175,18 @@ impl DecisionsApi {
         let id = request.access_key_id.unwrap_or_default();
         let given = Secret::given(request.secret_access_key.unwrap_or_default());
         // Only who has the secret learns whether the key is inactive.
-        let found = self.access_key(&id).await?.filter(|found| found.secret.is(&given));
-        let state = state(found.as_ref());
+        let (state, found) = match &request.session_token {
+            Some(token) => {
+                let (state, held) = self.session(&id, token).await?;
+                (state, held.map(|(found, _)| found))
+            }
+            None => {
+                let found = self.access_key(&id).await?;
+                (state(found.as_ref()), found)
+            }
+        };
+        let found = found.filter(|found| found.secret.is(&given));
+        let state = if found.is_some() { state } else { KeyState::Unknown };
         let principal = match found {
             Some(found) if state == KeyState::Active => {
                 self.last_used.note(id, self.clock.now().as_microsecond());

@@ -24,6 +24,7 @@ async fn root_is_made_once_may_do_everything_and_cannot_be_changed() {
             let request = CheckBearerRequest {
                 access_key_id: Some(id.to_owned()),
                 secret_access_key: Some(secret.to_owned()),
+                ..CheckBearerRequest::default()
             };
             service
                 .decisions()

@@ -101,6 +101,7 @@ async fn a_bearer_is_known_by_the_whole_secret_only() {
         let request = CheckBearerRequest {
             access_key_id: Some(id.to_owned()),
             secret_access_key: Some(secret.to_owned()),
+            ..CheckBearerRequest::default()
         };
         let answer = service.decisions().check_bearer(request).await.unwrap().into_inner();
         (answer.state(), answer.principal)

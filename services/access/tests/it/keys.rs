@@ -86,6 +86,7 @@ async fn no_secret_is_on_the_disk_in_clear_and_it_survives_a_restart() {
     let request = CheckBearerRequest {
         access_key_id: key.access_key_id,
         secret_access_key: Some(secret),
+        ..CheckBearerRequest::default()
     };
     let answer = service.decisions().check_bearer(request).await.unwrap().into_inner();
     assert_eq!(answer.state(), KeyState::Active);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use muster_boot::{NodeQuota, Parts, Running, ServerSettings, Tasks};
+use muster_boot::{NodeQuota, Parts, Readiness, Running, ServerSettings, Tasks};
 use muster_gateway::{AuthenticationMode, KeyCache, Server, Settings};
 use muster_harness::{Anybody, NatsServer};
 use muster_model::{Account, ManualClock};
@@ -124,6 +124,7 @@ pub(crate) async fn parts(nats: &NatsServer, clock: &ManualClock) -> Parts {
     let (common, _) = muster_boot::load::<Settings>(muster_gateway::DEFAULTS, None).expect("the defaults");
     let node_quota = NodeQuota::new(&common.node_quota, Arc::new(clock.clone()), &mut registry);
     Parts {
+        readiness: Readiness::default(),
         node_quota,
         replica: "test".to_owned(),
         account: Account::default(),
