@@ -68,6 +68,7 @@ impl World {
     /// Starts a replica of the service and waits until it answers.
     pub(crate) async fn start(&self, replica: &str) -> Service {
         let common = Common {
+            drain_seconds: 0,
             grace_seconds: 5,
             replica: replica.to_owned(),
             account: Account::default(),
