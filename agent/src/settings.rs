@@ -232,7 +232,6 @@ impl Default for Settings {
             run_as_allowed: Vec::new(),
             region: "local".to_owned(),
             availability_zone: String::new(),
-            drain_seconds: 0,
             grace_seconds: 5,
             max_timeout_seconds: 172_800,
             kill_orphans: false,
