@@ -6,8 +6,8 @@
 //! | `run`, `commands`, `log_streams` | one command on many nodes, what became of it, and what it wrote |
 //! | `verify` | what was recorded of a command, held against the laws |
 //! | `nodes`, `documents`, `activations` | what is there, and how machines come to be |
-//! | `nodes`, `documents` | what is there |
 //! | `access`, `policy` | who there is, what they may do, and why |
+//! | `login` | an access key for a token of an identity provider |
 //! | `audit` | what was decided |
 //! | `call` | any operation of the contract, by reflection |
 //! | `package` | packages for a store, and the keys that sign them |
@@ -35,6 +35,7 @@ mod init;
 mod install_line;
 mod invocation;
 mod log_streams;
+mod login;
 mod nats;
 mod nodes;
 mod package;
@@ -99,6 +100,8 @@ enum Verb {
     Parameters(parameters::Arguments),
     /// Users, groups, roles, policies and access keys; the first access key.
     Access(access::Arguments),
+    /// Change a token of your identity provider for a temporary access key.
+    Login(Box<login::Arguments>),
     /// Say what would be decided, and whether a text is a policy.
     Policy(policy::Arguments),
     /// List what was decided; check, export and shorten the log.
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Verb::Documents(arguments) => block_on(documents::run(arguments, &cli.server)),
         Verb::Parameters(arguments) => block_on(parameters::run(arguments, &cli.server)),
         Verb::Access(arguments) => block_on(access::run(arguments, &cli.server)),
+        Verb::Login(arguments) => block_on(login::run(*arguments)),
         Verb::Policy(arguments) => block_on(policy::run(arguments, &cli.server)),
         Verb::Audit(arguments) => block_on(audit::run(arguments, &cli.server)),
         Verb::Call(arguments) => block_on(call::run(arguments, &cli.server)),

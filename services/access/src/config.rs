@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::domain::identity::Who;
+use crate::domain::web_identity;
 
 /// Longest name of a user, in characters; the contract's limit.
 const LONGEST_NAME: usize = 64;
@@ -25,8 +26,37 @@ pub struct Settings {
     pub max_roles: u32,
     /// Most policies beside the built-in ones.
     pub max_policies: u32,
+    /// Whose tokens are believed besides access keys.
+    pub identity_providers: Vec<IdentityProvider>,
     /// Seconds between two times that the last use of access keys is written down.
     pub last_used_seconds: u32,
+}
+
+/// An OpenID Connect provider whose tokens name users.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityProvider {
+    /// Its address, as its tokens name it.
+    pub issuer: String,
+    /// Whom tokens must be for: the client id of Muster there.
+    pub audience: String,
+    /// The claim that is the name of a user.
+    pub user_claim: String,
+    /// The authority of its certificate (PEM); empty: those that the machine knows.
+    #[serde(default)]
+    pub ca: PathBuf,
+}
+
+impl IdentityProvider {
+    fn validate(&self) -> Result<(), &'static str> {
+        if !web_identity::is_place(&self.issuer) {
+            return Err("has an issuer that is no https:// address (http:// only on loopback)");
+        }
+        match self.audience.is_empty() || self.user_claim.is_empty() {
+            true => Err("needs an audience and a user_claim"),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Settings that cannot be used.
@@ -38,6 +68,14 @@ pub enum SettingsError {
     /// A period of nothing.
     #[error("last_used_seconds must be at least 1")]
     Zero,
+    /// Tokens of nobody.
+    #[error("the identity provider {issuer:?} {what}")]
+    IdentityProvider {
+        /// Which one.
+        issuer: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// No file.
     #[error("key_file must name a file")]
     KeyFile,
@@ -59,6 +97,16 @@ impl Settings {
         if self.last_used_seconds == 0 {
             return Err(SettingsError::Zero);
         }
+        for (number, provider) in self.identity_providers.iter().enumerate() {
+            let refused = |what| SettingsError::IdentityProvider {
+                issuer: provider.issuer.clone(),
+                what,
+            };
+            provider.validate().map_err(refused)?;
+            if self.identity_providers[..number].iter().any(|other| other.issuer == provider.issuer) {
+                return Err(refused("is there twice"));
+            }
+        }
         if self.key_file.as_os_str().is_empty() {
             return Err(SettingsError::KeyFile);
         }
@@ -77,6 +125,32 @@ mod tests {
     #[test]
     fn the_embedded_defaults_are_understood() {
         assert_eq!(defaults().validate(), Ok(()));
+    }
+
+    #[test]
+    fn an_identity_provider_is_reached_by_tls() {
+        let settings = |issuer: &str, audience: &str| {
+            let provider = IdentityProvider {
+                issuer: issuer.to_owned(),
+                audience: audience.to_owned(),
+                user_claim: "email".to_owned(),
+                ca: PathBuf::new(),
+            };
+            Settings {
+                identity_providers: vec![provider],
+                ..defaults()
+            }
+        };
+        for good in ["https://id.example.org/realms/a", "http://127.0.0.1:8080"] {
+            assert_eq!(settings(good, "muster").validate(), Ok(()), "{good}");
+        }
+        for bad in ["http://id.example.org", "id.example.org", "", "https://id.example.org/?a=b", "https://"] {
+            assert!(settings(bad, "muster").validate().is_err(), "{bad}");
+        }
+        assert!(settings("https://id.example.org", "").validate().is_err());
+        let mut twice = settings("https://id.example.org", "muster");
+        twice.identity_providers.push(twice.identity_providers[0].clone());
+        assert!(twice.validate().unwrap_err().to_string().contains("twice"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use muster_proto::access::v1::decisions_server::DecisionsServer;
 use muster_store::sqlx::migrate::Migrator;
 use muster_store::{Db, Pager};
 
-pub use config::{Settings, SettingsError};
+pub use config::{IdentityProvider, Settings, SettingsError};
 pub use domain::audit::{Entry, Fault, Hash, Link, Record, Verifier};
 pub use domain::secret::Secret;
 pub use key_file::KeyFileError;
@@ -41,7 +41,7 @@ pub use key_file::KeyFileError;
 use crate::api::{AccessApi, AuditApi, DecisionsApi, Pages};
 use crate::key_file::KeyRing;
 use crate::store::{access_key, audit};
-use crate::work::{LastUsed, Recorder, Teller};
+use crate::work::{IdentityProviders, LastUsed, Recorder, Teller};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -74,7 +74,8 @@ impl Server {
         let recorder = Recorder::start(&parts, db.clone(), Arc::clone(&keys));
         let period = Duration::from_secs(settings.last_used_seconds.into());
         let last_used = LastUsed::start(&parts, db.clone(), period);
-        let decisions = DecisionsApi::new(&parts, db.clone(), Arc::clone(&keys), recorder, last_used);
+        let providers = IdentityProviders::new(&settings.identity_providers)?;
+        let decisions = DecisionsApi::new(&parts, db.clone(), Arc::clone(&keys), providers, recorder, last_used);
         let decisions = Arc::new(decisions);
         first_admin::make(&settings.first_admin, &parts, &db, &keys).await?;
         let audit = AuditApi::new(db.clone(), pages.clone(), Arc::clone(&keys));

@@ -6,11 +6,15 @@ use async_nats::connection::State;
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use muster_proto::access::v1::decisions_client::DecisionsClient;
-use muster_proto::access::v1::{IssueSessionRequest, IssueSessionResult};
+use muster_proto::access::v1::{AssumeRoleRequest, IssueSessionRequest, IssueSessionResult};
 use muster_wire::{CallOptions, Caller, CallerKind, Failure, NatsChannel, Reason, Refusal, aws_json, limits, subject};
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 
+use crate::sts::Assume;
+
+/// How long assuming a role may take: perhaps an identity provider is asked for its keys.
+const ASSUMING: Duration = Duration::from_secs(15);
 /// Room for headers in a message on the bus, in bytes.
 const HEADERS: usize = 4096;
 /// A caller's own name for a request, as callers on the bus give it.
@@ -70,10 +74,7 @@ impl Services {
 
     /// A temporary access key for a caller who came with one that is not.
     pub(crate) async fn issue_session(&self, caller: &Caller, seconds: i64) -> Result<IssueSessionResult, Failure> {
-        let Some(id) = caller.access_key.clone().filter(|_| caller.kind == CallerKind::User) else {
-            let text = "there are no sessions in development: no access key is looked at";
-            return Err(Refusal::new(Reason::AccessDeniedException, text).into());
-        };
+        let id = shown_key(caller)?;
         let question = IssueSessionRequest {
             access_key_id: Some(id),
             duration_seconds: Some(seconds),
@@ -90,6 +91,45 @@ impl Services {
             }),
         }
     }
+
+    /// A temporary access key in a role, for a caller who came with an access key and perhaps its session token, or with the
+    /// token of an identity provider.
+    pub(crate) async fn assume_role(
+        &self,
+        caller: &Caller,
+        session_token: Option<String>,
+        assume: &Assume,
+    ) -> Result<IssueSessionResult, Failure> {
+        let access_key_id = match assume.web_identity_token {
+            Some(_) => None,
+            None => Some(shown_key(caller)?),
+        };
+        let question = AssumeRoleRequest {
+            access_key_id,
+            session_token,
+            web_identity_token: assume.web_identity_token.clone(),
+            role_arn: assume.role_arn.clone(),
+            role_session_name: assume.name.clone(),
+            duration_seconds: Some(assume.seconds),
+            source_ip: caller.source_ip.map(|address| address.to_string()),
+            secure_transport: Some(caller.secure_transport),
+            request_id: caller.request_id.map(|id| id.to_string()),
+        };
+        let channel = self.channel.clone().with_options(CallOptions { timeout: ASSUMING });
+        let answer = DecisionsClient::new(channel).assume_role(question).await;
+        match answer {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(failure(&status, "Access")),
+        }
+    }
+}
+
+/// The access key that a caller has proved to have.
+fn shown_key(caller: &Caller) -> Result<String, Refusal> {
+    let has_proved = matches!(caller.kind, CallerKind::User | CallerKind::Role);
+    let text = "there are no sessions in development: no access key is looked at";
+    let key = caller.access_key.clone().filter(|_| has_proved);
+    key.ok_or_else(|| Refusal::new(Reason::AccessDeniedException, text))
 }
 
 /// What a status means for the caller, who knows services by name and nothing of the bus.

@@ -1,7 +1,11 @@
-//! Two operations of STS (aws-json-gateway 6): `GetCallerIdentity`, which SDKs, scripts and Terraform ask first ("who am I?"),
-//! and `GetSessionToken`, a temporary access key for whoever has one that is not.
+//! Operations of STS (aws-json-gateway 6): `GetCallerIdentity`, which SDKs, scripts and Terraform ask first ("who am I?");
+//! `GetSessionToken`, a temporary access key for whoever has one that is not; `AssumeRole`, one that acts in a role; and
+//! `AssumeRoleWithWebIdentity`, one for who comes with a token of an identity provider.
 //!
-//! They come in another protocol than everything else here: a form in, XML out. Any caller may ask. Pure.
+//! They come in another protocol than everything else here: a form in, XML out. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 use axum::http::{HeaderMap, StatusCode, header};
 use muster_model::Timestamp;
@@ -19,25 +23,61 @@ pub(crate) const CONTENT_TYPE: &str = "text/xml";
 const IDENTITY: &str = "GetCallerIdentity";
 /// A temporary access key.
 const SESSION: &str = "GetSessionToken";
-/// How long a session may be, in seconds.
+/// One that acts in a role.
+const ASSUME: &str = "AssumeRole";
+/// One for who comes with a token and signs nothing.
+const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
+/// How long a session may be, in seconds, and how long it is in a role unless its caller says otherwise.
 const SHORTEST: i64 = 900;
 const LONGEST: i64 = 43_200;
+const IN_ROLE: i64 = 3_600;
 
 /// What a form asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Who its caller is.
     Identity,
     /// A temporary access key for so many seconds.
     Session(i64),
+    /// One that acts in a role.
+    Assume(Assume),
+}
+
+/// A session in a role.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Assume {
+    /// Whom to act as. Only who comes with a token may leave it out, and acts as its user then.
+    pub(crate) role_arn: Option<String>,
+    /// How the session is called.
+    pub(crate) name: Option<String>,
+    /// How long it lasts.
+    pub(crate) seconds: i64,
+    /// The token of an identity provider, in place of a signature.
+    pub(crate) web_identity_token: Option<String>,
+}
+
+impl fmt::Debug for Assume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Assume({:?}, {:?}, …)", self.role_arn, self.name)
+    }
 }
 
 impl Wish {
     /// The operation's name.
-    pub(crate) fn operation(self) -> &'static str {
+    pub(crate) fn operation(&self) -> &'static str {
         match self {
             Self::Identity => IDENTITY,
             Self::Session(_) => SESSION,
+            Self::Assume(assume) => assume.operation(),
+        }
+    }
+}
+
+impl Assume {
+    fn operation(&self) -> &'static str {
+        match self.web_identity_token {
+            Some(_) => WEB_IDENTITY,
+            None => ASSUME,
         }
     }
 }
@@ -54,50 +94,90 @@ pub(crate) fn is_meant(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") && !headers.contains_key("x-amz-target")
 }
 
+/// Whether a form asks for something that needs no signature: a token of an identity provider says who asks.
+pub(crate) fn is_unsigned(body: &[u8]) -> bool {
+    form_urlencoded::parse(body).any(|(name, value)| name == "Action" && value == WEB_IDENTITY)
+}
+
 /// Finds out what the form asks for.
 ///
 /// # Errors
-/// `UnknownOperationException` if it is nothing that is here, `ValidationException` if a session cannot be so long or would
-/// need a device of its caller.
+/// `UnknownOperationException` if it is nothing that is here, `ValidationException` if it names what is not there or a
+/// session cannot be so.
 pub(crate) fn read(body: &[u8]) -> Result<Wish, Failure> {
-    // No value that is meant has a character that a form would write in another way.
-    let value = |name: &str| {
-        let mut all = body.split(|byte| *byte == b'&');
-        all.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-    };
-    let is_version = value("Version") == Some(VERSION.as_bytes());
-    match value("Action") {
-        Some(action) if is_version && action == IDENTITY.as_bytes() => Ok(Wish::Identity),
-        Some(action) if is_version && action == SESSION.as_bytes() => {
-            if value("SerialNumber").is_some() || value("TokenCode").is_some() {
-                let text =
-                    "there are no devices here that a session could ask for: leave SerialNumber and TokenCode out";
-                return Err(Refusal::validation(text).into());
-            }
-            let seconds = match value("DurationSeconds") {
-                None => Some(LONGEST),
-                Some(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
+    let mut form = Form(form_urlencoded::parse(body).into_owned().collect());
+    let action = form.take("Action").unwrap_or_default();
+    let is_version = form.take("Version").is_some_and(|version| version == VERSION);
+    let wish = match action.as_str() {
+        IDENTITY if is_version => Wish::Identity,
+        SESSION if is_version => Wish::Session(form.seconds(LONGEST)?),
+        ASSUME | WEB_IDENTITY if is_version => {
+            let web_identity_token = form.take("WebIdentityToken").filter(|_| action == WEB_IDENTITY);
+            let assume = Assume {
+                role_arn: form.take("RoleArn"),
+                name: form.take("RoleSessionName"),
+                seconds: form.seconds(IN_ROLE)?,
+                web_identity_token,
             };
-            let seconds = seconds.filter(|seconds| (SHORTEST..=LONGEST).contains(seconds));
-            let text = format!("DurationSeconds is a number from {SHORTEST} to {LONGEST}");
-            seconds
-                .map(Wish::Session)
-                .ok_or_else(|| Refusal::validation(text).into())
+            // A token that is missing must not become a request that somebody has to have signed.
+            if action != assume.operation() {
+                return Err(Refusal::validation("WebIdentityToken is missing").into());
+            }
+            Wish::Assume(assume)
         }
         _ => {
-            let text = format!("Of STS there are only {IDENTITY} and {SESSION} of version {VERSION} here.");
-            Err(Refusal::new(Reason::UnknownOperationException, text).into())
+            let text = format!(
+                "Of STS there are only {IDENTITY}, {SESSION}, {ASSUME} and {WEB_IDENTITY} of version {VERSION} here."
+            );
+            return Err(Refusal::new(Reason::UnknownOperationException, text).into());
+        }
+    };
+    match form.0.into_keys().next() {
+        None => Ok(wish),
+        Some(name) => {
+            let text = format!("{action} takes no {name} here: leave it out");
+            Err(Refusal::validation(text).into())
         }
     }
 }
 
+/// What is left of a form.
+struct Form(BTreeMap<String, String>);
+
+impl Form {
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name).filter(|value| !value.is_empty())
+    }
+
+    /// How long a session is to be.
+    fn seconds(&mut self, usual: i64) -> Result<i64, Refusal> {
+        let seconds = match self.take("DurationSeconds") {
+            None => Some(usual),
+            Some(text) => text.parse().ok(),
+        };
+        let seconds = seconds.filter(|seconds| (SHORTEST..=LONGEST).contains(seconds));
+        let text = format!("DurationSeconds is a number from {SHORTEST} to {LONGEST}");
+        seconds.ok_or_else(|| Refusal::validation(text))
+    }
+}
+
 /// A temporary access key that was made.
-pub(crate) fn session(made: &IssueSessionResult, request: Uuid) -> Answer {
+pub(crate) fn session(wish: &Wish, made: &IssueSessionResult, request: Uuid) -> Answer {
+    let operation = wish.operation();
     let until = Timestamp::from_second(made.until()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let principal = made.principal();
+    let whom = match wish {
+        Wish::Assume(_) => format!(
+            "<AssumedRoleUser><Arn>{}</Arn><AssumedRoleId>{}</AssumedRoleId></AssumedRoleUser>",
+            escape(principal),
+            escape(&unique_id(principal)),
+        ),
+        _ => String::new(),
+    };
     let body = format!(
-        "<{SESSION}Response xmlns=\"{NAMESPACE}\"><{SESSION}Result><Credentials><AccessKeyId>{}</AccessKeyId>\
+        "<{operation}Response xmlns=\"{NAMESPACE}\"><{operation}Result><Credentials><AccessKeyId>{}</AccessKeyId>\
          <SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken><Expiration>{until}</Expiration></Credentials>\
-         </{SESSION}Result><ResponseMetadata><RequestId>{request}</RequestId></ResponseMetadata></{SESSION}Response>",
+         {whom}</{operation}Result><ResponseMetadata><RequestId>{request}</RequestId></ResponseMetadata></{operation}Response>",
         escape(made.access_key_id()),
         escape(made.secret_access_key()),
         escape(made.session_token()),
@@ -105,24 +185,24 @@ pub(crate) fn session(made: &IssueSessionResult, request: Uuid) -> Answer {
     Answer::success(body.into())
 }
 
-/// Who a caller is. What AWS has as a unique id is the name here: names are not given away again while anything
-/// refers to them.
+/// What AWS has as a unique id is the name here: names are not given away again while anything refers to them.
+fn unique_id(arn: &str) -> String {
+    // `user/ann` or `assumed-role/Role/session`.
+    let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+    let name = resource.split_once('/').map_or(resource, |(_, name)| name);
+    name.replace('/', ":")
+}
+
+/// Who a caller is.
 pub(crate) fn identity(principal: &Principal, request: Uuid) -> Answer {
     let arn = principal.as_str();
-    let mut parts = arn.splitn(6, ':');
-    let account = parts.nth(4).unwrap_or_default();
-    // `user/ann` or `assumed-role/Role/session`.
-    let resource = parts.next().unwrap_or_default();
-    let id = resource
-        .split_once('/')
-        .map_or(resource, |(_, name)| name)
-        .replace('/', ":");
+    let account = arn.splitn(6, ':').nth(4).unwrap_or_default();
     let body = format!(
         "<{IDENTITY}Response xmlns=\"{NAMESPACE}\"><{IDENTITY}Result><Arn>{}</Arn><UserId>{}</UserId>\
          <Account>{}</Account></{IDENTITY}Result><ResponseMetadata><RequestId>{request}</RequestId>\
          </ResponseMetadata></{IDENTITY}Response>",
         escape(arn),
-        escape(&id),
+        escape(&unique_id(arn)),
         escape(account),
     );
     Answer::success(body.into())
@@ -141,6 +221,8 @@ pub(crate) fn failure(failure: &Failure, request: Uuid) -> Answer {
         "ThrottlingException" => "Throttling",
         "ValidationException" => "ValidationError",
         "AccessDeniedException" => "AccessDenied",
+        // A role or a user that is not there, in the words of IAM, which STS does not have.
+        "NoSuchEntity" => "ValidationError",
         other => other,
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -197,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn two_operations_of_one_version_are_known() {
+    fn four_operations_of_one_version_are_known() {
         assert_eq!(
             read(b"Action=GetCallerIdentity&Version=2011-06-15").unwrap(),
             Wish::Identity
@@ -220,12 +302,45 @@ mod tests {
         for other in [
             &b""[..],
             b"Action=GetCallerIdentity",
-            b"Action=AssumeRole&Version=2011-06-15",
+            b"Action=AssumeRole&Version=2012-10-17",
+            b"Action=GetFederationToken&Version=2011-06-15",
             b"Action=GetCallerIdentity&Version=2012-10-17",
             b"\xff=\xfe",
         ] {
             assert!(read(other).is_err());
         }
+    }
+
+    #[test]
+    fn a_role_is_assumed_by_a_signature_or_a_token() {
+        let form = |action: &str, rest: &str| {
+            let body = format!("Action={action}&Version=2011-06-15{rest}");
+            (is_unsigned(body.as_bytes()), read(body.as_bytes()))
+        };
+        let rest = "&RoleArn=arn%3Aaws%3Aiam%3A%3A000000000000%3Arole%2FOps&RoleSessionName=ann%2Bx";
+        let (is_unsigned, wish) = form("AssumeRole", rest);
+        let assume = Assume {
+            role_arn: Some("arn:aws:iam::000000000000:role/Ops".to_owned()),
+            name: Some("ann+x".to_owned()),
+            seconds: 3_600,
+            web_identity_token: None,
+        };
+        assert_eq!((is_unsigned, wish.unwrap()), (false, Wish::Assume(assume.clone())));
+        let (is_unsigned, wish) = form("AssumeRoleWithWebIdentity", &format!("{rest}&WebIdentityToken=a.b.c"));
+        let assume = Assume {
+            web_identity_token: Some("a.b.c".to_owned()),
+            ..assume
+        };
+        let wish = wish.unwrap();
+        assert!(!format!("{wish:?}").contains("a.b.c"), "{wish:?}");
+        assert_eq!((is_unsigned, wish), (true, Wish::Assume(assume)));
+        // What would narrow a session is not there, and is not passed over.
+        for bad in ["&Policy=%7B%7D", "&ExternalId=x", "&DurationSeconds=60", "&Tags.member.1.Key=a"] {
+            let (_, wish) = form("AssumeRole", &format!("{rest}{bad}"));
+            assert!(wish.is_err(), "{bad}");
+        }
+        assert!(form("AssumeRoleWithWebIdentity", rest).1.is_err());
+        assert!(form("AssumeRole", &format!("{rest}&WebIdentityToken=a.b.c")).1.is_ok_and(|wish| wish.operation() == "AssumeRole"));
     }
 
     #[test]

@@ -35,7 +35,7 @@ use crate::{sigv4, sts};
 const DEFAULT_CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 /// Longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest body of a request without credentials, in bytes.
+/// Longest body of a request without credentials, and of a form, in bytes.
 const LONGEST_ANONYMOUS: usize = 64 * 1024;
 /// How much of a body that is too long is read all the same, in multiples of what is taken: a caller who is cut off
 /// while sending never reads why.
@@ -229,14 +229,33 @@ impl Surface {
     /// Tells a caller who it is, or gives it a temporary access key: for those who ask STS.
     async fn identify(&self, id: Uuid, head: &request::Parts, body: Body, seen: &mut Seen) -> Result<Answer, Failure> {
         let arrival = self.arrival(id, head);
-        let (caller, body) = self.admit(sts::SERVICE, arrival, head, body, seen).await?;
+        // What the form asks for says whether anybody has to have signed it.
+        let body = read(body, self.settings.max_body_bytes.min(LONGEST_ANONYMOUS)).await?;
+        let (caller, token) = match sts::is_unsigned(&body) {
+            true => {
+                let from = arrival.source_ip.map(network).unwrap_or_default();
+                self.door.anonymous.take(&from, self.clock.now())?;
+                seen.bytes = body.len();
+                seen.principal = Some(Caller::anonymous().principal);
+                (arrival.of(Caller::anonymous()), None)
+            }
+            false => {
+                let body = Body::from(body.clone());
+                let (caller, _) = self.admit(sts::SERVICE, arrival, head, body, seen).await?;
+                (caller, session_token(head))
+            }
+        };
         let wish = sts::read(&body)?;
         seen.operation = Some(wish.operation().to_owned());
-        match wish {
+        match &wish {
             sts::Wish::Identity => Ok(sts::identity(&caller.principal, id)),
             sts::Wish::Session(seconds) => {
-                let made = self.services.issue_session(&caller, seconds).await?;
-                Ok(sts::session(&made, id))
+                let made = self.services.issue_session(&caller, *seconds).await?;
+                Ok(sts::session(&wish, &made, id))
+            }
+            sts::Wish::Assume(assume) => {
+                let made = self.services.assume_role(&caller, token, assume).await?;
+                Ok(sts::session(&wish, &made, id))
             }
         }
     }
@@ -392,6 +411,12 @@ fn invocation(headers: &HeaderMap) -> Option<&str> {
 
 /// What the ids of temporary access keys begin with (aws-json-gateway 6).
 const TEMPORARY: &str = "MSIA";
+
+/// The session token that a request was signed with; the signature covers it.
+fn session_token(head: &request::Parts) -> Option<String> {
+    let token = head.headers.get("x-amz-security-token")?;
+    token.to_str().ok().map(str::to_owned)
+}
 
 /// Whether an operation only reads.
 fn reads(method: &MethodDescriptor) -> bool {

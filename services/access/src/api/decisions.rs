@@ -8,7 +8,7 @@ use muster_model::Clock;
 use muster_proto::Word as _;
 use muster_proto::access::v1::decisions_server::Decisions;
 use muster_proto::access::v1::{
-    CheckBearerRequest, CheckBearerResult, DecisionRecord, GetPrincipalRequest, GetPrincipalResult,
+    AssumeRoleRequest, CheckBearerRequest, CheckBearerResult, DecisionRecord, GetPrincipalRequest, GetPrincipalResult,
     GetSigningKeyRequest, GetSigningKeyResult, IssueSessionRequest, IssueSessionResult, KeyState, PrincipalPolicy,
     RecordDecisionsRequest, RecordDecisionsResult,
 };
@@ -25,39 +25,45 @@ use crate::domain::signing::signing_key;
 use crate::error::{AccessError, from_store};
 use crate::key_file::KeyRing;
 use crate::store::{access_key, change, principal};
-use crate::work::{LastUsed, Recorder};
+use crate::work::{IdentityProviders, LastUsed, Recorder};
 
 /// Characters of a text in the audit log.
 const LONGEST_TEXT: usize = 2048;
 const MOST_STATEMENTS: usize = 100;
-/// What making a session is in the audit log.
-const SESSION: &str = "sts:GetSessionToken";
-
 /// What the other services ask.
 #[derive(Debug)]
 pub(crate) struct DecisionsApi {
-    account: Account,
-    db: Db,
-    keys: Arc<KeyRing>,
-    recorder: Recorder,
+    pub(super) account: Account,
+    pub(super) db: Db,
+    pub(super) keys: Arc<KeyRing>,
+    pub(super) recorder: Recorder,
+    pub(super) providers: IdentityProviders,
     last_used: LastUsed,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// An access key that is there.
-struct Found {
-    principal: String,
-    is_active: bool,
-    secret: Secret,
+pub(super) struct Found {
+    pub(super) principal: String,
+    pub(super) is_active: bool,
+    pub(super) secret: Secret,
 }
 
 impl DecisionsApi {
-    pub(crate) fn new(parts: &Parts, db: Db, keys: Arc<KeyRing>, recorder: Recorder, last_used: LastUsed) -> Self {
+    pub(crate) fn new(
+        parts: &Parts,
+        db: Db,
+        keys: Arc<KeyRing>,
+        providers: IdentityProviders,
+        recorder: Recorder,
+        last_used: LastUsed,
+    ) -> Self {
         Self {
             account: (&parts.account).into(),
             db,
             keys,
             recorder,
+            providers,
             last_used,
             clock: Arc::clone(&parts.clock),
         }
@@ -68,7 +74,7 @@ impl DecisionsApi {
     }
 
     /// The access key and its secret, in clear.
-    async fn access_key(&self, id: &str) -> Result<Option<Found>, Failure> {
+    pub(super) async fn access_key(&self, id: &str) -> Result<Option<Found>, Failure> {
         let Some(row) = access_key::sealed(&self.db, id).await.map_err(from_store)? else {
             return Ok(None);
         };
@@ -91,56 +97,6 @@ impl DecisionsApi {
         }
         let found = self.access_key(id).await?;
         Ok(found.is_some_and(|found| found.is_active && found.principal == principal))
-    }
-
-    /// A temporary access key, and its state. It ends with its time, and with the access key that it was made with.
-    async fn session(&self, id: &str, token: &str) -> Result<(KeyState, Option<(Found, i64)>), Failure> {
-        let Some(holder) = session::open(&self.keys, id, token) else {
-            return Ok((KeyState::Unknown, None));
-        };
-        if holder.until <= self.clock.now().as_second() {
-            return Ok((KeyState::Expired, None));
-        }
-        let made_with = self.access_key(&holder.made_with).await?;
-        let made_with = made_with.filter(|found| found.principal == holder.principal);
-        let found = Found {
-            principal: holder.principal,
-            is_active: true,
-            secret: holder.secret,
-        };
-        Ok((state(made_with.as_ref()), Some((found, holder.until))))
-    }
-
-    async fn issue(&self, request: IssueSessionRequest) -> Result<IssueSessionResult, Failure> {
-        let id = request.access_key_id();
-        let found = self.access_key(id).await?.filter(|found| found.is_active);
-        let found = found.ok_or_else(|| {
-            AccessError::Invalid(
-                "a session is made with an access key that is active, and is no temporary one".to_owned(),
-            )
-        })?;
-        let (now, duration) = (self.clock.now(), request.duration_seconds.unwrap_or(session::DURATION));
-        let until = now.as_second() + duration;
-        let session = session::issue(&self.keys, &found.principal, id, until);
-        let entry = Entry {
-            time: now.as_microsecond(),
-            principal: found.principal.clone(),
-            access_key_id: cut(id.to_owned()),
-            surface: "aws-json".to_owned(),
-            source_ip: cut(request.source_ip().to_owned()),
-            action: SESSION.to_owned(),
-            resource: session.access_key_id.clone(),
-            decision: "Allow".to_owned(),
-            request_id: cut(request.request_id().to_owned()),
-            ..Entry::default()
-        };
-        self.recorder.write(vec![entry]).await?;
-        Ok(IssueSessionResult {
-            access_key_id: Some(session.access_key_id),
-            secret_access_key: Some(session.secret.reveal().to_owned()),
-            session_token: Some(session.token.reveal().to_owned()),
-            until: Some(until),
-        })
     }
 
     async fn signing_key(&self, request: GetSigningKeyRequest) -> Result<GetSigningKeyResult, Failure> {
@@ -243,7 +199,7 @@ impl DecisionsApi {
     }
 }
 
-fn state(found: Option<&Found>) -> KeyState {
+pub(super) fn state(found: Option<&Found>) -> KeyState {
     match found {
         None => KeyState::Unknown,
         Some(found) if found.is_active => KeyState::Active,
@@ -275,7 +231,7 @@ fn entry(record: DecisionRecord, now: i64) -> Result<Entry, AccessError> {
 }
 
 /// Callers choose names: no name may be too long or too odd to be written down. PostgreSQL keeps no NUL.
-fn cut(text: String) -> String {
+pub(super) fn cut(text: String) -> String {
     let is_fine = text.len() <= LONGEST_TEXT && !text.contains('\0');
     match is_fine {
         true => text,
@@ -312,6 +268,13 @@ impl Decisions for DecisionsApi {
         request: Request<GetSigningKeyRequest>,
     ) -> Result<Response<GetSigningKeyResult>, Status> {
         Ok(Response::new(self.signing_key(request.into_inner()).await?))
+    }
+
+    async fn assume_role(
+        &self,
+        request: Request<AssumeRoleRequest>,
+    ) -> Result<Response<IssueSessionResult>, Status> {
+        Ok(Response::new(self.assume(request.into_inner()).await?))
     }
 
     async fn issue_session(

@@ -9,6 +9,7 @@ mod groups;
 mod pages;
 mod policies;
 mod roles;
+mod sessions;
 mod test_policy;
 mod users;
 mod view;

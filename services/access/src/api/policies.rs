@@ -18,7 +18,15 @@ use crate::store::policy::{self, NewPolicy};
 /// Stands before the names of people's own policies in tokens, so that the first of them has one, too.
 const OWN: &str = "own ";
 /// Actions that are asked for and are no operations.
-const BESIDES: [&str; 2] = ["iam:PassRole", "ssm:UpdateInstanceInformation"];
+const BESIDES: [&str; 7] = [
+    "iam:PassRole",
+    "kms:Decrypt",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "muster:ReadAllCommands",
+    "ssm:UpdateInstanceInformation",
+    "sts:AssumeRole",
+];
 
 /// Every action that somebody may ask about.
 static KNOWN: LazyLock<Vec<Action>> = LazyLock::new(|| {

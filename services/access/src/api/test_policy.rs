@@ -9,6 +9,7 @@ use muster_wire::Failure;
 use super::access::AccessApi;
 use super::policies;
 use crate::domain::identity::{NODE_CORE, Who};
+use crate::domain::session::is_node_name;
 use crate::error::{AccessError, from_store};
 use crate::store::identity::place;
 use crate::store::principal::{self, Holdings};
@@ -36,9 +37,9 @@ pub(super) async fn test(api: &AccessApi, request: TestPolicyRequest) -> Result<
             let policy = Arc::new(policies::parse(text)?);
             (vec![(GIVEN.to_owned(), policy)], held.unwrap_or_default().tags)
         }
-        (None, Some(held)) if !held.policies.is_empty() || !is_session(text) => (compiled(&who, &held)?, held.tags),
+        (None, Some(held)) if !held.policies.is_empty() || !is_node(text) => (compiled(&who, &held)?, held.tags),
         // A node whose role is not known or has no policies has these rights and no others.
-        (None, held) if is_session(text) => {
+        (None, held) if is_node(text) => {
             let core = builtin::policy(NODE_CORE).ok_or_else(|| Failure::internal("there is no policy of nodes"))?;
             (vec![(NODE_CORE.to_owned(), core)], held.unwrap_or_default().tags)
         }
@@ -60,20 +61,20 @@ fn invalid(error: impl std::fmt::Display) -> AccessError {
     AccessError::Invalid(error.to_string())
 }
 
-/// Whether it is a node in its role.
-fn is_session(text: &str) -> bool {
-    text.starts_with("arn:") && text.contains(":assumed-role/")
+/// Whether it is a node in its role: sessions of people are not called as nodes are.
+fn is_node(text: &str) -> bool {
+    let name = text.rsplit_once('/').map_or("", |(_, name)| name);
+    text.starts_with("arn:") && text.contains(":assumed-role/") && is_node_name(name)
 }
 
-/// As the decisions on requests see it: a session of a role is a node.
+/// As the decisions on requests see it.
 fn asking(api: &AccessApi, who: &Who, text: &str) -> Result<Principal, Failure> {
-    let session = Some(text).filter(|text| is_session(text));
-    let arn = match session {
-        Some(session) => session.to_owned(),
-        None => api.account.arn(who.kind, &who.name),
+    let arn = match text.contains(":assumed-role/") {
+        true => text.to_owned(),
+        false => api.account.arn(who.kind, &who.name),
     };
     let principal = Principal::new(arn.parse().map_err(invalid)?);
-    Ok(match session.and_then(|session| session.rsplit_once('/')) {
+    Ok(match text.rsplit_once('/').filter(|_| is_node(text)) {
         Some((_, node)) => principal.with_node(node),
         None => principal,
     })
@@ -91,7 +92,7 @@ fn context(api: &AccessApi, entries: &[ContextEntry]) -> Result<Context, AccessE
 }
 
 /// What a principal has, read.
-fn compiled(who: &Who, held: &Holdings) -> Result<Vec<(String, Arc<Policy>)>, Failure> {
+pub(super) fn compiled(who: &Who, held: &Holdings) -> Result<Vec<(String, Arc<Policy>)>, Failure> {
     let read = |(name, text): &(String, Option<String>)| {
         let policy = match text {
             None => builtin::policy(name).ok_or_else(|| format!("{} has no policy {name}", place(who)).into()),

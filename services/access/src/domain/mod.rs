@@ -6,3 +6,4 @@ pub(crate) mod identity;
 pub(crate) mod secret;
 pub(crate) mod session;
 pub(crate) mod signing;
+pub(crate) mod web_identity;

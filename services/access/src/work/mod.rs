@@ -1,9 +1,11 @@
 //! What goes on beside the calls.
 
+mod identity_providers;
 mod last_used;
 mod recorder;
 mod teller;
 
+pub(crate) use identity_providers::{IdentityProviders, WebIdentityError};
 pub(crate) use last_used::LastUsed;
 pub(crate) use recorder::Recorder;
 pub(crate) use teller::Teller;
