@@ -70,7 +70,7 @@ impl DecisionsApi {
             return Ok(None);
         };
         let row = identity::find(&self.db, &who).await.map_err(from_store)?;
-        Ok(row.map(|row| row.name))
+        Ok(row.ok().map(|row| row.name))
     }
 
     /// A temporary access key of the same user.
@@ -128,9 +128,12 @@ impl DecisionsApi {
         })?;
         let decided = self.decide(&asker, &role, &request, template.clone()).await?;
         let row = identity::find(&self.db, &role).await.map_err(from_store)?;
-        let Some(row) = row else {
-            self.recorder.write(vec![decided]).await?;
-            return Err(role.missing().into());
+        let row = match row {
+            Ok(row) => row,
+            Err(missing) => {
+                self.recorder.write(vec![decided]).await?;
+                return Err(missing.into());
+            }
         };
         let (partition, id) = (&self.account.partition, &self.account.id);
         let session = format!("arn:{partition}:sts::{id}:assumed-role/{}/{name}", row.name);
