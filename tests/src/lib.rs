@@ -6,11 +6,13 @@
 mod api;
 mod aws;
 mod cluster;
+mod identity_provider;
 mod people;
 mod process;
 
 pub use api::Api;
 pub use aws::{Answer, Aws};
 pub use cluster::{AgentSpec, Cluster, SERVICES};
+pub use identity_provider::IdentityProvider;
 pub use people::People;
 pub use process::{binary, python};

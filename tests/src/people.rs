@@ -2,7 +2,8 @@
 
 use muster_proto::access::v1::access_client::AccessClient;
 use muster_proto::access::v1::{
-    AccessKey, AttachPolicyRequest, CreateAccessKeyRequest, CreateUserRequest, DetachPolicyRequest, PutPolicyRequest,
+    AccessKey, AttachPolicyRequest, CreateAccessKeyRequest, CreateRoleRequest, CreateUserRequest, DeleteAccessKeyRequest,
+    DetachPolicyRequest, ListAccessKeysRequest, PutPolicyRequest,
 };
 use muster_wire::NatsChannel;
 
@@ -33,6 +34,24 @@ impl People {
         made.access_key.expect("an answer holds its access key")
     }
 
+    /// Makes a role with policies.
+    pub async fn role(&mut self, name: &str, policies: &[&str]) {
+        let role_name = Some(name.to_owned());
+        let role = CreateRoleRequest {
+            role_name: role_name.clone(),
+            ..CreateRoleRequest::default()
+        };
+        self.0.create_role(role).await.expect("a role is made");
+        for policy in policies {
+            let attach = AttachPolicyRequest {
+                policy_name: Some((*policy).to_owned()),
+                role_name: role_name.clone(),
+                ..AttachPolicyRequest::default()
+            };
+            self.0.attach_policy(attach).await.expect("a policy is attached");
+        }
+    }
+
     /// Stores a policy.
     pub async fn put(&mut self, name: &str, document: &str) {
         let policy = PutPolicyRequest {
@@ -41,6 +60,21 @@ impl People {
             ..PutPolicyRequest::default()
         };
         self.0.put_policy(policy).await.expect("a policy is stored");
+    }
+
+    /// Deletes the access keys of a user.
+    pub async fn rid_of_keys(&mut self, user: &str) {
+        let list = ListAccessKeysRequest {
+            user_name: Some(user.to_owned()),
+            ..ListAccessKeysRequest::default()
+        };
+        let keys = self.0.list_access_keys(list).await.expect("access keys are listed");
+        for key in keys.into_inner().access_keys {
+            let delete = DeleteAccessKeyRequest {
+                access_key_id: key.access_key_id,
+            };
+            self.0.delete_access_key(delete).await.expect("an access key is deleted");
+        }
     }
 
     /// Gives a policy to a user.

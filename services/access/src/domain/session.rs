@@ -24,15 +24,6 @@ pub(crate) enum MadeWith {
     Token { owner: String },
 }
 
-impl MadeWith {
-    /// The user whose it is in the end, by its ARN.
-    pub(crate) fn owner(&self) -> &str {
-        match self {
-            Self::Key { owner, .. } | Self::Token { owner } => owner,
-        }
-    }
-}
-
 /// Whether a name of a session looks like that of a node, which is what nodes' sessions are called.
 pub(crate) fn is_node_name(name: &str) -> bool {
     name.starts_with("mi-") || name.starts_with("i-")

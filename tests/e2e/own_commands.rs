@@ -1,0 +1,135 @@
+//! Where users see only their own commands, and what they follow ends with their rights.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use muster_harness::{until, until_within};
+use muster_proto::access::v1::{AccessKey, AccessKeyStatus, UpdateAccessKeyRequest};
+use muster_proto::runcommand::v1::FollowOutputRequest;
+use muster_proto::runcommand::v1::run_command_output_client::RunCommandOutputClient;
+use muster_tests::{AgentSpec, Cluster, People};
+use serde_json::json;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+use crate::authorization::signed_gateway;
+
+const ALL: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "muster:ReadAllCommands", "Resource": "*"}}"#;
+
+/// A stream of output, as this user, by gRPC.
+async fn follow(cluster: &Cluster, key: &AccessKey, command: &str) -> Result<tonic::Streaming<impl Sized>, Status> {
+    let address = format!("http://{}", cluster.address("muster-run-command"));
+    let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
+    let mut request = Request::new(FollowOutputRequest {
+        command_id: Some(command.to_owned()),
+        ..FollowOutputRequest::default()
+    });
+    let bearer = format!("Bearer {}:{}", key.access_key_id(), key.secret_access_key());
+    request.metadata_mut().insert("authorization", bearer.parse().unwrap());
+    let answer = RunCommandOutputClient::new(channel).follow_output(request).await?;
+    Ok(answer.into_inner())
+}
+
+#[tokio::test]
+async fn users_see_follow_and_cancel_only_what_they_have_sent() {
+    let mut settings = signed_gateway().to_vec();
+    let service = "muster-run-command";
+    settings.push((service, "MUSTER_SERVICE__OWN_COMMANDS_ONLY", "true".to_owned()));
+    settings.push((service, "MUSTER_SERVER__AUTHENTICATION", "bearer".to_owned()));
+    let cluster = Cluster::start_with(&[AgentSpec::tagged(&[])], &settings).await;
+    let mut people = People::new(cluster.bus().await);
+    people.put("all", ALL).await;
+    let (ann_key, bob_key) = (people.user("ann", &["operator"]).await, people.user("bob", &["operator"]).await);
+    let admin = people.user("eve", &["admin"]).await;
+    let aws = |key: &AccessKey| cluster.aws().with_key(key.access_key_id(), key.secret_access_key());
+    let (ann, bob, eve) = (aws(&ann_key), aws(&bob_key), aws(&admin));
+    let node = cluster.nodes().await.remove(0);
+    let sent = ann
+        .ok(&[
+            "send-command",
+            "--document-name",
+            "AWS-RunShellScript",
+            "--instance-ids",
+            &node,
+            "--parameters",
+            "commands=sleep 60",
+        ])
+        .await;
+    let id = sent["Command"]["CommandId"].as_str().unwrap().to_owned();
+
+    for whole in [&ann, &eve] {
+        assert_eq!(whole.ok(&["list-commands"]).await["Commands"][0]["CommandId"], id.as_str());
+        let seen = ["list-command-invocations", "--instance-id", &node];
+        assert_eq!(whole.ok(&seen).await["CommandInvocations"][0]["CommandId"], id.as_str());
+    }
+    assert_eq!(bob.ok(&["list-commands"]).await["Commands"], json!([]));
+    let seen = ["list-command-invocations", "--instance-id", &node];
+    assert_eq!(bob.ok(&seen).await["CommandInvocations"], json!([]));
+    // It is not there for him, in the words for what is not there.
+    bob.refused("InvalidCommandId", &["list-commands", "--command-id", &id]).await;
+    let one = ["get-command-invocation", "--command-id", &id, "--instance-id", &node];
+    bob.refused("InvocationDoesNotExist", &one).await;
+    bob.refused("InvalidCommandId", &["cancel-command", "--command-id", &id]).await;
+    let status = follow(&cluster, &bob_key, &id).await.map(|_| ()).unwrap_err();
+    assert!(status.message().contains("there is no command"), "{status:?}");
+    assert_eq!(ann.ok(&one).await["CommandId"], id.as_str());
+
+    people.attach("bob", "all").await;
+    until("bob is somebody who sees all", async || {
+        let seen = bob.ok(&["list-commands"]).await;
+        let is_seen = seen["Commands"][0]["CommandId"] == id.as_str();
+        is_seen.then_some(()).ok_or(seen)
+    })
+    .await;
+    bob.ok(&["cancel-command", "--command-id", &id]).await;
+    let mut api = cluster.api().await;
+    assert_eq!(api.ended(&id).await.status_details(), "Cancelled");
+}
+
+#[tokio::test]
+async fn what_is_followed_ends_with_the_rights_of_who_follows() {
+    let settings = [(
+        "muster-run-command",
+        "MUSTER_SERVER__AUTHENTICATION",
+        "bearer".to_owned(),
+    )];
+    let cluster = Cluster::start_with(&[AgentSpec::tagged(&[])], &settings).await;
+    let mut people = People::new(cluster.bus().await);
+    let (ann, bob) = (people.user("ann", &["operator"]).await, people.user("bob", &["operator"]).await);
+    let cid = people.user("cid", &["operator"]).await;
+    let node = cluster.nodes().await.remove(0);
+    let mut api = cluster.api().await;
+    let id = api
+        .start(muster_tests::Api::script(&[&node], &["while :; do echo tick; sleep 1; done"]))
+        .await;
+    let mut streams = Vec::new();
+    for key in [&ann, &bob, &cid] {
+        let mut stream = follow(&cluster, key, &id).await.unwrap();
+        assert!(stream.next().await.unwrap().is_ok());
+        streams.push(stream);
+    }
+    let [mut anns, mut bobs, mut cids] = <[_; 3]>::try_from(streams).ok().unwrap();
+
+    people.detach("ann", "operator").await;
+    let update = UpdateAccessKeyRequest {
+        access_key_id: bob.access_key_id.clone(),
+        status: Some(AccessKeyStatus::Inactive.into()),
+    };
+    people.0.update_access_key(update).await.unwrap();
+    let limit = Duration::from_secs(60);
+    for (name, stream) in [("ann", &mut anns), ("bob", &mut bobs)] {
+        until_within(limit, "the stream ends", async || match stream.next().await {
+            Some(Ok(_)) => Err(format!("{name} hears more")),
+            Some(Err(status)) if status.code() == Code::PermissionDenied => Ok(()),
+            other => panic!("{name}: {:?}", other.map(|item| item.map(|_| ()))),
+        })
+        .await;
+    }
+    // Who may still follow does.
+    assert!(cids.next().await.unwrap().is_ok());
+    people.attach("ann", "operator").await;
+    until("ann may follow again", async || {
+        follow(&cluster, &ann, &id).await.map(|_| ()).map_err(|status| status.to_string())
+    })
+    .await;
+}
