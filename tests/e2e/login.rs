@@ -15,7 +15,8 @@ const DESCRIBE: &[&str] = &["describe-instance-information"];
 const OPS: &str = "arn:aws:iam::000000000000:role/Ops";
 
 /// One operation.
-const LISTS: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ssm:ListCommands", "Resource": "*"}}"#;
+const LISTS: &str =
+    r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ssm:ListCommands", "Resource": "*"}}"#;
 /// Acting in one role, and what one may do otherwise.
 const ASSUMES: &str = r#"{"Version": "2012-10-17", "Statement": [
     {"Sid": "Act", "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::000000000000:role/Ops"},
@@ -60,7 +61,13 @@ async fn actions(cluster: &Cluster) -> Vec<(String, String, String)> {
     let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
     let records = said["Records"].as_array().unwrap().iter();
     records
-        .map(|record| (text(record, "Principal"), text(record, "Action"), text(record, "Decision")))
+        .map(|record| {
+            (
+                text(record, "Principal"),
+                text(record, "Action"),
+                text(record, "Decision"),
+            )
+        })
         .collect()
 }
 
@@ -89,13 +96,24 @@ async fn who_an_identity_provider_knows_gets_a_temporary_access_key() {
             .await
             .unwrap()
     };
-    let said = muster(&["--issuer", provider.issuer(), "--client-id", "muster", "--profile", "muster"]).await;
+    let said = muster(&[
+        "--issuer",
+        provider.issuer(),
+        "--client-id",
+        "muster",
+        "--profile",
+        "muster",
+    ])
+    .await;
     let text = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.status.success(), "{text}");
     assert!(text.contains("confirm the code WDJB-MJHT"), "{text}");
     assert!(text.contains(":user/rita until"), "{text}");
     let written = std::fs::read_to_string(&file).unwrap();
-    assert!(written.starts_with("[mine]\naws_access_key_id = AKIAMINE\n"), "{written}");
+    assert!(
+        written.starts_with("[mine]\naws_access_key_id = AKIAMINE\n"),
+        "{written}"
+    );
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let member = |name: &str| {
         let line = written.lines().find(|line| line.starts_with(name)).unwrap();
@@ -105,7 +123,10 @@ async fn who_an_identity_provider_knows_gets_a_temporary_access_key() {
     assert!(ours.contains("aws_session_token = "), "{ours}");
     let rita = cluster
         .aws()
-        .with_key(ours.lines().nth(1).unwrap().split_once(" = ").unwrap().1, &member("aws_secret_access_key"))
+        .with_key(
+            ours.lines().nth(1).unwrap().split_once(" = ").unwrap().1,
+            &member("aws_secret_access_key"),
+        )
         .with_session(&member("aws_session_token"));
     assert!(who(&rita).await.ends_with(":user/rita"), "{}", who(&rita).await);
     rita.ok(DESCRIBE).await;
@@ -135,7 +156,12 @@ async fn who_an_identity_provider_knows_gets_a_temporary_access_key() {
     refused("a.b.c", OPS, "InvalidIdentityToken").await;
     let other = OPS.replace("Ops", "Other");
     refused(&provider.token("rita"), &other, "AccessDenied").await;
-    refused(&provider.token("rita"), &OPS.replace("000000000000", "000000000001"), "ValidationError").await;
+    refused(
+        &provider.token("rita"),
+        &OPS.replace("000000000000", "000000000001"),
+        "ValidationError",
+    )
+    .await;
 
     // It is all in the audit log, and what was refused is too.
     let log = actions(&cluster).await;
@@ -149,7 +175,10 @@ async fn who_an_identity_provider_knows_gets_a_temporary_access_key() {
     has("sts:AssumeRole", "Allow");
     has("sts:AssumeRole", "ImplicitDeny");
     for service in ["muster-access", "muster-gateway"] {
-        assert!(!cluster.log(service).contains(&member("aws_secret_access_key")), "{service}");
+        assert!(
+            !cluster.log(service).contains(&member("aws_secret_access_key")),
+            "{service}"
+        );
     }
 
     // With the user its sessions are over.
@@ -181,13 +210,10 @@ async fn a_person_acts_in_a_role_and_not_for_longer_than_their_own_key() {
     people.role("Ops", &["lists"]).await;
     let key = people.user("ann", &["assumes"]).await;
     let ann = cluster.aws().with_key(key.access_key_id(), key.secret_access_key());
-    let assume = |name: &'static str| {
-        ["assume-role", "--role-arn", OPS, "--role-session-name", name]
-    };
+    let assume = |name: &'static str| ["assume-role", "--role-arn", OPS, "--role-session-name", name];
     let made = ann.run("sts", &assume("ann")).await;
     assert_eq!(
-        made.json["AssumedRoleUser"]["Arn"],
-        "arn:aws:sts::000000000000:assumed-role/Ops/ann",
+        made.json["AssumedRoleUser"]["Arn"], "arn:aws:sts::000000000000:assumed-role/Ops/ann",
         "{}",
         made.stderr
     );
@@ -199,9 +225,14 @@ async fn a_person_acts_in_a_role_and_not_for_longer_than_their_own_key() {
     assert!(again.stderr.contains("AccessDenied"), "{}", again.stderr);
 
     // From a temporary access key it goes on as long as that.
-    let short = ann.run("sts", &["get-session-token", "--duration-seconds", "900"]).await;
+    let short = ann
+        .run("sts", &["get-session-token", "--duration-seconds", "900"])
+        .await;
     let chained = session(&cluster, &short).run("sts", &assume("chained")).await;
-    assert_eq!(chained.json["Credentials"]["Expiration"], short.json["Credentials"]["Expiration"]);
+    assert_eq!(
+        chained.json["Credentials"]["Expiration"],
+        short.json["Credentials"]["Expiration"]
+    );
     let chained = session(&cluster, &chained);
     chained.ok(LIST).await;
 
@@ -209,11 +240,18 @@ async fn a_person_acts_in_a_role_and_not_for_longer_than_their_own_key() {
     for (words, word) in [
         (vec!["--role-session-name", "mi-0123456789abcdef0"], "ValidationError"),
         (vec!["--role-session-name", "ann", "--policy", "{}"], "ValidationError"),
-        (vec!["--role-session-name", "ann", "--external-id", "xy"], "ValidationError"),
+        (
+            vec!["--role-session-name", "ann", "--external-id", "xy"],
+            "ValidationError",
+        ),
     ] {
         let words = [vec!["assume-role", "--role-arn", OPS], words].concat();
         let said = ann.run("sts", &words).await;
-        assert!(said.code != 0 && said.stderr.contains(word), "{words:?}: {}", said.stderr);
+        assert!(
+            said.code != 0 && said.stderr.contains(word),
+            "{words:?}: {}",
+            said.stderr
+        );
     }
 
     let update = UpdateAccessKeyRequest {

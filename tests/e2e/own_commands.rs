@@ -39,7 +39,10 @@ async fn users_see_follow_and_cancel_only_what_they_have_sent() {
     let cluster = Cluster::start_with(&[AgentSpec::tagged(&[])], &settings).await;
     let mut people = People::new(cluster.bus().await);
     people.put("all", ALL).await;
-    let (ann_key, bob_key) = (people.user("ann", &["operator"]).await, people.user("bob", &["operator"]).await);
+    let (ann_key, bob_key) = (
+        people.user("ann", &["operator"]).await,
+        people.user("bob", &["operator"]).await,
+    );
     let admin = people.user("eve", &["admin"]).await;
     let aws = |key: &AccessKey| cluster.aws().with_key(key.access_key_id(), key.secret_access_key());
     let (ann, bob, eve) = (aws(&ann_key), aws(&bob_key), aws(&admin));
@@ -58,7 +61,10 @@ async fn users_see_follow_and_cancel_only_what_they_have_sent() {
     let id = sent["Command"]["CommandId"].as_str().unwrap().to_owned();
 
     for whole in [&ann, &eve] {
-        assert_eq!(whole.ok(&["list-commands"]).await["Commands"][0]["CommandId"], id.as_str());
+        assert_eq!(
+            whole.ok(&["list-commands"]).await["Commands"][0]["CommandId"],
+            id.as_str()
+        );
         let seen = ["list-command-invocations", "--instance-id", &node];
         assert_eq!(whole.ok(&seen).await["CommandInvocations"][0]["CommandId"], id.as_str());
     }
@@ -66,10 +72,12 @@ async fn users_see_follow_and_cancel_only_what_they_have_sent() {
     let seen = ["list-command-invocations", "--instance-id", &node];
     assert_eq!(bob.ok(&seen).await["CommandInvocations"], json!([]));
     // It is not there for him, in the words for what is not there.
-    bob.refused("InvalidCommandId", &["list-commands", "--command-id", &id]).await;
+    bob.refused("InvalidCommandId", &["list-commands", "--command-id", &id])
+        .await;
     let one = ["get-command-invocation", "--command-id", &id, "--instance-id", &node];
     bob.refused("InvocationDoesNotExist", &one).await;
-    bob.refused("InvalidCommandId", &["cancel-command", "--command-id", &id]).await;
+    bob.refused("InvalidCommandId", &["cancel-command", "--command-id", &id])
+        .await;
     let status = follow(&cluster, &bob_key, &id).await.map(|_| ()).unwrap_err();
     assert!(status.message().contains("there is no command"), "{status:?}");
     assert_eq!(ann.ok(&one).await["CommandId"], id.as_str());
@@ -95,12 +103,18 @@ async fn what_is_followed_ends_with_the_rights_of_who_follows() {
     )];
     let cluster = Cluster::start_with(&[AgentSpec::tagged(&[])], &settings).await;
     let mut people = People::new(cluster.bus().await);
-    let (ann, bob) = (people.user("ann", &["operator"]).await, people.user("bob", &["operator"]).await);
+    let (ann, bob) = (
+        people.user("ann", &["operator"]).await,
+        people.user("bob", &["operator"]).await,
+    );
     let cid = people.user("cid", &["operator"]).await;
     let node = cluster.nodes().await.remove(0);
     let mut api = cluster.api().await;
     let id = api
-        .start(muster_tests::Api::script(&[&node], &["while :; do echo tick; sleep 1; done"]))
+        .start(muster_tests::Api::script(
+            &[&node],
+            &["while :; do echo tick; sleep 1; done"],
+        ))
         .await;
     let mut streams = Vec::new();
     for key in [&ann, &bob, &cid] {
@@ -129,7 +143,10 @@ async fn what_is_followed_ends_with_the_rights_of_who_follows() {
     assert!(cids.next().await.unwrap().is_ok());
     people.attach("ann", "operator").await;
     until("ann may follow again", async || {
-        follow(&cluster, &ann, &id).await.map(|_| ()).map_err(|status| status.to_string())
+        follow(&cluster, &ann, &id)
+            .await
+            .map(|_| ())
+            .map_err(|status| status.to_string())
     })
     .await;
 }

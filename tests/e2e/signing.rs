@@ -126,7 +126,9 @@ async fn another_key_signs_work_while_commands_go_on_and_the_old_one_counts_no_m
     write_private(&seed(new.public().as_str()), new.seed().expose()).unwrap();
     let answers = AnswerKey::make("documents", &[&old, &new]).to_text();
     write_private(&cluster.answer_key("documents"), &answers).unwrap();
-    chain.rotate(&old, &new, now, Rotation { announce: 1, keep: 3 }).unwrap();
+    chain
+        .rotate(&old, &new, now, Rotation { announce: 1, keep: 3 })
+        .unwrap();
     std::fs::write(&file, chain.to_text()).unwrap();
 
     // Commands go on meanwhile, whichever key the node has heard of.

@@ -123,10 +123,15 @@ async fn keys(State(inner): State<Arc<Inner>>) -> Json<Value> {
 }
 
 async fn device(State(inner): State<Arc<Inner>>, form: String) -> Json<Value> {
-    assert!(form.contains("client_id=muster") && form.contains("scope=openid"), "{form}");
+    assert!(
+        form.contains("client_id=muster") && form.contains("scope=openid"),
+        "{form}"
+    );
     let page = format!("{}/activate", inner.issuer);
-    Json(json!({"device_code": "secret-code", "user_code": "WDJB-MJHT", "verification_uri": page, "expires_in": 60,
-        "interval": 0}))
+    Json(
+        json!({"device_code": "secret-code", "user_code": "WDJB-MJHT", "verification_uri": page, "expires_in": 60,
+        "interval": 0}),
+    )
 }
 
 async fn token(State(inner): State<Arc<Inner>>, form: String) -> (axum::http::StatusCode, Json<Value>) {
@@ -138,7 +143,10 @@ async fn token(State(inner): State<Arc<Inner>>, form: String) -> (axum::http::St
         }
         _ => {
             let id_token = inner.token(inner.person, &inner.key);
-            (axum::http::StatusCode::OK, Json(json!({"id_token": id_token, "token_type": "Bearer"})))
+            (
+                axum::http::StatusCode::OK,
+                Json(json!({"id_token": id_token, "token_type": "Bearer"})),
+            )
         }
     }
 }

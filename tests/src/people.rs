@@ -2,8 +2,8 @@
 
 use muster_proto::access::v1::access_client::AccessClient;
 use muster_proto::access::v1::{
-    AccessKey, AttachPolicyRequest, CreateAccessKeyRequest, CreateRoleRequest, CreateUserRequest, DeleteAccessKeyRequest,
-    DetachPolicyRequest, ListAccessKeysRequest, PutPolicyRequest,
+    AccessKey, AttachPolicyRequest, CreateAccessKeyRequest, CreateRoleRequest, CreateUserRequest,
+    DeleteAccessKeyRequest, DetachPolicyRequest, ListAccessKeysRequest, PutPolicyRequest,
 };
 use muster_wire::NatsChannel;
 
@@ -73,7 +73,10 @@ impl People {
             let delete = DeleteAccessKeyRequest {
                 access_key_id: key.access_key_id,
             };
-            self.0.delete_access_key(delete).await.expect("an access key is deleted");
+            self.0
+                .delete_access_key(delete)
+                .await
+                .expect("an access key is deleted");
         }
     }
 

@@ -81,7 +81,9 @@ impl Talk {
 
     /// There is something in the next heartbeat that somebody should see soon; whoever causes it cannot cause many.
     pub(crate) fn alarm(&mut self, now: Instant) {
-        let is_first = self.alarmed.is_none_or(|before| now.duration_since(before) >= HEARTBEAT);
+        let is_first = self
+            .alarmed
+            .is_none_or(|before| now.duration_since(before) >= HEARTBEAT);
         if is_first {
             self.alarmed = Some(now);
             self.heartbeat_due = self.heartbeat_due.min(now + ALARM);

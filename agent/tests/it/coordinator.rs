@@ -1,5 +1,7 @@
 //! The services as far as an agent meets them: fleet and fan-out, played by the test.
 
+mod parameters;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
@@ -7,14 +9,14 @@ use async_nats::{Client, HeaderMap, Message};
 use futures::StreamExt;
 use muster_agent::journal::RunId;
 use muster_credential::work::{AnswerCertificate, AnswerKey, Answered, Signature};
-use muster_credential::{Key, Purpose, sealed};
+use muster_credential::{Key, Purpose};
 use muster_harness::{NatsServer, until};
 use muster_model::{Clock, NodeId, SystemClock};
 use muster_proto::agent::v1::record::Fact as News;
 use muster_proto::agent::v1::{
-    Ack, Cancel, DocumentRequest, DocumentResult, Heartbeat, HelloRequest, HelloResult, ParametersRequest,
-    ParametersResult, PullRequest, PullResult, Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult,
-    StoredParameter, StoredParameters, Verdict, WorkItem, WorkKeys,
+    Ack, Cancel, DocumentRequest, DocumentResult, Heartbeat, HelloRequest, HelloResult, ParametersRequest, PullRequest,
+    PullResult, Record, ReplyRequest, ReplyResult, RunResult, RunStatus, StepResult, StoredParameter, Verdict,
+    WorkItem, WorkKeys,
 };
 use muster_proto::fleet::v1::{RegisterNodeRequest, RegisterNodeResult};
 use muster_wire::subject;
@@ -81,23 +83,6 @@ impl Coordinator {
     /// Signs its answers from now on, and tells nodes these keys.
     pub(crate) fn seal(&self, key: &Key, keys: Vec<WorkKeys>) {
         self.seen.lock().unwrap().seal = Some((key.clone(), keys));
-    }
-
-    /// Has a parameter for runs that ask: name with its selector, type, value.
-    pub(crate) fn store(&self, name: &str, kind: &str, value: &str) {
-        self.seen.lock().unwrap().parameters.push(StoredParameter {
-            name: name.to_owned(),
-            r#type: kind.to_owned(),
-            value: value.to_owned(),
-        });
-    }
-
-    pub(crate) fn forget_parameters(&self) {
-        self.seen.lock().unwrap().parameters.clear();
-    }
-
-    pub(crate) fn asked_for_parameters(&self) -> Vec<ParametersRequest> {
-        self.look(|seen| seen.asked_for_parameters.clone())
     }
 
     /// Signs what it lends from now on, as the service does.
@@ -380,37 +365,6 @@ impl Desk {
             }
         }
         .unwrap();
-    }
-
-    /// As the service does it: sealed for whoever asked; secrets only in clear if that was asked for.
-    async fn lend_parameters(&self, request: ParametersRequest, message: &Message) {
-        let known = {
-            let mut seen = self.seen.lock().unwrap();
-            seen.asked_for_parameters.push(request.clone());
-            if seen.is_deaf {
-                return;
-            }
-            seen.parameters.clone()
-        };
-        let mut values = StoredParameters::default();
-        for name in request.names {
-            match known.iter().find(|parameter| parameter.name == name).cloned() {
-                None => values.invalid_names.push(name),
-                Some(mut parameter) => {
-                    if parameter.r#type == "SecureString" && !request.with_decryption {
-                        parameter.value = String::new();
-                    }
-                    values.parameters.push(parameter);
-                }
-            }
-        }
-        let node = self.node.as_str().as_bytes();
-        let sealed = sealed::seal(&request.sealing_key, &values.encode_to_vec(), node).unwrap();
-        let answer = ParametersResult { sealed }.encode_to_vec();
-        let headers = self.vouch(subject::RPC_PARAMETERS, message, &answer);
-        let inbox = message.reply.clone().unwrap();
-        let sent = self.client.publish_with_headers(inbox, headers, answer.into());
-        sent.await.unwrap();
     }
 
     /// The headers of an answer, if answers are signed.

@@ -25,8 +25,8 @@ async fn run(scene: &Scene, inputs: Value) -> Ended {
     scene.coordinator.end(run).await
 }
 
-/// Puts an archive into the object store, and lends the document that describes it.
-fn offer(scene: &Scene, version: &str, install: &str, sha256: Option<&str>) {
+/// Puts an archive into the object store, and lends the document that describes it. Gives both.
+fn offer(scene: &Scene, version: &str, install: &str, sha256: Option<&str>) -> (String, Vec<u8>) {
     let from = Folder::new("source");
     fs::write(from.join("install.sh"), format!("{install}\n")).unwrap();
     fs::write(from.join("uninstall.sh"), "echo removing\n").unwrap();
@@ -49,17 +49,25 @@ fn offer(scene: &Scene, version: &str, install: &str, sha256: Option<&str>) {
         "packages": {"_any": {"_any": {"_any": {"file": "tool.zip"}}}},
         "files": {"tool.zip": {"checksums": {"sha256": sha256}}},
     });
+    let content = content.to_string();
+    lend(scene, &content, "s3://attachments/id/1/tool.zip", &bytes);
+    (content, bytes)
+}
+
+/// A document of which a package consists, with its one attachment.
+fn lend(scene: &Scene, content: &str, url: &str, bytes: &[u8]) {
+    let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     scene.coordinator.lend(DocumentResult {
         name: "Tool".into(),
         version: "3".into(),
-        content: content.to_string(),
+        content: content.to_owned(),
         format: "JSON".into(),
         document_type: "Package".into(),
         files: vec![DocumentFile {
             name: "tool.zip".into(),
-            url: "s3://attachments/id/1/tool.zip".into(),
+            url: url.to_owned(),
             size: i64::try_from(bytes.len()).unwrap(),
-            sha256: found.clone(),
+            sha256,
         }],
     });
 }
@@ -92,6 +100,40 @@ async fn a_document_is_installed_by_its_name_and_by_its_arn() {
     assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
     assert!(ended.step().stdout.contains("removing"), "{ended:#?}");
     assert_eq!(installed(&scene, "Tool"), None);
+}
+
+#[tokio::test]
+async fn a_url_that_is_signed_in_itself_needs_no_credentials() {
+    let scene = Scene::start().await;
+    let (content, bytes) = offer(&scene, "1.0", "echo installing", None);
+    fs::remove_dir_all(scene.agent.state().root().join("objects/attachments")).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://{}/b/tool.zip?X-Amz-Signature=0123",
+        listener.local_addr().unwrap()
+    );
+    lend(&scene, &content, &url, &bytes);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let read = stream.read(&mut request).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..read]).to_lowercase();
+            let is_asked =
+                request.starts_with("get /b/tool.zip?x-amz-signature=0123 ") && !request.contains("authorization:");
+            let status = if is_asked { "200 OK" } else { "403 Forbidden" };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                bytes.len()
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(&bytes).await.unwrap();
+        }
+    });
+    let ended = run(&scene, json!({"name": "Tool", "action": "Install"})).await;
+    assert_eq!(ended.status(), RunStatus::Success, "{ended:#?}");
+    assert_eq!(installed(&scene, "Tool"), Some(("1.0".into(), Phase::Installed)));
+    let said = format!("{}{}", ended.step().stdout, ended.step().trace);
+    assert!(!said.contains("0123"), "{said}");
 }
 
 #[tokio::test]

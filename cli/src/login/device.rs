@@ -50,9 +50,17 @@ pub(super) async fn token(http: &Client, issuer: &str, client_id: &str, scope: &
     };
     let scope = format!("openid {scope}");
     let form = [("client_id", client_id), ("scope", scope.trim())];
-    let answer = http.post(&begin).form(&form).send().await.map_err(|error| away(&begin, error))?;
+    let answer = http
+        .post(&begin)
+        .form(&form)
+        .send()
+        .await
+        .map_err(|error| away(&begin, error))?;
     let begun: Begun = read(answer, &begin).await?;
-    let page = begun.verification_uri_complete.as_ref().unwrap_or(&begun.verification_uri);
+    let page = begun
+        .verification_uri_complete
+        .as_ref()
+        .unwrap_or(&begun.verification_uri);
     print::say(&format!("open {page} and confirm the code {}", begun.user_code));
     let deadline = Instant::now() + Duration::from_secs(begun.expires_in);
     let mut interval = begun.interval.unwrap_or(INTERVAL);
@@ -66,7 +74,12 @@ pub(super) async fn token(http: &Client, issuer: &str, client_id: &str, scope: &
             ("device_code", begun.device_code.as_str()),
             ("client_id", client_id),
         ];
-        let answer = http.post(&end).form(&form).send().await.map_err(|error| away(&end, error))?;
+        let answer = http
+            .post(&end)
+            .form(&form)
+            .send()
+            .await
+            .map_err(|error| away(&end, error))?;
         let answer: Answer = serde_json::from_slice(&body(answer, &end).await?).map_err(|error| away(&end, error))?;
         match (answer.id_token, answer.error.as_deref()) {
             (Some(token), None) => return Ok(token),

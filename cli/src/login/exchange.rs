@@ -60,7 +60,8 @@ fn refused(gateway: &str, text: &str) -> Complaint {
             what: format!("{code}: {message}"),
             hint: match code.as_str() {
                 "InvalidIdentityToken" => {
-                    "an administrator says in the settings of access whose tokens are believed, and makes the users".to_owned()
+                    "an administrator says in the settings of access whose tokens are believed, and makes the users"
+                        .to_owned()
                 }
                 _ => String::new(),
             },
@@ -86,8 +87,12 @@ mod tests {
             <Expiration>2026-01-01T00:00:00Z</Expiration></Credentials><AssumedRoleUser><Arn>arn:aws:iam::1:user/a&amp;b</Arn>\
             </AssumedRoleUser></R>";
         let read = read(text).unwrap();
-        assert_eq!((read.access_key_id.as_str(), read.principal.as_str()), ("MSIA", "arn:aws:iam::1:user/a&b"));
-        let text = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no &lt;b&gt;</Message></Error></ErrorResponse>";
+        assert_eq!(
+            (read.access_key_id.as_str(), read.principal.as_str()),
+            ("MSIA", "arn:aws:iam::1:user/a&b")
+        );
+        let text =
+            "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no &lt;b&gt;</Message></Error></ErrorResponse>";
         assert!(refused("http://g", text).line().starts_with("AccessDenied: no <b>"));
         assert!(refused("http://g", "<html>").line().contains("is it a gateway"));
     }

@@ -21,10 +21,20 @@ const LONGEST: usize = 512 * 1024;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The identity provider, as access knows it: its page asks you who you are, and you confirm a code there.
-    #[arg(long, value_name = "URL", env = "MUSTER_OIDC_ISSUER", required_unless_present = "token_file")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "MUSTER_OIDC_ISSUER",
+        required_unless_present = "token_file"
+    )]
     issuer: Option<String>,
     /// Muster's client id at the identity provider.
-    #[arg(long, value_name = "ID", env = "MUSTER_OIDC_CLIENT_ID", required_unless_present = "token_file")]
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "MUSTER_OIDC_CLIENT_ID",
+        required_unless_present = "token_file"
+    )]
     client_id: Option<String>,
     /// What else to ask the identity provider for, besides openid, for the claim that names you.
     #[arg(long, value_name = "SCOPES", default_value = "profile email")]
@@ -33,7 +43,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The gateway.
-    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_STS", default_value = "http://127.0.0.1:8686")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "AWS_ENDPOINT_URL_STS",
+        default_value = "http://127.0.0.1:8686"
+    )]
     gateway: String,
     /// The authority of the certificates of the gateway and the identity provider (PEM), if this machine does not know it.
     #[arg(long, value_name = "FILE", env = "AWS_CA_BUNDLE")]
@@ -99,9 +114,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Complaint> {
 }
 
 fn read_token(file: &std::path::Path) -> Result<String, Complaint> {
-    let failed = |path: String| {
-        move |source| Complaint::Read { path, source }
-    };
+    let failed = |path: String| move |source| Complaint::Read { path, source };
     let text = match file.to_str() {
         Some("-") => std::io::read_to_string(std::io::stdin()).map_err(failed("the standard input".to_owned()))?,
         _ => std::fs::read_to_string(file).map_err(failed(file.display().to_string()))?,
@@ -118,7 +131,9 @@ fn client(ca: Option<&std::path::Path>) -> Result<reqwest::Client, Complaint> {
             path: file.display().to_string(),
             source,
         })?;
-        for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| away("the certificates", error))? {
+        for certificate in
+            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| away("the certificates", error))?
+        {
             builder = builder.add_root_certificate(certificate);
         }
     }

@@ -39,7 +39,9 @@ pub enum TlsError {
         mode: u32,
     },
     /// Callers are to be known by certificates that nobody asks them for.
-    #[error("server.authentication = \"certificate\" needs server.tls.client_ca, the authority of callers' certificates")]
+    #[error(
+        "server.authentication = \"certificate\" needs server.tls.client_ca, the authority of callers' certificates"
+    )]
     NoClientAuthority,
     /// It cannot be looked at.
     #[error("{} cannot be read", .path.display())]

@@ -16,9 +16,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
-use object_store::aws::AmazonS3Builder;
+use http::Method;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
+use object_store::signer::Signer as _;
 use object_store::{
     Attribute, Attributes, BackoffConfig, ClientOptions, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
     RetryConfig,
@@ -104,6 +106,8 @@ const PIECE: usize = 8 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
+    /// The service, where it is one that signs URLs.
+    signer: Option<Arc<AmazonS3>>,
     /// Whether objects say how they are encoded: in a folder they do not.
     says_encodings: bool,
 }
@@ -196,8 +200,10 @@ impl Objects {
             Some(credentials) => credentials.give_to(builder),
             None => builder.with_skip_signature(true),
         };
+        let service = Arc::new(builder.build()?);
         Ok(Bucket {
-            store: Arc::new(builder.build()?),
+            signer: (!self.credentials_file.is_empty()).then(|| Arc::clone(&service)),
+            store: service,
             says_encodings: true,
         })
     }
@@ -212,6 +218,7 @@ impl Bucket {
             .map_err(|error| ObjectsError::File(folder.to_owned(), error))?;
         Ok(Self {
             store: Arc::new(LocalFileSystem::new_with_prefix(folder)?),
+            signer: None,
             says_encodings: false,
         })
     }
@@ -284,6 +291,17 @@ impl Bucket {
     pub async fn read(&self, key: &str) -> Result<BoxStream<'static, Result<Bytes, ObjectsError>>, ObjectsError> {
         let object = self.store.get(&parse_key(key)?).await?;
         Ok(object.into_stream().map_err(ObjectsError::from).boxed())
+    }
+
+    /// A URL by which anybody can read an object for a while; none in a folder, and of a service without credentials.
+    ///
+    /// # Errors
+    /// If the key is none.
+    pub async fn signed_url(&self, key: &str, lasts: Duration) -> Result<Option<String>, ObjectsError> {
+        let key = parse_key(key)?;
+        let Some(signer) = &self.signer else { return Ok(None) };
+        let url = signer.signed_url(Method::GET, &key, lasts).await?;
+        Ok(Some(url.into()))
     }
 
     /// Removes everything below a folder of keys; nothing there is no error.

@@ -28,7 +28,8 @@ const NO_BEARER: &str = "calls by gRPC need the metadata \"authorization: Bearer
     temporary access key \"Bearer <access key id>:<secret access key>:<session token>\"";
 /// One text for everything that is wrong, so that nobody learns which half was right.
 const WRONG_BEARER: &str = "the access key is not known or not active, or its secret is another one";
-const NO_NAME: &str = "the certificate names no user: its subject needs one common name of 1 to 64 letters, digits and +=,.@_-";
+const NO_NAME: &str =
+    "the certificate names no user: its subject needs one common name of 1 to 64 letters, digits and +=,.@_-";
 const TWO_NAMES: &str = "callers are known by their certificates here: leave the metadata \"authorization\" out";
 
 /// An access key with its secret, as it came. It cannot be printed.
@@ -230,7 +231,16 @@ mod tests {
         }
         let temporary = ask(&["Bearer MSIA:a:t:u"]).await.unwrap();
         assert_eq!(temporary.access_key.as_deref(), Some("MSIA"));
-        assert!(!format!("{:?}", bearer(&HeaderMap::from_iter([(AUTHORIZATION, "Bearer K:hunter2".parse().unwrap())]))).contains("hunter2"));
+        assert!(
+            !format!(
+                "{:?}",
+                bearer(&HeaderMap::from_iter([(
+                    AUTHORIZATION,
+                    "Bearer K:hunter2".parse().unwrap()
+                )]))
+            )
+            .contains("hunter2")
+        );
     }
 
     #[tokio::test]
@@ -253,10 +263,23 @@ mod tests {
         };
         let rita = ask(Some("rita"), false).await.unwrap();
         assert_eq!(rita.principal.as_str(), "arn:aws:iam::123456789012:user/rita");
-        assert_eq!((rita.kind, rita.access_key, rita.secure_transport), (CallerKind::User, None, true));
-        for nobody in [None, Some(""), Some("a b"), Some("../root"), Some("a/b"), Some(&"x".repeat(65))] {
+        assert_eq!(
+            (rita.kind, rita.access_key, rita.secure_transport),
+            (CallerKind::User, None, true)
+        );
+        for nobody in [
+            None,
+            Some(""),
+            Some("a b"),
+            Some("../root"),
+            Some("a/b"),
+            Some(&"x".repeat(65)),
+        ] {
             let status = ask(nobody, false).await.unwrap_err();
-            assert_eq!((status.code(), status.message()), (tonic::Code::Unauthenticated, NO_NAME));
+            assert_eq!(
+                (status.code(), status.message()),
+                (tonic::Code::Unauthenticated, NO_NAME)
+            );
         }
         let status = ask(Some("rita"), true).await.unwrap_err();
         assert_eq!(status.message(), TWO_NAMES);

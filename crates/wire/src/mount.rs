@@ -29,9 +29,7 @@ use crate::form::Form;
 use crate::grpc_caller::{GrpcCallerLayer, GrpcCallers};
 use crate::nats_caller;
 use crate::services_only::{CameBy, ServicesOnlyLayer};
-use crate::{
-    CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Peer, Port, frame, reply_of, subject,
-};
+use crate::{CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Peer, Port, frame, reply_of, subject};
 
 type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
 

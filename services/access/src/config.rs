@@ -103,7 +103,10 @@ impl Settings {
                 what,
             };
             provider.validate().map_err(refused)?;
-            if self.identity_providers[..number].iter().any(|other| other.issuer == provider.issuer) {
+            if self.identity_providers[..number]
+                .iter()
+                .any(|other| other.issuer == provider.issuer)
+            {
                 return Err(refused("is there twice"));
             }
         }
@@ -144,7 +147,13 @@ mod tests {
         for good in ["https://id.example.org/realms/a", "http://127.0.0.1:8080"] {
             assert_eq!(settings(good, "muster").validate(), Ok(()), "{good}");
         }
-        for bad in ["http://id.example.org", "id.example.org", "", "https://id.example.org/?a=b", "https://"] {
+        for bad in [
+            "http://id.example.org",
+            "id.example.org",
+            "",
+            "https://id.example.org/?a=b",
+            "https://",
+        ] {
             assert!(settings(bad, "muster").validate().is_err(), "{bad}");
         }
         assert!(settings("https://id.example.org", "").validate().is_err());

@@ -23,6 +23,8 @@ pub struct Settings {
     pub objects: Objects,
     /// The bucket that they are kept in.
     pub attachments_bucket: String,
+    /// How long the URLs of attachments are good that nodes are given, in seconds; 0: nodes read with their own credentials.
+    pub attachment_url_seconds: u32,
     /// Longest attachment, in bytes.
     pub max_attachment_bytes: u64,
     /// Most bytes of all attachments together.

@@ -125,7 +125,10 @@ impl Server {
         };
         let services = Services::new(parts.nats.clone());
         let surface = Surface::new(settings, door, services, metrics, parts.clock, parts.tasks.clone());
-        let routes = surface::routes(Arc::new(surface), plain_routes(&parts.nats, &parts.registry, &parts.readiness));
+        let routes = surface::routes(
+            Arc::new(surface),
+            plain_routes(&parts.nats, &parts.registry, &parts.readiness),
+        );
         let routes = routes.into_make_service_with_connect_info::<Peer>();
         let stopping = parts.tasks.stopping();
         parts.tasks.spawn("serving", async move {

@@ -196,7 +196,7 @@ fn unique_id(arn: &str) -> String {
 /// Who a caller is.
 pub(crate) fn identity(principal: &Principal, request: Uuid) -> Answer {
     let arn = principal.as_str();
-    let account = arn.splitn(6, ':').nth(4).unwrap_or_default();
+    let account = arn.split(':').nth(4).unwrap_or_default();
     let body = format!(
         "<{IDENTITY}Response xmlns=\"{NAMESPACE}\"><{IDENTITY}Result><Arn>{}</Arn><UserId>{}</UserId>\
          <Account>{}</Account></{IDENTITY}Result><ResponseMetadata><RequestId>{request}</RequestId>\
@@ -335,12 +335,21 @@ mod tests {
         assert!(!format!("{wish:?}").contains("a.b.c"), "{wish:?}");
         assert_eq!((is_unsigned, wish), (true, Wish::Assume(assume)));
         // What would narrow a session is not there, and is not passed over.
-        for bad in ["&Policy=%7B%7D", "&ExternalId=x", "&DurationSeconds=60", "&Tags.member.1.Key=a"] {
+        for bad in [
+            "&Policy=%7B%7D",
+            "&ExternalId=x",
+            "&DurationSeconds=60",
+            "&Tags.member.1.Key=a",
+        ] {
             let (_, wish) = form("AssumeRole", &format!("{rest}{bad}"));
             assert!(wish.is_err(), "{bad}");
         }
         assert!(form("AssumeRoleWithWebIdentity", rest).1.is_err());
-        assert!(form("AssumeRole", &format!("{rest}&WebIdentityToken=a.b.c")).1.is_ok_and(|wish| wish.operation() == "AssumeRole"));
+        assert!(
+            form("AssumeRole", &format!("{rest}&WebIdentityToken=a.b.c"))
+                .1
+                .is_ok_and(|wish| wish.operation() == "AssumeRole")
+        );
     }
 
     #[test]

@@ -104,7 +104,9 @@ impl Server {
                     ..followers
                 };
                 mount
-                    .add(RunCommandOutputServer::new(api::Output::new(followers, reading, sights)))
+                    .add(RunCommandOutputServer::new(api::Output::new(
+                        followers, reading, sights,
+                    )))
                     .add(RunCommandServer::from_arc(api))
                     .add(RunCommandRolloutsServer::new(rollouts))
             })

@@ -79,7 +79,11 @@ impl Bearers for BearerCache {
 }
 
 fn hash(bearer: Bearer<'_>) -> Hash {
-    let parts = [bearer.access_key, bearer.secret, bearer.session_token.unwrap_or_default()];
+    let parts = [
+        bearer.access_key,
+        bearer.secret,
+        bearer.session_token.unwrap_or_default(),
+    ];
     let mut digest = Sha256::new();
     for part in parts {
         digest.update(part.len().to_be_bytes());

@@ -270,10 +270,7 @@ impl Decisions for DecisionsApi {
         Ok(Response::new(self.signing_key(request.into_inner()).await?))
     }
 
-    async fn assume_role(
-        &self,
-        request: Request<AssumeRoleRequest>,
-    ) -> Result<Response<IssueSessionResult>, Status> {
+    async fn assume_role(&self, request: Request<AssumeRoleRequest>) -> Result<Response<IssueSessionResult>, Status> {
         Ok(Response::new(self.assume(request.into_inner()).await?))
     }
 

@@ -149,7 +149,11 @@ impl DecisionsApi {
         template: Entry,
     ) -> Result<Entry, Failure> {
         let action: Action = ASSUME.parse().map_err(Failure::internal)?;
-        let on: Arn = self.account.arn(Kind::Role, &role.name).parse().map_err(Failure::internal)?;
+        let on: Arn = self
+            .account
+            .arn(Kind::Role, &role.name)
+            .parse()
+            .map_err(Failure::internal)?;
         let who = self.account.principal(&asker.principal);
         let who = who.ok_or_else(|| Failure::internal("an access key is nobody's"))?;
         let (_, held) = principal::holdings(&self.db, &who).await.map_err(from_store)?;

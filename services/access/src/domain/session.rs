@@ -107,7 +107,10 @@ mod tests {
             id: id.to_owned(),
             owner: owner.to_owned(),
         };
-        let (ada, bob) = ("arn:aws:iam::000000000000:user/ada", "arn:aws:iam::000000000000:user/bob");
+        let (ada, bob) = (
+            "arn:aws:iam::000000000000:user/ada",
+            "arn:aws:iam::000000000000:user/bob",
+        );
         let session = issue(&old, ada, made_with("MKIAADA", ada), 1_000);
         assert!(session.access_key_id.starts_with(PREFIX) && session.access_key_id.len() == 20);
         let token = session.token.reveal();

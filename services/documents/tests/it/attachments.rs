@@ -354,6 +354,32 @@ async fn attachments_come_from_and_go_to_an_s3_api() {
     let key = file.url().strip_prefix(&format!("{url}/{BUCKET}/")).unwrap();
     let kept: Vec<_> = bucket(BUCKET).read(key).await.unwrap().try_collect().await.unwrap();
     assert!(kept.concat() == long);
+    // A node of the right role reads it without credentials, by a URL that is good for a while and for nothing else.
+    let service = service.restart_with(|service| {
+        service.objects = settings.clone();
+        service.attachment_url_seconds = 600;
+    });
+    let service = service.await;
+    let fleet = nodes::fleet(&service).await;
+    let request = DocumentRequest {
+        name: "Tool".into(),
+        ..DocumentRequest::default()
+    };
+    let answer = service
+        .nats
+        .request(
+            "muster.v1.rpc.mi-0123456789abcdef0.doc.get",
+            request.encode_to_vec().into(),
+        )
+        .await
+        .unwrap();
+    let lent = DocumentResult::decode(answer.payload).unwrap();
+    let signed = &lent.files.iter().find(|file| file.name == "tool.zip").unwrap().url;
+    assert!(signed.contains("X-Amz-Expires=600"), "{signed}");
+    assert!(reqwest::get(signed).await.unwrap().bytes().await.unwrap() == long);
+    let bare = signed.split('?').next().unwrap();
+    assert_eq!(reqwest::get(bare).await.unwrap().status(), 403);
+    fleet.stop(Duration::from_secs(5)).await;
     let gone = DeleteDocumentRequest {
         name: Some("Tool".to_owned()),
         ..DeleteDocumentRequest::default()

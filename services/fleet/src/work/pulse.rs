@@ -205,7 +205,12 @@ impl Listener {
         self.metrics.heartbeats.inc_by(messages.len() as u64);
         for (node, beat) in distrustful {
             let reason: String = beat.distrust.chars().take(LONGEST_REASON).collect();
-            tracing::warn!(node = node.as_str(), count = beat.distrusted, reason, "a node was sent what it does not obey");
+            tracing::warn!(
+                node = node.as_str(),
+                count = beat.distrusted,
+                reason,
+                "a node was sent what it does not obey"
+            );
             self.pulse.news.distrusts(node.as_str(), beat.distrusted, &reason).await;
         }
     }

@@ -86,7 +86,8 @@ async fn whoever_is_not_believed_is_told_nothing() {
 async fn of_sts_there_is_nothing_else() {
     let (_, cache, alice) = FakeKeys::with_alice();
     let world = World::signed(&cache, NOW).await;
-    let call = ask("Action=GetFederationToken&Version=2011-06-15&Name=x").signed(world.address(), &for_sts(&alice), NOW);
+    let call =
+        ask("Action=GetFederationToken&Version=2011-06-15&Name=x").signed(world.address(), &for_sts(&alice), NOW);
     let reply = world.send(&call).await;
     assert_eq!((reply.status, code(&reply)), (400, "InvalidAction"), "{}", reply.text);
 }

@@ -68,7 +68,10 @@ impl Api {
     ) -> Result<Question, Failure> {
         if let Some(text) = &command_id {
             let known = match text.parse::<CommandId>() {
-                Ok(id) => store::read::seen(&self.db, id, sight).await.map_err(from_store)?.is_some(),
+                Ok(id) => store::read::seen(&self.db, id, sight)
+                    .await
+                    .map_err(from_store)?
+                    .is_some(),
                 Err(_) => false,
             };
             if !known {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use object_store::path::Path as Key;
 use object_store::{ObjectMeta, ObjectStore};
-use reqwest::Url;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
 
 use super::place::{Draft, Place};
 use super::{Bench, Info, Trouble};
@@ -30,6 +31,9 @@ pub(in super::super) fn read(
     path: &str,
     mut take: impl FnMut(&[u8]) -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
+    if let Some(url) = signed(path) {
+        return bench.block_on(by_url(url, take))?;
+    }
     let (address, bucket) = open(bench, path)?;
     let failed = |error: ObjectsError| Trouble::Failed(format!("cannot read {}: {error}", without_query(path)));
     let key = parse_key(&address.key).map_err(failed)?;
@@ -41,6 +45,32 @@ pub(in super::super) fn read(
         }
         Ok(())
     })?
+}
+
+/// A URL that is signed in itself: whoever has it needs no credentials.
+fn signed(path: &str) -> Option<Url> {
+    let url: Url = path.parse().ok()?;
+    let is_signed = url.query_pairs().any(|(name, _)| name == "X-Amz-Signature");
+    (is_signed && ["http", "https"].contains(&url.scheme())).then_some(url)
+}
+
+async fn by_url(url: Url, mut take: impl FnMut(&[u8]) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    let shown = without_query(url.as_str()).to_owned();
+    let failed = |error: reqwest::Error| Trouble::Failed(format!("cannot read {shown}: {}", error.without_url()));
+    let client = Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(PATIENCE)
+        .read_timeout(PATIENCE);
+    let answer = client.build().map_err(failed)?.get(url).send().await.map_err(failed)?;
+    if !answer.status().is_success() {
+        let why = format!("cannot read {shown}: the object store answers {}", answer.status());
+        return Err(Trouble::Failed(why));
+    }
+    let mut pieces = answer.bytes_stream();
+    while let Some(piece) = pieces.next().await {
+        take(&piece.map_err(failed)?)?;
+    }
+    Ok(())
 }
 
 /// What a path names, and the bucket that it is in.
@@ -188,6 +218,19 @@ fn without_query(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_that_is_signed_in_itself_is_told_from_others() {
+        assert!(signed("https://store/b/k?X-Amz-Expires=600&X-Amz-Signature=00").is_some());
+        for other in [
+            "https://store/b/k",
+            "s3://b/k?X-Amz-Signature=00",
+            "https://store/X-Amz-Signature=00",
+            "",
+        ] {
+            assert!(signed(other).is_none(), "{other}");
+        }
+    }
 
     #[test]
     fn every_form_of_an_address_is_understood() {

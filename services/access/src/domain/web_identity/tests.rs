@@ -43,7 +43,12 @@ impl Issuer {
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", encode(header), encode(claims));
         let signature = match header["alg"].as_str().unwrap() {
-            "ES256" => self.curve.sign(&self.random, signed.as_bytes()).unwrap().as_ref().to_vec(),
+            "ES256" => self
+                .curve
+                .sign(&self.random, signed.as_bytes())
+                .unwrap()
+                .as_ref()
+                .to_vec(),
             _ => self.edwards.sign(signed.as_bytes()).as_ref().to_vec(),
         };
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
@@ -88,15 +93,24 @@ fn what_is_not_signed_by_the_issuer_is_nothing() {
     let (_, signature) = rest.split_once('.').unwrap();
     let altered = URL_SAFE_NO_PAD.encode(claims(|claims| claims["preferred_username"] = json!("root")).to_string());
     let altered = format!("{head}.{altered}.{signature}");
-    assert_eq!(user(&issuer, &altered, "preferred_username"), Err(TokenError::Signature));
+    assert_eq!(
+        user(&issuer, &altered, "preferred_username"),
+        Err(TokenError::Signature)
+    );
     for (header, error) in [
         (json!({"alg": "none"}), TokenError::Algorithm("none".to_owned())),
-        (json!({"alg": "HS256", "kid": "mac"}), TokenError::Algorithm("HS256".to_owned())),
+        (
+            json!({"alg": "HS256", "kid": "mac"}),
+            TokenError::Algorithm("HS256".to_owned()),
+        ),
         (json!({"alg": "RS256", "kid": "ec"}), TokenError::Key),
         (json!({"alg": "EdDSA", "kid": "ec"}), TokenError::Key),
         (json!({"alg": "EdDSA", "kid": "other"}), TokenError::Key),
         (json!({"alg": "ES256", "kid": "gone"}), TokenError::Key),
-        (json!({"alg": "ES256", "kid": "ec", "crit": ["x"]}), TokenError::Malformed),
+        (
+            json!({"alg": "ES256", "kid": "ec", "crit": ["x"]}),
+            TokenError::Malformed,
+        ),
     ] {
         let token = issuer.sign(&header, &claims(|_| {}));
         assert_eq!(user(&issuer, &token, "email"), Err(error), "{header}");
