@@ -6,7 +6,7 @@ use muster_proto::agent::v1::{ParametersRequest, ParametersResult, StoredParamet
 use muster_wire::subject;
 use prost::Message as _;
 
-use super::Coordinator;
+use super::{Coordinator, Desk};
 
 impl Coordinator {
     /// Has a parameter for runs that ask: name with its selector, type, value.
@@ -25,7 +25,9 @@ impl Coordinator {
     pub(crate) fn asked_for_parameters(&self) -> Vec<ParametersRequest> {
         self.look(|seen| seen.asked_for_parameters.clone())
     }
+}
 
+impl Desk {
     /// As the service does it: sealed for whoever asked; secrets only in clear if that was asked for.
     pub(super) async fn lend_parameters(&self, request: ParametersRequest, message: &Message) {
         let known = {

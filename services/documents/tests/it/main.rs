@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod attachments;
+mod attachments_s3;
 mod built_in;
 mod content;
 mod lists;
