@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
-use muster_harness::{Python, until};
-use muster_objects::{Encoding, Objects};
+use muster_harness::until;
 use muster_proto::agent::v1::{DocumentRequest, DocumentResult};
 use muster_proto::aws::v1::Reason;
 use muster_proto::documents::v1::{
