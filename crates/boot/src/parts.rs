@@ -272,8 +272,12 @@ fn replica_name(configured: &str) -> String {
         .unwrap_or_else(|| "replica".to_owned())
 }
 
-/// `/metrics`, `/healthz` and `/readyz`.
-pub fn plain_routes(nats: &Client, registry: &Arc<Mutex<Registry>>, readiness: &Readiness) -> Router {
+/// `/metrics`, `/healthz` and `/readyz`, for a router of any state.
+pub fn plain_routes<S: Clone + Send + Sync + 'static>(
+    nats: &Client,
+    registry: &Arc<Mutex<Registry>>,
+    readiness: &Readiness,
+) -> Router<S> {
     let (registry, readiness) = (Arc::clone(registry), readiness.clone());
     let nats = nats.clone();
     Router::new()

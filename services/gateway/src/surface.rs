@@ -80,24 +80,26 @@ struct Seen {
 }
 
 /// All paths of the surface, and the plain ones that every service has.
-pub(crate) fn routes(surface: Arc<Surface>, plain: Router) -> Router {
+pub(crate) fn routes(surface: Arc<Surface>, plain: Router<Arc<Surface>>) -> Router {
     Router::new()
         .route(
             "/",
             get(|| async { "Muster answers AWS JSON 1.1 here.\n" }).post(answer),
         )
-        .with_state(surface)
         .merge(plain)
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
+        .with_state(surface)
 }
 
-async fn nothing_here() -> Response<Body> {
+async fn nothing_here(State(surface): State<Arc<Surface>>) -> Response<Body> {
+    let (started, id) = (Instant::now(), Uuid::new_v4());
     let answer = Answer {
         status: StatusCode::NOT_FOUND,
         ..Answer::failure(&target::unknown())
     };
-    answer.into_response(Uuid::new_v4(), DEFAULT_CONTENT_TYPE)
+    surface.note(id, &Seen::default(), &answer, started.elapsed());
+    answer.into_response(id, DEFAULT_CONTENT_TYPE)
 }
 
 async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> Response<Body> {
