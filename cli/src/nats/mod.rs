@@ -1,5 +1,6 @@
 //! `muster nats`: looking after the accounts and keys of a bus (docs/operate/nats.md).
 
+mod accounts;
 mod doctor;
 pub(crate) mod push;
 mod revoke;
@@ -35,6 +36,9 @@ enum Verb {
         #[arg(long, value_name = "N")]
         nodes: Option<u64>,
     },
+    /// Write down the accounts for another operator to sign, whose servers Muster is to use; they are signed with their own
+    /// keys, as `nsc import account` takes them.
+    Accounts(FolderArgument),
     /// Give the server the accounts as this version of Muster knows them; revocations stay, keys whose time is over go.
     Push(FolderArgument),
     /// Keep the server refusing the keys of nodes that were put out, until Ctrl-C; one place that has the folder runs it.
@@ -86,6 +90,7 @@ struct FolderArgument {
 pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Result<Exit, Complaint> {
     match arguments.verb {
         Verb::Doctor { folder, nodes } => doctor::run(&Ground::of(&folder, server).await?, nodes).await,
+        Verb::Accounts(folder) => accounts::write(&TrustFolder::at(&folder.folder)),
         Verb::Push(folder) => push::run(&Ground::of(&folder, server).await?).await,
         Verb::Watch(folder) => {
             let ground = Ground::of(&folder, server).await?;

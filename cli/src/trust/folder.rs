@@ -100,6 +100,11 @@ impl TrustFolder {
         self.root.join("keys").join(format!("{name}.seed"))
     }
 
+    /// An account that another operator is to sign.
+    pub(crate) fn account(&self, name: &str) -> PathBuf {
+        self.root.join("accounts").join(format!("{name}.jwt"))
+    }
+
     /// Where the keys are that sign work.
     pub(crate) fn work(&self) -> PathBuf {
         self.root.join("work")

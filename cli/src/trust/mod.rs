@@ -9,6 +9,7 @@
 //! creds/boot.ticket     with what a machine may ask to be registered; no secret
 //! work/                 keys.json and V….seed: the keys that sign work, for fan-out alone
 //! answers/<service>.key the key that the service signs answers to nodes with, and who vouches for it
+//! accounts/             MUSTER, BOOT and OPS for another operator to sign, where `muster nats accounts` was asked for them
 //! nodes.account         the account that nodes belong to, for fleet; no secret
 //! tls/                  ca.pem, ca.key, server.pem, server.key
 //! nats.conf             the server's configuration; made once, yours afterwards

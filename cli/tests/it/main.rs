@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod foreign_operator;
 mod init;
 mod parameters;
 mod processes;
