@@ -44,6 +44,7 @@ fn internal_services_have_no_target() {
         "fanout.v1.FanOut",
         "fleet.v1.Nodes",
         "runcommand.v1.RunCommandRollouts",
+        "runcommand.v1.CommandSenders",
         "documents.v1.DocumentTags",
         "access.v1.Access",
         "access.v1.Decisions",
@@ -78,6 +79,7 @@ fn people_may_call_what_the_gateway_shows_and_what_says_so() {
         ("fleet.v1.Nodes", "ResolveTargets"),
         ("fleet.v1.Registrar", "RegisterManagedInstance"),
         ("runcommand.v1.RunCommandRollouts", "Record"),
+        ("runcommand.v1.CommandSenders", "GetSender"),
         ("documents.v1.DocumentTags", "Add"),
     ] {
         assert!(!is_for_people(service, method), "{service}.{method}");

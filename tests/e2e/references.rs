@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use muster_harness::until_within;
+use muster_harness::{until, until_within};
 use muster_proto::access::v1::access_client::AccessClient;
 use muster_proto::access::v1::{AttachPolicyRequest, CreateRoleRequest, PutPolicyRequest};
-use muster_tests::{Aws, Cluster};
+use muster_tests::{Aws, Cluster, People};
 use muster_wire::NatsChannel;
 use serde_json::{Value, json};
 
@@ -46,7 +46,12 @@ async fn role(cluster: &Cluster, name: &str, parameters: &str) {
 
 /// A machine in a role; its node.
 async fn machine(cluster: &Cluster, role: &str) -> (Machine, String) {
-    let made = cluster.aws().ok(&["create-activation", "--iam-role", role]).await;
+    machine_by(cluster, &cluster.aws(), role).await
+}
+
+/// The same, where somebody has to have the right to let it in.
+async fn machine_by(cluster: &Cluster, aws: &Aws, role: &str) -> (Machine, String) {
+    let made = aws.ok(&["create-activation", "--iam-role", role]).await;
     let text = |name: &str| made[name].as_str().unwrap().to_owned();
     let ticket = Ticket {
         id: text("ActivationId"),
@@ -55,7 +60,7 @@ async fn machine(cluster: &Cluster, role: &str) -> (Machine, String) {
     let mut machine = Machine::new(cluster, role);
     let node = node_of(&stdout(&machine.register(cluster, &ticket, &[]).await));
     machine.start();
-    online(&cluster.aws(), &node).await;
+    online(aws, &node).await;
     (machine, node)
 }
 
@@ -267,4 +272,42 @@ async fn a_secret_reaches_the_script_of_a_node_in_the_right_role_and_nothing_els
             path.display()
         );
     }
+}
+
+#[tokio::test]
+async fn where_the_sender_counts_a_command_refers_to_what_its_sender_may_read() {
+    let mut settings = crate::authorization::signed_gateway().to_vec();
+    settings.push((STORE, "MUSTER_SERVICE__REQUIRE_SENDER_PERMISSION", "true".to_owned()));
+    let cluster = Cluster::start_with(&[], &settings).await;
+    let mut people = People::new(cluster.bus().await);
+    let reads = r#"{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "arn:aws:ssm:*:*:parameter/app/*"},
+        {"Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*"}]}"#;
+    people.put("reads", reads).await;
+    let key = people.user("eve", &["admin"]).await;
+    let eve = cluster.aws().with_key(key.access_key_id(), key.secret_access_key());
+    let key = people.user("ann", &["operator"]).await;
+    let ann = cluster.aws().with_key(key.access_key_id(), key.secret_access_key());
+    put(&eve, "/app/greeting", "String", "hello").await;
+    put(&eve, "/app/token", "SecureString", SECRET).await;
+    role(&cluster, "App", "app/*").await;
+    let (_machine, node) = machine_by(&cluster, &eve, "App").await;
+    let plain = json!({"commands": ["echo {{ssm:/app/greeting}}"]});
+    let refused = run(&ann, &node, "AWS-RunShellScript", &plain).await;
+    assert_eq!(refused["Status"], "Failed", "{refused}");
+    let text = refused.to_string();
+    assert!(
+        text.contains("user/ann is not authorized to perform: ssm:GetParameters"),
+        "{text}"
+    );
+    // Who may read it may send it; the secret needs its key besides.
+    let sent = run(&eve, &node, "AWS-RunShellScript", &plain).await;
+    assert_eq!(output(&sent), "hello\n", "{sent}");
+    people.attach("ann", "reads").await;
+    until("ann may read it", async || {
+        let sent = run(&ann, &node, "AWS-RunShellScript", &plain).await;
+        let is_there = output(&sent) == "hello\n";
+        is_there.then_some(()).ok_or(sent)
+    })
+    .await;
 }

@@ -20,6 +20,8 @@ pub struct Settings {
     pub max_advanced: u32,
     /// Whether lists by path leave out what the caller may not read by itself.
     pub bypath_per_parameter_check: bool,
+    /// Whether a command's sender must be allowed to read what its nodes look up.
+    pub require_sender_permission: bool,
     /// Who holds the keys that wrap new data keys.
     pub provider: ProviderKind,
     /// Keys in AWS KMS.

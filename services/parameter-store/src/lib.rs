@@ -95,7 +95,7 @@ impl Server {
         let parameters = ParametersApi::new(&parts, db, pager, ground, keys, writer, publisher);
         let parameters = Arc::new(parameters.checking_each(settings.bypath_per_parameter_check));
         let for_nodes = (Arc::clone(&parameters), Arc::clone(&tags) as Arc<dyn ResourceTags>);
-        work::lender::start(&parts, &settings.answer_key_file, for_nodes.0, for_nodes.1).await?;
+        work::lender::start(&parts, &settings, for_nodes.0, for_nodes.1).await?;
         let running = parts
             .serve_deciding(deciding, |mount| {
                 mount

@@ -17,6 +17,7 @@ mod work;
 use std::sync::Arc;
 
 use muster_boot::{BoxError, Database, Deciding, Parts, Running};
+use muster_proto::runcommand::v1::command_senders_server::CommandSendersServer;
 use muster_proto::runcommand::v1::run_command_output_server::RunCommandOutputServer;
 use muster_proto::runcommand::v1::run_command_rollouts_server::RunCommandRolloutsServer;
 use muster_proto::runcommand::v1::run_command_server::RunCommandServer;
@@ -92,6 +93,7 @@ impl Server {
             tasks: parts.tasks.clone(),
             stopping: parts.tasks.stopping(),
         };
+        let senders = api::Senders(db.clone());
         let rollouts = api::Rollouts::new(db, news, notifier);
         let deciding = Deciding {
             tags: Some(Arc::new(work::TagsOf::new(parts.nats.clone()))),
@@ -109,6 +111,7 @@ impl Server {
                     )))
                     .add(RunCommandServer::from_arc(api))
                     .add(RunCommandRolloutsServer::new(rollouts))
+                    .add_on_bus(CommandSendersServer::new(senders))
             })
             .await?;
         Ok(running)

@@ -71,7 +71,11 @@ pub const SERVICES: &[Service] = &[
     Service {
         name: "muster-parameter-store",
         answers: &["ParameterStore", "ParameterTags", "ParameterWatch", "Settings"],
-        publishes: &["muster.v1.event.parameter-store.>", "muster.v1.api.Nodes.GetNodeRole"],
+        publishes: &[
+            "muster.v1.event.parameter-store.>",
+            "muster.v1.api.CommandSenders.GetSender",
+            "muster.v1.api.Nodes.GetNodeRole",
+        ],
         hears: &[
             "muster.v1.event.parameter-store.parameter.*",
             "muster.v1.rpc.*.param.get",
@@ -79,7 +83,7 @@ pub const SERVICES: &[Service] = &[
     },
     Service {
         name: "muster-run-command",
-        answers: &["RunCommand", "RunCommandOutput", "RunCommandRollouts"],
+        answers: &["CommandSenders", "RunCommand", "RunCommandOutput", "RunCommandRollouts"],
         publishes: &[
             "muster.v1.dn.*.output",
             "muster.v1.event.run-command.>",

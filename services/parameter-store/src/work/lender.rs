@@ -1,7 +1,6 @@
 //! Gives values to nodes: a run that refers to parameters asks for them just before it begins (parameter-store 11). What a
 //! node may read its role says, and nobody on the way reads it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use muster_boot::{BoxError, NodeAnswerer, NodeGate, Parts, ResourceTags, answer_nodes};
@@ -9,12 +8,16 @@ use muster_credential::sealed;
 use muster_model::NodeId;
 use muster_proto::Word;
 use muster_proto::agent::v1::{ParametersRequest, ParametersResult, StoredParameter, StoredParameters};
+use muster_proto::aws::v1::Reason;
 use muster_proto::parameterstore::v1::{GetParametersRequest, Parameter, ParameterType};
-use muster_wire::{Failure, Refusal, subject};
+use muster_proto::runcommand::v1::GetSenderRequest;
+use muster_proto::runcommand::v1::command_senders_client::CommandSendersClient;
+use muster_wire::{Failure, NatsChannel, Principal, Refusal, subject};
 use prost::Message as _;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::Settings;
 use crate::api::ParametersApi;
 
 /// A name with the `/` that it may be written without.
@@ -31,18 +34,59 @@ fn fully(name: &str) -> String {
 /// If the bus does not take the subscription, or the key of the answers cannot be used.
 pub(crate) async fn start(
     parts: &Parts,
-    answer_key_file: &Path,
+    settings: &Settings,
     parameters: Arc<ParametersApi>,
     tags: Arc<dyn ResourceTags>,
 ) -> Result<(), BoxError> {
     let gate = NodeGate::start(parts, Some(tags)).await?;
-    answer_nodes(parts, answer_key_file, Lender { parameters, gate }).await
+    let senders = CommandSendersClient::new(NatsChannel::new(parts.nats.clone()));
+    let lender = Lender {
+        parameters,
+        gate,
+        senders: settings.require_sender_permission.then_some(senders),
+    };
+    answer_nodes(parts, &settings.answer_key_file, lender).await
 }
 
 struct Lender {
     parameters: Arc<ParametersApi>,
     gate: NodeGate,
+    /// Who knows who sent a command, where that counts.
+    senders: Option<CommandSendersClient<NatsChannel>>,
 }
+
+impl Lender {
+    /// Refuses what the sender of the node's command may not read itself.
+    async fn ask_for_sender(
+        &self,
+        node: &NodeId,
+        run: Option<Uuid>,
+        wanted: &GetParametersRequest,
+    ) -> Result<(), Failure> {
+        let Some(senders) = &self.senders else {
+            return Ok(());
+        };
+        let question = GetSenderRequest {
+            command_id: run.map(|run| run.to_string()).unwrap_or_default(),
+            node_id: node.to_string(),
+        };
+        let found = senders.clone().get_sender(question).await?.into_inner();
+        let sender = Some(found.sender).filter(|_| found.is_open);
+        let sender = sender.and_then(|sender| Principal::new(sender).ok()).ok_or_else(|| {
+            let text = "parameters are for commands that run on this node, and whose sender is known";
+            Refusal::new(Reason::AccessDeniedException, text)
+        })?;
+        let rights = self
+            .gate
+            .admit_sender(&sender, SERVICE, "GetParameters", wanted, run)
+            .await?;
+        // Reading them shows whether the sender may use their keys as well.
+        self.parameters.get_many(wanted.clone(), rights).await.map(drop)
+    }
+}
+
+/// The service of the contract that is asked.
+const SERVICE: &str = "muster.parameterstore.v1.ParameterStore";
 
 impl NodeAnswerer for Lender {
     type Question = ParametersRequest;
@@ -57,8 +101,8 @@ impl NodeAnswerer for Lender {
             with_decryption: Some(asked.with_decryption),
         };
         let run = Uuid::parse_str(&asked.run_id).ok();
-        let service = "muster.parameterstore.v1.ParameterStore";
-        let rights = self.gate.admit(node, service, "GetParameters", &wanted, run).await?;
+        let rights = self.gate.admit(node, SERVICE, "GetParameters", &wanted, run).await?;
+        self.ask_for_sender(node, run, &wanted).await?;
         let found = self.parameters.get_many(wanted, rights).await?;
         let mut values = StoredParameters::default();
         for name in asked.names {

@@ -10,6 +10,7 @@ mod output;
 mod reach;
 mod record;
 mod send_command;
+mod sender;
 mod sight;
 mod view;
 
@@ -35,6 +36,7 @@ use crate::work::{Acceptor, Alarms, Dispatcher, News};
 pub(crate) use log_streams::Reading;
 pub(crate) use output::Output;
 pub(crate) use record::Rollouts;
+pub(crate) use sender::Senders;
 pub(crate) use sight::Sights;
 pub(crate) use view::command as shown;
 

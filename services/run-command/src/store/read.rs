@@ -202,6 +202,15 @@ pub(crate) async fn open_on(db: &Db, node: &str) -> Result<Vec<String>, StoreErr
     Ok(read!(db, pool => sqlx::query_scalar(sql).bind(node).fetch_all(pool).await)?)
 }
 
+/// Who sent a command that has not ended on a node.
+pub(crate) async fn sender_of_open(db: &Db, id: CommandId, node: &str) -> Result<Option<String>, StoreError> {
+    let sql = "
+        select c.sender from invocation as i join command as c on c.command_id = i.command_id
+        where i.command_id = $1 and i.node_id = $2 and i.status in ('Pending', 'InProgress', 'Delayed')";
+    let sender = read!(db, pool => sqlx::query_scalar(sql).bind(id.to_string()).bind(node).fetch_optional(pool).await)?;
+    Ok(sender)
+}
+
 /// A command that was sent to a node.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct SentRow {
