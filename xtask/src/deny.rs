@@ -42,12 +42,15 @@ fn program() -> Result<PathBuf> {
                 "install",
                 "cargo-deny",
                 "--quiet",
+                // It runs for seconds: what the compiler would make faster takes minutes to be made.
+                "--debug",
                 "--locked",
                 "--version",
                 PINNED,
                 "--root",
             ])
             .arg(&root)
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("CARGO_TARGET_DIR", root.join("target")),
         )?;
         std::fs::remove_dir_all(root.join("target")).context("what the build left cannot be removed")

@@ -11,7 +11,7 @@ use async_nats::{Message, Subscriber};
 use futures::StreamExt;
 use futures::stream::ReadyChunks;
 use muster_boot::{BoxError, Parts};
-use muster_model::{Clock, SignedDuration, Timestamp};
+use muster_model::{Clock, NodeId, SignedDuration, Timestamp};
 use muster_proto::agent::v1::Heartbeat;
 use muster_proto::fleet::v1::PingStatus;
 use muster_store::{Db, StoreError};
@@ -29,6 +29,8 @@ use crate::work::{Metrics, News};
 const QUEUE: &str = "fleet";
 /// Most heartbeats that are noted with one look at the clock.
 const GROUP: usize = 4_096;
+/// Microseconds between two times that a node is told of that does not obey something.
+const ALARM_PAUSE: i64 = 30_000_000;
 /// Characters of what a node says that it does not obey.
 const LONGEST_REASON: usize = 500;
 /// Most rows in one statement.
@@ -146,6 +148,7 @@ pub(crate) async fn start(
         settings,
         pulse,
         metrics,
+        alarms: HashMap::new(),
     };
     parts.tasks.spawn("pulse", listener.listen(parts.tasks.stopping()));
     Ok(())
@@ -158,6 +161,8 @@ struct Listener {
     settings: Settings,
     pulse: Arc<Pulse>,
     metrics: Metrics,
+    /// When a node last said that it does not obey something: each is told of now and then, however often it says so.
+    alarms: HashMap<NodeId, i64>,
 }
 
 impl Listener {
@@ -186,7 +191,7 @@ impl Listener {
     }
 
     /// Whoever a heartbeat claims to be from inside, it is from whom the subject says.
-    async fn note(&self, messages: &[Message]) {
+    async fn note(&mut self, messages: &[Message]) {
         let now = self.clock.now().as_microsecond();
         let mut distrustful = Vec::new();
         {
@@ -197,7 +202,7 @@ impl Listener {
                 };
                 beats.note(node.as_str(), now);
                 let beat = Heartbeat::decode(message.payload.as_ref()).unwrap_or_default();
-                if beat.distrusted > 0 {
+                if beat.distrusted > 0 && is_news(&mut self.alarms, &node, now) {
                     distrustful.push((node, beat));
                 }
             }
@@ -239,9 +244,30 @@ impl Listener {
     }
 }
 
+/// Whether a node may be told of again, which is remembered.
+fn is_news(alarms: &mut HashMap<NodeId, i64>, node: &NodeId, now: i64) -> bool {
+    if alarms.get(node).is_some_and(|before| now - before < ALARM_PAUSE) {
+        return false;
+    }
+    if alarms.len() >= GROUP {
+        alarms.retain(|_, before| now - *before < ALARM_PAUSE);
+    }
+    alarms.insert(node.clone(), now);
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_complains_all_the_time_is_told_of_now_and_then() {
+        let mut alarms = HashMap::new();
+        let [one, two] = ["mi-0123456789abcdef0", "mi-0123456789abcdef1"].map(|id| id.parse::<NodeId>().unwrap());
+        assert!(is_news(&mut alarms, &one, 0) && is_news(&mut alarms, &two, 1));
+        assert!(!is_news(&mut alarms, &one, ALARM_PAUSE - 1));
+        assert!(is_news(&mut alarms, &one, ALARM_PAUSE));
+    }
 
     #[test]
     fn a_beat_is_seen_until_it_is_written_and_written_once() {

@@ -12,6 +12,14 @@ pub(crate) enum Sight {
 }
 
 impl Sight {
+    /// Whether what this sender has sent is seen.
+    pub(crate) fn includes(&self, sender: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Own(principal) => principal.as_str() == sender,
+        }
+    }
+
     /// The ARN of whoever must have sent a command that is seen; `None`: anybody.
     pub(crate) fn sender(&self) -> Option<String> {
         match self {

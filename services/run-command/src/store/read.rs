@@ -13,14 +13,14 @@ use crate::store::{CommandRow, InvocationRow};
 pub(crate) const COMMAND_BY_ID: &str = "
     select command_id, requested_at, facts, status, status_details, finished, cancelled, errors_allowed,
         target_count, in_progress_count, success_count, failed_count, execution_timed_out_count,
-        delivery_timed_out_count, other_count, triggered_alarm
+        delivery_timed_out_count, other_count, triggered_alarm, sender
     from command where command_id = $1";
 
 // A parameter that is NULL narrows nothing. PostgreSQL wants to be told what type a NULL has.
 const COMMANDS: &str = "
     select c.command_id, c.requested_at, c.facts, c.status, c.status_details, c.finished, c.cancelled,
         c.errors_allowed, c.target_count, c.in_progress_count, c.success_count, c.failed_count,
-        c.execution_timed_out_count, c.delivery_timed_out_count, c.other_count, c.triggered_alarm
+        c.execution_timed_out_count, c.delivery_timed_out_count, c.other_count, c.triggered_alarm, c.sender
     from command as c
     where (cast($1 as text) is null or c.command_id = $1)
         and (cast($2 as text) is null or exists (
@@ -147,13 +147,8 @@ pub(crate) async fn command(db: &Db, id: CommandId) -> Result<Option<CommandRow>
 
 /// One command by its id, if whoever sees so much sees it.
 pub(crate) async fn seen(db: &Db, id: CommandId, sight: &Sight) -> Result<Option<CommandRow>, StoreError> {
-    let question = Question {
-        command_id: Some(id.to_string()),
-        sender: sight.sender(),
-        limit: 1,
-        ..Question::default()
-    };
-    Ok(commands(db, &question).await?.pop())
+    let row = command(db, id).await?;
+    Ok(row.filter(|row| sight.includes(&row.sender)))
 }
 
 /// Commands, newest first.

@@ -19,7 +19,7 @@ const LOCK_COMMANDS: &str = "
 const LOAD_COMMANDS: &str = "
     select c.command_id, c.requested_at, c.facts, c.status, c.status_details, c.finished, c.cancelled,
         c.errors_allowed, c.target_count, c.in_progress_count, c.success_count, c.failed_count,
-        c.execution_timed_out_count, c.delivery_timed_out_count, c.other_count, c.triggered_alarm
+        c.execution_timed_out_count, c.delivery_timed_out_count, c.other_count, c.triggered_alarm, c.sender
     from {rows} as r join command as c on c.command_id = r.command_id";
 const COMMAND_ID: [Column; 1] = [Column::Text("command_id")];
 

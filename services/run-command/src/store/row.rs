@@ -29,6 +29,8 @@ pub(crate) struct CommandRow {
     pub(crate) execution_timed_out_count: i64,
     pub(crate) delivery_timed_out_count: i64,
     pub(crate) other_count: i64,
+    /// ARN of who sent it; empty of commands from before that was kept.
+    pub(crate) sender: String,
     /// `ALARM` or `UNKNOWN` if its alarm has stopped the command.
     pub(crate) triggered_alarm: String,
 }
