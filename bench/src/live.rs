@@ -57,7 +57,9 @@ pub(crate) async fn run(report: &mut Report, rounds: usize) -> Result<()> {
 /// From sending to the first byte; and for each line from its writing to its arrival.
 async fn lines(nats: &Client, nodes: &[String], round: usize) -> Result<(Duration, Vec<Duration>)> {
     let listener = format!("bench{round}round");
-    let mut output = nats.subscribe(subject::output_for(&listener)).await?;
+    let mut output = nats
+        .subscribe(subject::output_for(subject::NO_PERSON, &listener))
+        .await?;
     // The clock of the machine is the script's and ours.
     let script = format!("for i in $(seq {LINES}); do date +%s%N; sleep 0.0$((i % 2 * 9)); done");
     let channel = NatsChannel::new(nats.clone());

@@ -108,7 +108,11 @@ async fn a_plain_subscriber_gets_the_bytes_themselves() {
     let cluster = Cluster::start(&[AgentSpec::default()]).await;
     let node = cluster.nodes().await.remove(0);
     let mut api = cluster.api().await;
-    let mut output = api.nats.subscribe(subject::output_for("listener1")).await.unwrap();
+    let mut output = api
+        .nats
+        .subscribe(subject::output_for("tester", "listener1"))
+        .await
+        .unwrap();
     let id = api.start(Api::script(&[&node], &["echo out; echo err >&2"])).await;
     let request = OfferOutputRequest {
         follow: Some(FollowOutputRequest {
@@ -122,7 +126,7 @@ async fn a_plain_subscriber_gets_the_bytes_themselves() {
         .offer_output(request)
         .await
         .unwrap();
-    assert_eq!(answer.into_inner().subject, "muster.v1.output.listener1");
+    assert_eq!(answer.into_inner().subject, "muster.v1.output.tester.listener1");
     let mut seen = Vec::new();
     loop {
         let message = tokio::time::timeout(Duration::from_secs(30), output.next()).await;

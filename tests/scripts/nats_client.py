@@ -43,7 +43,7 @@ async def main(url, creds, key, value, line):
         },
     )
     command = sent["Command"]["CommandId"]
-    output = await client.subscribe("muster.v1.output.pythonclient")
+    output = await client.subscribe("muster.v1.output.tester.pythonclient")
     offer = {"Follow": {"CommandId": command}, "Listener": "pythonclient"}
     await client.request(
         "muster.v1.api.RunCommandOutput.OfferOutput",

@@ -54,6 +54,7 @@ pub(super) enum Heard {
 pub(super) struct Live {
     server: Server,
     id: String,
+    person: String,
     listener: String,
     messages: Subscriber,
     lines: Lines,
@@ -77,10 +78,10 @@ struct Lines {
 impl Live {
     pub(super) async fn start(server: &Server, id: &str) -> Result<Self, Complaint> {
         let broken = |error: async_nats::SubscribeError| Complaint::Broken(error.into());
-        let listener = listener(&server.nats);
+        let (person, listener) = (person(&server.nats), listener(&server.nats));
         let messages = server
             .nats
-            .subscribe(subject::output_for(&listener))
+            .subscribe(subject::output_for(&person, &listener))
             .await
             .map_err(broken)?;
         let mut seen = tokio::time::interval(SEEN);
@@ -88,6 +89,7 @@ impl Live {
         let mut live = Self {
             server: server.clone(),
             id: id.to_owned(),
+            person,
             listener,
             messages,
             lines: Lines::default(),
@@ -182,7 +184,7 @@ impl Live {
         let channel = self.server.channel.clone().with_options(CallOptions { timeout: SEEN });
         let said = channel
             .request(
-                subject::output_seen(&self.listener),
+                subject::output_seen(&self.person, &self.listener),
                 async_nats::HeaderMap::new(),
                 seen.encode_to_vec().into(),
             )
@@ -290,6 +292,15 @@ pub(super) fn print(name: &str, written: &Written) -> Result<(), Complaint> {
         OutputStream::Stdout | OutputStream::Unset => print::data(&text)?,
     }
     Ok(())
+}
+
+/// Who we are on the bus, as our inbox says: services and open buses know no people.
+fn person(nats: &async_nats::Client) -> String {
+    let inbox = nats.new_inbox();
+    let name = inbox
+        .strip_prefix("_INBOX.ops.")
+        .and_then(|rest| rest.split('.').next());
+    name.unwrap_or(subject::NO_PERSON).to_owned()
 }
 
 /// A name that nobody else has: the last word of an inbox is random, of letters and digits.

@@ -135,6 +135,20 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The token of who calls in subjects of live output: the name of a person of the bus, or [`NO_PERSON`].
+    ///
+    /// [`NO_PERSON`]: crate::subject::NO_PERSON
+    #[must_use]
+    pub fn person(&self) -> &str {
+        let is_word = |name: &&str| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+            (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
+        };
+        let name = self.principal.as_str().split_once(":user/").map(|(_, name)| name);
+        let name = name.filter(|_| self.kind == CallerKind::User);
+        name.filter(is_word).unwrap_or(crate::subject::NO_PERSON)
+    }
+
     /// The header on the bus that holds a caller, as one line of JSON.
     pub const HEADER: &'static str = "muster-caller";
 

@@ -135,16 +135,20 @@ pub fn up_output_of_all(listener: &str) -> String {
     format!("muster.v1.up.*.output.{listener}")
 }
 
-/// Where run-command passes a command's output on to a listener on NATS.
+/// In place of a person's name in [`output_for`] and [`output_seen`]: callers who are no people of the bus, as services
+/// are. No person can be called so.
+pub const NO_PERSON: &str = "~";
+
+/// Where run-command passes a command's output on to a listener on NATS. Only that person hears it there.
 #[must_use]
-pub fn output_for(listener: &str) -> String {
-    format!("muster.v1.output.{listener}")
+pub fn output_for(person: &str, listener: &str) -> String {
+    format!("muster.v1.output.{person}.{listener}")
 }
 
 /// Where a listener on NATS says how much has arrived.
 #[must_use]
-pub fn output_seen(listener: &str) -> String {
-    format!("muster.v1.output-seen.{listener}")
+pub fn output_seen(person: &str, listener: &str) -> String {
+    format!("muster.v1.output-seen.{person}.{listener}")
 }
 
 /// Where news is published: `muster.v1.event.<domain>.<resource>.<what>`.

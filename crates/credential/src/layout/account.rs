@@ -122,9 +122,9 @@ impl Accounts {
         AccountClaims {
             imports: vec![
                 self.question("operations", "muster.v1.ops.api.>", Some("muster.v1.api.>")),
-                self.question("what a listener has seen", "muster.v1.output-seen.*", None),
+                self.question("what a listener has seen", "muster.v1.output-seen.*.*", None),
                 self.messages("events", "muster.v1.event.>"),
-                self.messages("output", "muster.v1.output.*"),
+                self.messages("output", "muster.v1.output.*.*"),
                 self.messages("notifications", NOTIFICATIONS),
             ],
             ..AccountClaims::default()
@@ -163,9 +163,13 @@ fn muster(signers: &SigningKeys) -> AccountClaims {
         exports: vec![
             export("registration", "muster.v1.register", Crossing::Service),
             export("operations", "muster.v1.ops.api.>", Crossing::Service),
-            export("what a listener has seen", "muster.v1.output-seen.*", Crossing::Service),
+            export(
+                "what a listener has seen",
+                "muster.v1.output-seen.*.*",
+                Crossing::Service,
+            ),
             export("events", "muster.v1.event.>", Crossing::Stream),
-            export("output", "muster.v1.output.*", Crossing::Stream),
+            export("output", "muster.v1.output.*.*", Crossing::Stream),
             export("notifications", NOTIFICATIONS, Crossing::Stream),
         ],
         limits: AccountLimits::default().with_jetstream(),

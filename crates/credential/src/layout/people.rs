@@ -46,11 +46,11 @@ pub fn operator(
         expires_at: life.map(|life| now.saturating_add(life)),
         body: UserClaims::with_permissions(
             ops,
-            Permission::only(["muster.v1.api.>", "muster.v1.output-seen.*"]),
-            // Answers hold what others may not see, so nobody hears another's inbox.
+            Permission::only(["muster.v1.api.>".to_owned(), format!("muster.v1.output-seen.{name}.*")]),
+            // Answers and output hold what others may not see, so nobody hears another's.
             Permission::only([
                 "muster.v1.event.>".to_owned(),
-                "muster.v1.output.*".to_owned(),
+                format!("muster.v1.output.{name}.*"),
                 NOTIFICATIONS.to_owned(),
                 below(&person_inbox(name)),
             ]),

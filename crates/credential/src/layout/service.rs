@@ -87,8 +87,8 @@ pub const SERVICES: &[Service] = &[
         publishes: &[
             "muster.v1.dn.*.output",
             "muster.v1.event.run-command.>",
-            "muster.v1.output.*",
-            "muster.v1.output-seen.*",
+            "muster.v1.output.*.*",
+            "muster.v1.output-seen.*.*",
             NOTIFICATIONS,
             "muster.v1.api.Documents.*",
             "muster.v1.api.DocumentTags.List",
@@ -97,7 +97,7 @@ pub const SERVICES: &[Service] = &[
         ],
         hears: &[
             "muster.v1.event.fleet.node.deregistered",
-            "muster.v1.output-seen.*",
+            "muster.v1.output-seen.*.*",
             "muster.v1.rpc.*.log.append",
             "muster.v1.up.*.output.*",
         ],
@@ -228,7 +228,7 @@ impl Service {
 }
 
 /// Where other accounts ask, besides operations.
-const CROSSING: [&str; 2] = ["muster.v1.register", "muster.v1.output-seen.*"];
+const CROSSING: [&str; 2] = ["muster.v1.register", "muster.v1.output-seen.*.*"];
 
 /// Whether nodes publish there.
 fn is_of_nodes(subject: &str) -> bool {

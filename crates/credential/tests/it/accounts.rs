@@ -290,7 +290,7 @@ async fn people_hear_events_output_and_notifications() {
     let service = Probe::of(&server, &trust.service("muster-run-command")).await;
     for subject in [
         "muster.v1.event.run-command.command.Success",
-        "muster.v1.output.mine",
+        "muster.v1.output.mia.mine",
         "notify.commands",
     ] {
         let mut heard = person.client.subscribe(subject).await.unwrap();

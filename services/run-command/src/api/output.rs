@@ -70,6 +70,7 @@ impl Output {
     async fn offer(
         &self,
         request: OfferOutputRequest,
+        person: &str,
         sight: &Sight,
         rights: Rights,
     ) -> Result<OfferOutputResult, Failure> {
@@ -77,7 +78,13 @@ impl Output {
         let listener = request.listener.unwrap_or_default();
         let id = self.check(&follow, sight).await?;
         let all = &self.followers;
-        let offer = Offer::open(&all.nats, &listener, request.window_bytes, all.stopping.clone()).await?;
+        let offer = Offer::open(
+            &all.nats,
+            [person, &listener],
+            request.window_bytes,
+            all.stopping.clone(),
+        )
+        .await?;
         let news = all.follow(id, &follow).await?;
         all.tasks.spawn("offer", async move {
             tokio::select! {
@@ -88,7 +95,7 @@ impl Output {
             Ok(())
         });
         Ok(OfferOutputResult {
-            subject: subject::output_for(&listener),
+            subject: subject::output_for(person, &listener),
         })
     }
 }
@@ -106,7 +113,10 @@ impl RunCommandOutput for Output {
 
     async fn offer_output(&self, request: Request<OfferOutputRequest>) -> Result<Response<OfferOutputResult>, Status> {
         let (rights, sight) = (Rights::of(&request)?, self.sights.of(&request)?);
-        Ok(Response::new(self.offer(request.into_inner(), &sight, rights).await?))
+        let person = Caller::of(&request)?.person().to_owned();
+        Ok(Response::new(
+            self.offer(request.into_inner(), &person, &sight, rights).await?,
+        ))
     }
 
     async fn list_log_streams(

@@ -1,4 +1,4 @@
-//! Passes a command's output on to a listener on NATS: `muster.v1.output.<listener>`.
+//! Passes a command's output on to a listener on NATS: `muster.v1.output.<person>.<listener>`.
 //!
 //! A message is the bytes that a step wrote; headers say whose they are, so that any client can print it.
 //! A listener either confirms what has arrived, and gets it as fast as it does, or gets a bounded rate.
@@ -29,7 +29,8 @@ const OFFER: &str = "Muster-Offer";
 /// One listener.
 pub(crate) struct Offer {
     nats: Client,
-    listener: String,
+    /// Where the listener hears.
+    subject: String,
     window: u64,
     id: String,
     /// What the listener says.
@@ -50,7 +51,7 @@ impl Offer {
     /// If the bus does not answer.
     pub(crate) async fn open(
         nats: &Client,
-        listener: &str,
+        [person, listener]: [&str; 2],
         window: u64,
         stopping: CancellationToken,
     ) -> Result<Self, Failure> {
@@ -60,19 +61,19 @@ impl Offer {
         let id = Uuid::new_v4().simple().to_string();
         let inbox = nats.new_inbox();
         let seen = nats
-            .subscribe(subject::output_seen(listener))
+            .subscribe(subject::output_seen(person, listener))
             .await
             .map_err(|_| away())?;
         let unheard = nats.subscribe(inbox.clone()).await.map_err(|_| away())?;
         let mut headers = HeaderMap::new();
         headers.insert(OFFER, id.as_str());
-        nats.publish_with_headers(subject::output_seen(listener), headers, bytes::Bytes::new())
+        nats.publish_with_headers(subject::output_seen(person, listener), headers, bytes::Bytes::new())
             .await
             .map_err(|_| away())?;
         nats.flush().await.map_err(|_| away())?;
         Ok(Self {
             nats: nats.clone(),
-            listener: listener.to_owned(),
+            subject: subject::output_for(person, listener),
             window,
             id,
             seen,
@@ -84,7 +85,7 @@ impl Offer {
 
     /// Passes the news on until they end or nobody listens.
     pub(crate) async fn pass_on(mut self, mut news: mpsc::Receiver<OutputNews>) {
-        let subject: Arc<str> = subject::output_for(&self.listener).into();
+        let subject: Arc<str> = self.subject.as_str().into();
         let (mut sent, mut arrived) = (0_u64, 0_u64);
         let mut heard_at = Instant::now();
         let mut not_before = Instant::now();
