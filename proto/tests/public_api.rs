@@ -67,6 +67,8 @@ const ERRORS_BEYOND_THE_MODEL: &[(&str, i32)] = &[
     // Of `Access`, which speaks IAM's words.
     ("DeleteConflict", 409),
     ("EntityAlreadyExists", 409),
+    ("IDPCommunicationError", 400),
+    ("InvalidIdentityToken", 400),
     ("LimitExceeded", 409),
     ("MalformedPolicyDocument", 400),
     ("NoSuchEntity", 404),

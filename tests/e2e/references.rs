@@ -278,7 +278,8 @@ async fn a_secret_reaches_the_script_of_a_node_in_the_right_role_and_nothing_els
 async fn where_the_sender_counts_a_command_refers_to_what_its_sender_may_read() {
     let mut settings = crate::authorization::signed_gateway().to_vec();
     settings.push((STORE, "MUSTER_SERVICE__REQUIRE_SENDER_PERMISSION", "true".to_owned()));
-    let cluster = Cluster::start_with(&[], &settings).await;
+    let mut cluster = Cluster::start_with(&[], &settings).await;
+    cluster.add_service(STORE).await;
     let mut people = People::new(cluster.bus().await);
     let reads = r#"{"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "arn:aws:ssm:*:*:parameter/app/*"},
