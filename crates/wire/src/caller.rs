@@ -139,7 +139,7 @@ impl Caller {
     ///
     /// [`NO_PERSON`]: crate::subject::NO_PERSON
     #[must_use]
-    pub fn person(&self) -> &str {
+    pub fn person_name(&self) -> &str {
         let is_word = |name: &&str| {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
             (1..=64).contains(&name.len()) && name.bytes().all(is_plain)

@@ -170,8 +170,7 @@ async fn caller(callers: &GrpcCallers, head: &http::request::Parts) -> Result<Ca
 fn user(account: &Account, name: &str) -> Option<Principal> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
     let is_name = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_plain);
-    let arn = || format!("arn:{}:iam::{}:user/{name}", account.partition(), account.id());
-    is_name.then(|| Principal::new(arn()).ok()).flatten()
+    is_name.then(|| Principal::new(account.user(name)).ok()).flatten()
 }
 
 /// The only bearer in the metadata.

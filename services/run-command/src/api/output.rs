@@ -113,7 +113,7 @@ impl RunCommandOutput for Output {
 
     async fn offer_output(&self, request: Request<OfferOutputRequest>) -> Result<Response<OfferOutputResult>, Status> {
         let (rights, sight) = (Rights::of(&request)?, self.sights.of(&request)?);
-        let person = Caller::of(&request)?.person().to_owned();
+        let person = Caller::of(&request)?.person_name().to_owned();
         Ok(Response::new(
             self.offer(request.into_inner(), &person, &sight, rights).await?,
         ))
