@@ -242,7 +242,7 @@ fn bus_of(
 /// Refuses servers elsewhere that are not encrypted. Where there is an authority every connection is.
 fn encrypted(list: &str, has_authority: bool, wanted: &Wanted) -> Result<(), Error> {
     let in_clear = |server: &&ServerAddr| {
-        let is_tls = has_authority || server.tls_required() || server.scheme() == "wss";
+        let is_tls = has_authority || server.tls_required();
         !is_tls && !is_loopback(server.host())
     };
     match servers(list)?.iter().find(in_clear) {

@@ -102,7 +102,7 @@ pub(crate) fn is_in_clear(address: &str) -> bool {
         };
         let address = host.parse::<std::net::IpAddr>();
         let is_here = address.map_or(host == "localhost", |address| address.is_loopback());
-        !is_here && !["tls", "wss"].contains(&scheme)
+        !is_here && scheme != "tls"
     })
 }
 
@@ -184,7 +184,6 @@ mod tests {
     fn what_is_encrypted_or_on_this_machine_is_not_in_clear() {
         for good in [
             "tls://bus:4222",
-            "wss://bus",
             "nats://127.0.0.1:4222",
             "localhost",
             "nats://u:p@[::1]:4222",
@@ -196,6 +195,7 @@ mod tests {
             "nats://bus:4222",
             "bus",
             "ws://bus",
+            "wss://bus",
             "nats://u:p@10.0.0.1",
             "tls://a,nats://b",
             "nats://127.0.0.1.evil",

@@ -64,14 +64,22 @@ pub struct ServerError {
     source: std::io::Error,
 }
 
+const WEB_SOCKET: &str = "WebSocket is not spoken here yet: name the server as tls://HOST:PORT";
+
 /// Reads one or more addresses, separated by commas.
 pub(crate) fn servers(text: &str) -> Result<Vec<ServerAddr>, ServerError> {
     text.split(',')
         .map(|one| {
-            one.trim().parse().map_err(|source| ServerError {
+            let refused = |source| ServerError {
                 text: without_password(one),
                 source,
-            })
+            };
+            let server: ServerAddr = one.trim().parse().map_err(refused)?;
+            // The client would take it for a server that speaks in clear, authority or not.
+            match server.is_websocket() {
+                true => Err(refused(std::io::Error::other(WEB_SOCKET))),
+                false => Ok(server),
+            }
         })
         .collect()
 }
@@ -266,6 +274,10 @@ mod tests {
         ] {
             // The blank after a comma stays where a scheme follows.
             assert_eq!(without_password(text), shown);
+        }
+        for web in ["ws://bus", "wss://bus:443", "tls://a,wss://me:hunter2@b"] {
+            let error = servers(web).unwrap_err().to_string();
+            assert!(error.contains("WebSocket is not spoken here") && !error.contains("hunter2"), "{error}");
         }
         let error = servers("nats://me:hunter2@host:no-port").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");

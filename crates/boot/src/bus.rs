@@ -24,6 +24,9 @@ pub enum BusError {
         #[source]
         source: CredentialsError,
     },
+    /// What the client would take for a server that speaks in clear.
+    #[error("WebSocket is not spoken here yet: name the server as tls://HOST:PORT")]
+    WebSocket,
     /// No server takes the connection.
     #[error("no server takes the connection")]
     Connect(#[from] async_nats::ConnectError),
@@ -116,7 +119,12 @@ fn options(name: &str, settings: &NatsSettings) -> Result<ConnectOptions, BusErr
 /// # Errors
 /// If the credentials cannot be used, or no server takes the connection.
 pub async fn connect_now(name: &str, settings: &NatsSettings) -> Result<Client, BusError> {
-    Ok(options(name, settings)?.connect(addresses(&settings.url)).await?)
+    let addresses = addresses(&settings.url);
+    let is_web = |address: &String| address.starts_with("ws://") || address.starts_with("wss://");
+    if addresses.iter().any(is_web) {
+        return Err(BusError::WebSocket);
+    }
+    Ok(options(name, settings)?.connect(addresses).await?)
 }
 
 /// Connects, and waits for a server and for credentials as long as it takes.

@@ -18,7 +18,8 @@ impl NodesApi {
         let held = request.held.into_iter().collect();
         let retired = key::retired_since(&self.db, horizon(now)).await.map_err(from_store)?;
         let nodes = key::known(&self.db, &aged(&held, now)).await.map_err(from_store)?;
-        let settlement = settle(&retired, &held, nodes, now);
+        let aliens = alien::all(&self.db).await.map_err(from_store)?;
+        let settlement = settle(&retired, aliens, &held, nodes, now);
         self.metrics
             .missing_revocations
             .set(i64::try_from(settlement.missing.len()).unwrap_or(i64::MAX));

@@ -8,6 +8,9 @@ pub(crate) const LONGEST_LIFE: i64 = 7 * 24 * 60 * 60;
 /// How much the clocks of replicas may differ, in seconds: one may have issued claims while another put the node out.
 const LEEWAY: i64 = 5;
 const MICROSECONDS: i64 = 1_000_000;
+/// The end of the year 9999. Whoever signs credentials that are not fleet's can sign others for the same key at any time, and
+/// with any date: a key of theirs is never good.
+const FOR_EVER: i64 = 253_402_300_799;
 
 /// What is to be changed at the bus. Times are seconds since 1970: claims that were issued then or before are void.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,10 +34,11 @@ pub(crate) fn aged(held: &BTreeMap<String, i64>, now: i64) -> Vec<&str> {
 }
 
 /// Compares the keys that stopped being good since the horizon with those that the bus refuses. Of `aged`, `nodes` are
-/// keys of nodes: others were revoked by somebody else, whose business they are. Retirements and `now` are in
-/// microseconds.
+/// keys of nodes: others were revoked by somebody else, whose business they are. `aliens` were never good. Retirements and
+/// `now` are in microseconds.
 pub(crate) fn settle(
     retired: &[(String, i64)],
+    aliens: Vec<String>,
     held: &BTreeMap<String, i64>,
     nodes: Vec<String>,
     now: i64,
@@ -47,6 +51,8 @@ pub(crate) fn settle(
             missing.insert(key.clone(), void);
         }
     }
+    let is_let_in = |key: &String| held.get(key).is_none_or(|known| *known < FOR_EVER);
+    missing.extend(aliens.into_iter().filter(is_let_in).map(|key| (key, FOR_EVER)));
     let over = nodes.into_iter().filter(|key| !missing.contains_key(key)).collect();
     Settlement { missing, over }
 }
@@ -76,7 +82,7 @@ mod tests {
             .into_iter()
             .filter(|key| key.starts_with('N'))
             .map(str::to_owned);
-        settle(retired, held, aged.collect(), now)
+        settle(retired, Vec::new(), held, aged.collect(), now)
     }
 
     fn keys() -> impl Strategy<Value = BTreeMap<String, i64>> {
@@ -114,6 +120,20 @@ mod tests {
                 prop_assert_eq!(judge(&retired, &again), Settlement::default());
             }
         }
+    }
+
+    #[test]
+    fn a_key_that_was_never_good_is_refused_whatever_date_its_claims_have() {
+        let alien = || vec!["N1".to_owned()];
+        let mut held = BTreeMap::from([("N1".to_owned(), NOW + LEEWAY)]);
+        let settlement = settle(&[], alien(), &held, Vec::new(), NOW * MICROSECONDS);
+        assert_eq!(settlement.missing, [("N1".to_owned(), FOR_EVER)].into());
+        held.extend(settlement.missing);
+        assert_eq!(
+            settle(&[], alien(), &held, Vec::new(), NOW * MICROSECONDS),
+            Settlement::default()
+        );
+        assert!(aged(&held, (NOW + 10 * LONGEST_LIFE) * MICROSECONDS).is_empty());
     }
 
     #[test]

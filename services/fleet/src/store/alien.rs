@@ -1,6 +1,6 @@
 //! Connections with credentials that fleet has not signed (fleet 8): the key that signs nodes is somebody else's too.
 
-use muster_store::{Column, Db, StoreError, json, transact};
+use muster_store::{Column, Db, StoreError, json, read, transact};
 
 const COLUMNS: [Column; 3] = [Column::Text("public_key"), Column::Text("name"), Column::BigInt("at")];
 // Whoever registered a node without naming its key signs for it.
@@ -32,4 +32,9 @@ pub(crate) async fn see(
         sqlx::query(db.with_rows(ADOPT, &COLUMNS)).bind(&rows).execute(&mut *tx).await?;
         Ok(sqlx::query_as(db.with_rows(KEEP, &COLUMNS)).bind(&rows).fetch_all(&mut *tx).await?)
     })
+}
+
+/// All keys that were found to be no node's.
+pub(crate) async fn all(db: &Db) -> Result<Vec<String>, StoreError> {
+    Ok(read!(db, pool => sqlx::query_scalar("select public_key from alien_key").fetch_all(pool).await)?)
 }

@@ -8,7 +8,7 @@ const KEY: [Column; 1] = [Column::Text("public_key")];
 const NODE: [Column; 1] = [Column::Text("node_id")];
 const KNOWN: &str = "
     select k.public_key from {rows} as r join node_key as k on k.public_key = r.public_key
-    union select a.public_key from {rows} as r join alien_key as a on a.public_key = r.public_key";
+    where not exists (select 1 from alien_key as a where a.public_key = r.public_key)";
 // An offered key that was not confirmed counts for nothing here: it must not hide that the node's own is old.
 const DUE: &str = "
     select n.node_id from {rows} as r join node as n on n.node_id = r.node_id
@@ -27,15 +27,13 @@ pub(crate) async fn is_current(db: &Db, node_id: &str, public_key: &str, now: i6
     Ok(found > 0)
 }
 
-/// Keys that stopped being good, or were found never to have been, at that time or later, with when, in microseconds.
+/// Keys that stopped being good at that time or later, with when, in microseconds.
 pub(crate) async fn retired_since(db: &Db, since: i64) -> Result<Vec<(String, i64)>, StoreError> {
-    let sql = "
-        select public_key, retired_at from node_key where retired_at >= $1
-        union all select public_key, seen_at from alien_key where seen_at >= $1";
+    let sql = "select public_key, retired_at from node_key where retired_at >= $1";
     Ok(read!(db, pool => sqlx::query_as(sql).bind(since).fetch_all(pool).await)?)
 }
 
-/// Which of these keys nodes have or had, or were found to be no node's.
+/// Which of these keys nodes have or had; those that were found to be no node's are never forgotten.
 pub(crate) async fn known(db: &Db, keys: &[&str]) -> Result<Vec<String>, StoreError> {
     if keys.is_empty() {
         return Ok(Vec::new());

@@ -155,15 +155,24 @@ async fn whoever_connects_with_credentials_that_fleet_has_not_signed_is_to_be_re
     }
     seen.sort();
     assert_eq!(seen, wanted);
-    // Once their claims have ended the bus may forget them.
+    // Whoever signed them can sign others with any date: they are never forgotten, and no date is late enough.
     world.advance(WEEK + 60);
     let held = wanted
         .iter()
         .map(|key| (key.clone(), world.second() - WEEK - 30))
         .collect();
-    let mut over = sync(&world, held).await.over;
-    over.sort();
-    assert_eq!(over, wanted);
+    let told = sync(&world, held).await;
+    assert!(told.over.is_empty(), "{:?}", told.over);
+    assert_eq!(
+        told.missing
+            .keys()
+            .cloned()
+            .collect::<std::collections::BTreeSet<_>>()
+            .len(),
+        3
+    );
+    assert!(told.missing.values().all(|at| *at > world.second() + 100 * WEEK));
+    assert_eq!(sync(&world, told.missing).await.missing.len(), 0);
     world.end().await;
 }
 
