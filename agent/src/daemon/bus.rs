@@ -47,7 +47,8 @@ impl CallError {
 
     /// Whether the service takes this machine for the copy of one that goes on.
     pub(crate) fn is_of_a_copy(&self) -> bool {
-        matches!(self, Self::Refused { text, .. } if text.starts_with("Clone:"))
+        let is_so = |text: &str| ["Clone:", "IdentityChanged:"].iter().any(|word| text.starts_with(word));
+        matches!(self, Self::Refused { text, .. } if is_so(text))
     }
 
     /// Whether nothing came back at all, not even the word that nobody is there.
@@ -277,7 +278,10 @@ mod tests {
         }
         for web in ["ws://bus", "wss://bus:443", "tls://a,wss://me:hunter2@b"] {
             let error = servers(web).unwrap_err().to_string();
-            assert!(error.contains("WebSocket is not spoken here") && !error.contains("hunter2"), "{error}");
+            assert!(
+                error.contains("WebSocket is not spoken here") && !error.contains("hunter2"),
+                "{error}"
+            );
         }
         let error = servers("nats://me:hunter2@host:no-port").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");

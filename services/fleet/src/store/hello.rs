@@ -71,7 +71,9 @@ pub(crate) async fn greet(
         .filter(|(node_id, _)| !doubted.contains(*node_id))
         .map(|(node_id, facts)| facts_row(node_id, facts))
         .collect();
-    let pings: Vec<_> = hellos.keys().map(|node_id| (node_id, now)).collect();
+    // Nor is it a sign of their life.
+    let alive = hellos.keys().filter(|node_id| !doubted.contains(*node_id));
+    let pings: Vec<_> = alive.map(|node_id| (node_id, now)).collect();
     let ids: Vec<_> = hellos.keys().map(|node_id| (node_id,)).collect();
     let (facts, pings, ids) = (json(&facts), json(&pings), json(&ids));
     let (standing, tags, back) = transact!(db, tx => {

@@ -226,7 +226,9 @@ impl Greeter {
             None => HashSet::new(),
         };
         let mut heard = HashMap::new();
-        for spoken in sessions {
+        for mut spoken in sessions {
+            // A machine that is another one has no say in which of two is the node.
+            spoken.retain(|node_id, _| !changed.contains_key(node_id));
             let means = session::hear(&self.db, &spoken, at).await?;
             let means = means.into_iter().filter_map(|(node_id, means)| {
                 let session = spoken.get(&node_id)?.clone();
