@@ -142,6 +142,10 @@ impl Complaint {
                 _ => Self::Unreachable { url, source },
             },
             error @ BusError::Credentials { .. } => Self::Credentials(error),
+            BusError::WebSocket => Self::Usage {
+                what: format!("{url}: WebSocket is not spoken here yet"),
+                hint: "name the server as tls://HOST:PORT".to_owned(),
+            },
         }
     }
 

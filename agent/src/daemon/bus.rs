@@ -45,7 +45,7 @@ impl CallError {
         matches!(self, Self::Refused { code, .. } if code.starts_with('4') && code != "408" && code != "429")
     }
 
-    /// Whether the service takes this machine for the copy of one that goes on.
+    /// Whether the service takes this machine for the copy of one that goes on, or for another one than the node's.
     pub(crate) fn is_of_a_copy(&self) -> bool {
         let is_so = |text: &str| ["Clone:", "IdentityChanged:"].iter().any(|word| text.starts_with(word));
         matches!(self, Self::Refused { text, .. } if is_so(text))
