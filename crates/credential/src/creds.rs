@@ -112,7 +112,8 @@ fn part<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let begin = text.find(&format!("BEGIN {name}"))?;
     let rest = &text[begin..];
     let content = &rest[rest.find('\n')? + 1..];
-    let content = &content[..content.find("---")?];
+    // Only where a line begins: a signature may have three dashes in a row anywhere.
+    let content = &content[..content.find("\n---")?];
     Some(content.trim()).filter(|content| !content.is_empty())
 }
 
@@ -140,6 +141,14 @@ mod tests {
         assert_eq!(read.key().public(), creds.key().public());
         assert_eq!((read.name(), read.inbox().as_str()), ("mia", "_INBOX.node.mia"));
         assert!(Creds::parse(&creds.to_text().replace('\n', "\r\n")).is_ok());
+    }
+
+    #[test]
+    fn three_dashes_within_a_signature_are_a_part_of_it() {
+        let text = "-----BEGIN X-----\neyJ0.eyJq.ab---cd----\n------END X------\n";
+        assert_eq!(part(text, "X"), Some("eyJ0.eyJq.ab---cd----"));
+        assert_eq!(part(&text.replace('\n', "\r\n"), "X"), Some("eyJ0.eyJq.ab---cd----"));
+        assert_eq!(part("-----BEGIN X-----\n\n------END X------\n", "X"), None);
     }
 
     #[test]
