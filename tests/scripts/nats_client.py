@@ -15,16 +15,16 @@ import nats
 HEADERS = {"Content-Type": "application/x-amz-json-1.1"}
 
 
-def inbox(creds):
-    """Each user hears answers below an inbox of its own, called after the name in its claims."""
+def name(creds):
+    """Each user hears answers and output on subjects of its own, called after the name in its claims."""
     with open(creds) as file:
-        claims = file.read().split("-----")[2].strip().split(".")[1]
-    name = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["name"]
-    return f"_INBOX.ops.{name}"
+        claims = file.read().splitlines()[1].split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["name"]
 
 
 async def main(url, creds, key, value, line):
-    secured = {"user_credentials": creds, "inbox_prefix": inbox(creds)} if creds else {}
+    person = name(creds) if creds else "~"
+    secured = {"user_credentials": creds, "inbox_prefix": f"_INBOX.ops.{person}"} if creds else {}
     client = await nats.connect(url, **secured)
 
     async def call(operation, body):
@@ -43,7 +43,7 @@ async def main(url, creds, key, value, line):
         },
     )
     command = sent["Command"]["CommandId"]
-    output = await client.subscribe("muster.v1.output.tester.pythonclient")
+    output = await client.subscribe(f"muster.v1.output.{person}.pythonclient")
     offer = {"Follow": {"CommandId": command}, "Listener": "pythonclient"}
     await client.request(
         "muster.v1.api.RunCommandOutput.OfferOutput",
