@@ -311,4 +311,15 @@ async fn where_the_sender_counts_a_command_refers_to_what_its_sender_may_read() 
         is_there.then_some(()).ok_or(sent)
     })
     .await;
+    let content = document();
+    let words = ["create-document", "--document-type", "Command", "--name", "Connect"];
+    eve.ok(&[&words[..], &["--content", &content]].concat()).await;
+    let secret = json!({"pw": ["{{ssm-secure:/app/token}}"]});
+    let refused = run(&ann, &node, "Connect", &secret).await.to_string();
+    assert!(
+        refused.contains("user/ann is not authorized to perform: kms:Decrypt"),
+        "{refused}"
+    );
+    let sent = run(&eve, &node, "Connect", &secret).await;
+    assert_eq!(sent["Status"], "Success", "{sent}");
 }

@@ -94,59 +94,63 @@ pub(crate) fn is_meant(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") && !headers.contains_key("x-amz-target")
 }
 
-/// Whether a form asks for something that needs no signature: a token of an identity provider says who asks.
-pub(crate) fn is_unsigned(body: &[u8]) -> bool {
-    form_urlencoded::parse(body).any(|(name, value)| name == "Action" && value == WEB_IDENTITY)
-}
-
-/// Finds out what the form asks for.
-///
-/// # Errors
-/// `UnknownOperationException` if it is nothing that is here, `ValidationException` if it names what is not there or a
-/// session cannot be so.
-pub(crate) fn read(body: &[u8]) -> Result<Wish, Failure> {
-    let mut form = Form(form_urlencoded::parse(body).into_owned().collect());
-    let action = form.take("Action").unwrap_or_default();
-    let is_version = form.take("Version").is_some_and(|version| version == VERSION);
-    let wish = match action.as_str() {
-        IDENTITY if is_version => Wish::Identity,
-        SESSION if is_version => Wish::Session(form.seconds(LONGEST)?),
-        ASSUME | WEB_IDENTITY if is_version => {
-            let web_identity_token = form.take("WebIdentityToken").filter(|_| action == WEB_IDENTITY);
-            let assume = Assume {
-                role_arn: form.take("RoleArn"),
-                name: form.take("RoleSessionName"),
-                seconds: form.seconds(IN_ROLE)?,
-                web_identity_token,
-            };
-            // A token that is missing must not become a request that somebody has to have signed.
-            if action != assume.operation() {
-                return Err(Refusal::validation("WebIdentityToken is missing").into());
-            }
-            Wish::Assume(assume)
-        }
-        _ => {
-            let text = format!(
-                "Of STS there are only {IDENTITY}, {SESSION}, {ASSUME} and {WEB_IDENTITY} of version {VERSION} here."
-            );
-            return Err(Refusal::new(Reason::UnknownOperationException, text).into());
-        }
-    };
-    match form.0.into_keys().next() {
-        None => Ok(wish),
-        Some(name) => {
-            let text = format!("{action} takes no {name} here: leave it out");
-            Err(Refusal::validation(text).into())
-        }
-    }
-}
-
-/// What is left of a form.
-struct Form(BTreeMap<String, String>);
+/// What stands in a form. Of a name that is there twice the last one counts, whatever is asked of the form.
+pub(crate) struct Form(BTreeMap<String, String>);
 
 impl Form {
+    pub(crate) fn of(body: &[u8]) -> Self {
+        Self(form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    /// Whether it asks for something that needs no signature: a token of an identity provider says who asks.
+    pub(crate) fn is_unsigned(&self) -> bool {
+        self.0.get("Action").is_some_and(|action| action == WEB_IDENTITY)
+    }
+
+    /// Finds out what it asks for.
+    ///
+    /// # Errors
+    /// `UnknownOperationException` if it is nothing that is here, `ValidationException` if it names what is not there or a
+    /// session cannot be so.
+    pub(crate) fn read(mut self) -> Result<Wish, Failure> {
+        let action = self.take("Action").unwrap_or_default();
+        let is_version = self.take("Version").is_some_and(|version| version == VERSION);
+        let wish = match action.as_str() {
+            IDENTITY if is_version => Wish::Identity,
+            SESSION if is_version => Wish::Session(self.seconds(LONGEST)?),
+            ASSUME if is_version => Wish::Assume(self.assume(None)?),
+            WEB_IDENTITY if is_version => {
+                let missing = || Refusal::validation("WebIdentityToken is missing");
+                let token = self.take("WebIdentityToken").ok_or_else(missing)?;
+                Wish::Assume(self.assume(Some(token))?)
+            }
+            _ => {
+                let text = format!(
+                    "Of STS there are only {IDENTITY}, {SESSION}, {ASSUME} and {WEB_IDENTITY} of version {VERSION} here."
+                );
+                return Err(Refusal::new(Reason::UnknownOperationException, text).into());
+            }
+        };
+        match self.0.into_keys().next() {
+            None => Ok(wish),
+            Some(name) => {
+                let text = format!("{action} takes no {name} here: leave it out");
+                Err(Refusal::validation(text).into())
+            }
+        }
+    }
+
     fn take(&mut self, name: &str) -> Option<String> {
         self.0.remove(name).filter(|value| !value.is_empty())
+    }
+
+    fn assume(&mut self, web_identity_token: Option<String>) -> Result<Assume, Refusal> {
+        Ok(Assume {
+            role_arn: self.take("RoleArn"),
+            name: self.take("RoleSessionName"),
+            seconds: self.seconds(IN_ROLE)?,
+            web_identity_token,
+        })
     }
 
     /// How long a session is to be.
@@ -259,6 +263,10 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn read(body: &[u8]) -> Result<Wish, Failure> {
+        Form::of(body).read()
+    }
+
     fn text(answer: &Answer) -> &str {
         std::str::from_utf8(&answer.body).unwrap()
     }
@@ -315,7 +323,7 @@ mod tests {
     fn a_role_is_assumed_by_a_signature_or_a_token() {
         let form = |action: &str, rest: &str| {
             let body = format!("Action={action}&Version=2011-06-15{rest}");
-            (is_unsigned(body.as_bytes()), read(body.as_bytes()))
+            (Form::of(body.as_bytes()).is_unsigned(), read(body.as_bytes()))
         };
         let rest = "&RoleArn=arn%3Aaws%3Aiam%3A%3A000000000000%3Arole%2FOps&RoleSessionName=ann%2Bx";
         let (is_unsigned, wish) = form("AssumeRole", rest);
@@ -345,11 +353,12 @@ mod tests {
             assert!(wish.is_err(), "{bad}");
         }
         assert!(form("AssumeRoleWithWebIdentity", rest).1.is_err());
-        assert!(
-            form("AssumeRole", &format!("{rest}&WebIdentityToken=a.b.c"))
-                .1
-                .is_ok_and(|wish| wish.operation() == "AssumeRole")
-        );
+        assert!(form("AssumeRole", &format!("{rest}&WebIdentityToken=a.b.c")).1.is_err());
+        // What needs no signature and what is done is the same, whatever else stands there.
+        for (last, is_meant) in [("GetCallerIdentity", false), ("AssumeRoleWithWebIdentity", true)] {
+            let (is_unsigned, _) = form("AssumeRoleWithWebIdentity", &format!("&Action={last}"));
+            assert_eq!(is_unsigned, is_meant, "{last}");
+        }
     }
 
     #[test]

@@ -233,7 +233,8 @@ impl Surface {
         let arrival = self.arrival(id, head);
         // What the form asks for says whether anybody has to have signed it.
         let body = read(body, self.settings.max_body_bytes.min(LONGEST_ANONYMOUS)).await?;
-        let (caller, token) = match sts::is_unsigned(&body) {
+        let form = sts::Form::of(&body);
+        let (caller, token) = match form.is_unsigned() {
             true => {
                 let from = arrival.source_ip.map(network).unwrap_or_default();
                 self.door.anonymous.take(&from, self.clock.now())?;
@@ -242,12 +243,11 @@ impl Surface {
                 (arrival.of(Caller::anonymous()), None)
             }
             false => {
-                let body = Body::from(body.clone());
-                let (caller, _) = self.admit(sts::SERVICE, arrival, head, body, seen).await?;
+                let (caller, _) = self.admit(sts::SERVICE, arrival, head, body.into(), seen).await?;
                 (caller, session_token(head))
             }
         };
-        let wish = sts::read(&body)?;
+        let wish = form.read()?;
         seen.operation = Some(wish.operation().to_owned());
         match &wish {
             sts::Wish::Identity => Ok(sts::identity(&caller.principal, id)),

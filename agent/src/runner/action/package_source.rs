@@ -118,7 +118,8 @@ impl Source {
             ))
         })?;
         let mut sink = Sink::create(into, facts)?;
-        download::read(bench, &file.url, |piece| sink.push(piece, &file.url)).map_err(|trouble| {
+        let place = download::without_query(&file.url);
+        download::read(bench, &file.url, |piece| sink.push(piece, &place)).map_err(|trouble| {
             besides(
                 trouble,
                 "attachments are in the services' object store, which the section [objects] of this agent's configuration \

@@ -61,6 +61,40 @@ impl NodeGate {
         request: &impl Message,
         run: Option<Uuid>,
     ) -> Result<Rights, Failure> {
+        let principal = self.principal(node).await?;
+        self.decide(CallerKind::Node, principal, service, operation, request, run)
+            .await
+    }
+
+    /// Lets a command have something done on its node if whoever sent it may; gives what else that may do. Of commands that
+    /// nobody had to be allowed to send, the sender is [`Caller::service`].
+    ///
+    /// # Errors
+    /// `AccessDeniedException` if its policies do not allow it; another failure if that cannot be found out.
+    pub async fn admit_sender(
+        &self,
+        sender: Principal,
+        service: &str,
+        operation: &str,
+        request: &impl Message,
+        run: Option<Uuid>,
+    ) -> Result<Rights, Failure> {
+        if sender == Caller::service().principal {
+            return Ok(Rights::everything());
+        }
+        let kind = CallerKind::of(&sender);
+        self.decide(kind, sender, service, operation, request, run).await
+    }
+
+    async fn decide(
+        &self,
+        kind: CallerKind,
+        principal: Principal,
+        service: &str,
+        operation: &str,
+        request: &impl Message,
+        run: Option<Uuid>,
+    ) -> Result<Rights, Failure> {
         let method = method(service, operation)?;
         let request =
             DynamicMessage::decode(method.input(), request.encode_to_vec().as_slice()).map_err(Failure::internal)?;
@@ -69,50 +103,9 @@ impl NodeGate {
             return Err(limits::refuse(&violations).into());
         }
         let caller = Caller {
-            principal: self.principal(node).await?,
-            kind: CallerKind::Node,
-            // The broker does not say how a node is connected.
-            secure_transport: false,
-            request_id: run,
-            ..Caller::service()
-        };
-        let asked = Asked {
-            caller: &caller,
-            surface: Surface::Node,
-            method: &method,
-            request: Some(&request),
-        };
-        self.gate.decide(asked).await
-    }
-
-    /// Lets a command that somebody sent have this done on its node; gives what else the sender may do. Who is no user and
-    /// in no role is a service of Muster, or development, and may.
-    ///
-    /// # Errors
-    /// `AccessDeniedException` if its policies do not allow it; another failure if that cannot be found out.
-    pub async fn admit_sender(
-        &self,
-        sender: &Principal,
-        service: &str,
-        operation: &str,
-        request: &impl Message,
-        run: Option<Uuid>,
-    ) -> Result<Rights, Failure> {
-        let account = self.gate.account();
-        let is_ours = ["iam", "sts"].iter().any(|service| {
-            let own = format!("arn:{}:{service}::{}:", account.partition(), account.id());
-            sender.as_str().starts_with(&own)
-        });
-        if !is_ours {
-            return Ok(Rights::everything());
-        }
-        let method = method(service, operation)?;
-        let request =
-            DynamicMessage::decode(method.input(), request.encode_to_vec().as_slice()).map_err(Failure::internal)?;
-        let caller = Caller {
-            kind: CallerKind::of(sender),
-            principal: sender.clone(),
-            // How the command came is not known any more.
+            principal,
+            kind,
+            // The broker does not say how a node is connected, nor does anybody how a command came.
             secure_transport: false,
             request_id: run,
             ..Caller::service()

@@ -9,7 +9,7 @@ use muster_wire::{Failure, Refusal};
 use super::decisions::{DecisionsApi, Found, cut, state};
 use super::test_policy::{compiled, word};
 use crate::domain::audit::Entry;
-use crate::domain::identity::{Kind, Who};
+use crate::domain::identity::{Kind, Tags, Who};
 use crate::domain::session::{self, MadeWith};
 use crate::error::{AccessError, from_store};
 use crate::store::{identity, principal};
@@ -57,20 +57,20 @@ impl DecisionsApi {
                 let key = self.access_key(id).await?.filter(|found| found.principal == *owner);
                 state(key.as_ref())
             }
-            MadeWith::Token { owner } => match self.user(owner).await? {
-                Some(_) => KeyState::Active,
-                None => KeyState::Unknown,
+            MadeWith::Token { owner } => match self.is_user(owner).await? {
+                true => KeyState::Active,
+                false => KeyState::Unknown,
             },
         })
     }
 
-    /// The name of a user that is there, as it is written, by its ARN.
-    async fn user(&self, arn: &str) -> Result<Option<String>, Failure> {
-        let Some(who) = self.account.principal(arn) else {
-            return Ok(None);
+    /// Whether there is a user of this ARN.
+    async fn is_user(&self, arn: &str) -> Result<bool, Failure> {
+        let Some(who) = self.account.principal(arn).filter(|who| who.kind == Kind::User) else {
+            return Ok(false);
         };
         let row = identity::find(&self.db, &who).await.map_err(from_store)?;
-        Ok(row.ok().map(|row| row.name))
+        Ok(row.is_ok())
     }
 
     /// A temporary access key of the same user.
@@ -93,22 +93,14 @@ impl DecisionsApi {
             action: SESSION,
         };
         let seconds = request.duration_seconds.unwrap_or(session::DURATION);
-        let template = Entry {
-            source_ip: cut(request.source_ip().to_owned()),
-            request_id: cut(request.request_id().to_owned()),
-            ..self.template(&asker)
-        };
+        let template = self.template(&asker, request.source_ip(), request.request_id());
         self.make(&asker, &found.principal, seconds, template, Vec::new()).await
     }
 
     /// A temporary access key that acts in a role, or, for who comes with a token and wants none, as its user.
     pub(super) async fn assume(&self, request: AssumeRoleRequest) -> Result<IssueSessionResult, Failure> {
         let asker = self.asker(&request).await?;
-        let template = Entry {
-            source_ip: cut(request.source_ip().to_owned()),
-            request_id: cut(request.request_id().to_owned()),
-            ..self.template(&asker)
-        };
+        let template = self.template(&asker, request.source_ip(), request.request_id());
         let seconds = request.duration_seconds.unwrap_or(session::ROLE_DURATION);
         let Some(role_arn) = &request.role_arn else {
             return match &asker.made_with {
@@ -126,17 +118,15 @@ impl DecisionsApi {
             let own = self.account.arn(Kind::Role, "<name>");
             AccessError::Invalid(format!("{role_arn:?} is no role of this account: {own} is"))
         })?;
-        let decided = self.decide(&asker, &role, &request, template.clone()).await?;
-        let row = identity::find(&self.db, &role).await.map_err(from_store)?;
-        let row = match row {
-            Ok(row) => row,
-            Err(missing) => {
-                self.recorder.write(vec![decided]).await?;
-                return Err(missing.into());
-            }
-        };
+        let (_, found) = principal::holdings(&self.db, &role).await.map_err(from_store)?;
+        let tags = found.as_ref().map(|found| found.tags.clone());
+        let decided = self.decide(&asker, &role, tags, &request, template.clone()).await?;
+        if found.is_none() {
+            self.recorder.write(vec![decided]).await?;
+            return Err(role.missing().into());
+        }
         let (partition, id) = (&self.account.partition, &self.account.id);
-        let session = format!("arn:{partition}:sts::{id}:assumed-role/{}/{name}", row.name);
+        let session = format!("arn:{partition}:sts::{id}:assumed-role/{}/{name}", role.name);
         self.make(&asker, &session, seconds, template, vec![decided]).await
     }
 
@@ -145,6 +135,7 @@ impl DecisionsApi {
         &self,
         asker: &Asker,
         role: &Who,
+        tags: Option<Tags>,
         request: &AssumeRoleRequest,
         template: Entry,
     ) -> Result<Entry, Failure> {
@@ -164,6 +155,7 @@ impl DecisionsApi {
             current_time: Some(self.clock.now()),
             secure_transport: Some(request.secure_transport()),
             source_ip: request.source_ip().parse().ok(),
+            resource_tags: tags.unwrap_or_default(),
             ..Context::default()
         };
         let decision = policies.decide(&acting, &action, &on, &context);
@@ -196,15 +188,11 @@ impl DecisionsApi {
                 Refusal::new(reason, error.to_string())
             })?;
             // Only the bootstrap command gives anybody the rights of root.
-            let known = match Who::user(name.as_str()).is_root() {
-                true => None,
-                false => self.user(&self.account.arn(Kind::User, &name)).await?,
-            };
-            let name = known.ok_or_else(|| {
-                let text = format!("the token of the identity provider names the user {name:?}, and there is none");
-                Refusal::new(Reason::InvalidIdentityToken, text)
-            })?;
             let owner = self.account.arn(Kind::User, &name);
+            if Who::user(name.as_str()).is_root() || !self.is_user(&owner).await? {
+                let text = format!("the token of the identity provider names the user {name:?}, and there is none");
+                return Err(Refusal::new(Reason::InvalidIdentityToken, text).into());
+            }
             return Ok(Asker {
                 principal: owner.clone(),
                 made_with: MadeWith::Token { owner },
@@ -249,12 +237,14 @@ impl DecisionsApi {
         }
     }
 
-    fn template(&self, asker: &Asker) -> Entry {
+    fn template(&self, asker: &Asker, source_ip: &str, request_id: &str) -> Entry {
         Entry {
             time: self.clock.now().as_microsecond(),
             principal: asker.principal.clone(),
             access_key_id: cut(asker.access_key.clone().unwrap_or_default()),
             surface: "aws-json".to_owned(),
+            source_ip: cut(source_ip.to_owned()),
+            request_id: cut(request_id.to_owned()),
             action: asker.action.to_owned(),
             ..Entry::default()
         }

@@ -1,7 +1,7 @@
 //! The keys of identity providers: fetched when a token comes, and kept for a while.
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use reqwest::{Certificate, Client, Response, redirect};
@@ -39,13 +39,21 @@ pub(crate) struct IdentityProviders(Vec<Provider>);
 struct Provider {
     settings: IdentityProvider,
     http: Client,
-    known: Mutex<Known>,
+    known: RwLock<Option<Known>>,
+    /// When it was last asked; held while it is.
+    asked: Mutex<Option<Instant>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 struct Known {
-    keys: Option<(Arc<KeySet>, Instant)>,
-    asked: Option<Instant>,
+    keys: Arc<KeySet>,
+    since: Instant,
+}
+
+impl Known {
+    fn is_good(&self, key_id: Option<&str>) -> bool {
+        self.since.elapsed() < FRESH && self.keys.has(key_id)
+    }
 }
 
 /// What is read of a provider's description of itself.
@@ -79,7 +87,8 @@ impl IdentityProviders {
             Ok(Provider {
                 settings: settings.clone(),
                 http: http.build()?,
-                known: Mutex::default(),
+                known: RwLock::default(),
+                asked: Mutex::default(),
             })
         };
         Ok(Self(all.iter().map(provider).collect::<Result<_, _>>()?))
@@ -102,34 +111,40 @@ impl IdentityProviders {
 impl Provider {
     /// Its keys, among them one of this name if it has one.
     async fn keys(&self, key_id: Option<&str>) -> Result<Arc<KeySet>, WebIdentityError> {
-        // Whoever comes meanwhile waits for the same answer.
-        let mut known = self.known.lock().await;
-        let is_soon = known.asked.is_some_and(|asked| asked.elapsed() < PAUSE);
-        if let Some((keys, since)) = &known.keys {
-            let is_good = since.elapsed() < FRESH && keys.has(key_id);
-            if is_good || (is_soon && since.elapsed() < USABLE) {
-                return Ok(Arc::clone(keys));
-            }
+        // Nobody whose key is known waits for the provider, whatever others send.
+        if let Some(known) = self.known().filter(|known| known.is_good(key_id)) {
+            return Ok(known.keys);
         }
-        if is_soon {
-            return Err(WebIdentityError::Away(self.settings.issuer.clone()));
+        // Whoever comes while it is asked waits for the same answer.
+        let mut asked = self.asked.lock().await;
+        if let Some(known) = self.known().filter(|known| known.is_good(key_id)) {
+            return Ok(known.keys);
         }
-        known.asked = Some(Instant::now());
-        match self.fetch().await {
-            Ok(keys) => {
-                let keys = Arc::new(keys);
-                known.keys = Some((Arc::clone(&keys), Instant::now()));
-                Ok(keys)
-            }
-            Err(problem) => {
-                let issuer = self.settings.issuer.clone();
-                tracing::warn!(issuer, error = &*problem, "an identity provider does not tell its keys");
-                match &known.keys {
-                    Some((keys, since)) if since.elapsed() < USABLE => Ok(Arc::clone(keys)),
-                    _ => Err(WebIdentityError::Away(issuer)),
+        if asked.is_none_or(|asked| asked.elapsed() >= PAUSE) {
+            *asked = Some(Instant::now());
+            match self.fetch().await {
+                Ok(keys) => self.learn(keys),
+                Err(problem) => {
+                    let issuer = &self.settings.issuer;
+                    tracing::warn!(issuer, error = &*problem, "an identity provider does not tell its keys");
                 }
             }
         }
+        let usable = self.known().filter(|known| known.since.elapsed() < USABLE);
+        let away = || WebIdentityError::Away(self.settings.issuer.clone());
+        usable.map(|known| known.keys).ok_or_else(away)
+    }
+
+    fn known(&self) -> Option<Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn learn(&self, keys: KeySet) {
+        let known = Known {
+            keys: Arc::new(keys),
+            since: Instant::now(),
+        };
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
     }
 
     async fn fetch(&self) -> Result<KeySet, Problem> {

@@ -26,10 +26,11 @@ pub(crate) fn horizon(now: i64) -> i64 {
     now.saturating_sub((LONGEST_LIFE + LEEWAY).saturating_mul(MICROSECONDS))
 }
 
-/// Which of the keys that the bus refuses could be forgotten, if they are nodes'.
+/// Which of the keys that the bus refuses could be forgotten, if they are nodes': those whose last claims have ended, and
+/// those that were refused for ever, and would be again if nothing else had become of them.
 pub(crate) fn aged(held: &BTreeMap<String, i64>, now: i64) -> Vec<&str> {
     let end = now.div_euclid(MICROSECONDS).saturating_sub(LONGEST_LIFE);
-    let aged = held.iter().filter(|(_, at)| **at < end);
+    let aged = held.iter().filter(|(_, at)| **at < end || **at >= FOR_EVER);
     aged.map(|(key, _)| key.as_str()).collect()
 }
 
@@ -133,7 +134,9 @@ mod tests {
             settle(&[], alien(), &held, Vec::new(), NOW * MICROSECONDS),
             Settlement::default()
         );
-        assert!(aged(&held, (NOW + 10 * LONGEST_LIFE) * MICROSECONDS).is_empty());
+        // Once it is a node's it is none of them any more, and let in.
+        let nodes = aged(&held, NOW * MICROSECONDS).into_iter().map(str::to_owned).collect();
+        assert_eq!(settle(&[], Vec::new(), &held, nodes, NOW * MICROSECONDS).over, ["N1"]);
     }
 
     #[test]

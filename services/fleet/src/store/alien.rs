@@ -34,7 +34,11 @@ pub(crate) async fn see(
     })
 }
 
-/// All keys that were found to be no node's.
+/// All keys that were found to be no node's, and have not become one's since: machines that were registered after the last
+/// backup of these tables register again with the key that they have.
 pub(crate) async fn all(db: &Db) -> Result<Vec<String>, StoreError> {
-    Ok(read!(db, pool => sqlx::query_scalar("select public_key from alien_key").fetch_all(pool).await)?)
+    let sql = "
+        select a.public_key from alien_key as a where not exists (
+            select 1 from node_key as k where k.public_key = a.public_key and k.created_at > a.seen_at)";
+    Ok(read!(db, pool => sqlx::query_scalar(sql).fetch_all(pool).await)?)
 }

@@ -8,7 +8,7 @@ const KEY: [Column; 1] = [Column::Text("public_key")];
 const NODE: [Column; 1] = [Column::Text("node_id")];
 const KNOWN: &str = "
     select k.public_key from {rows} as r join node_key as k on k.public_key = r.public_key
-    where not exists (select 1 from alien_key as a where a.public_key = r.public_key)";
+    where not exists (select 1 from alien_key as a where a.public_key = r.public_key and k.created_at <= a.seen_at)";
 // An offered key that was not confirmed counts for nothing here: it must not hide that the node's own is old.
 const DUE: &str = "
     select n.node_id from {rows} as r join node as n on n.node_id = r.node_id

@@ -78,7 +78,7 @@ impl Lender {
         })?;
         let rights = self
             .gate
-            .admit_sender(&sender, SERVICE, "GetParameters", wanted, run)
+            .admit_sender(sender, SERVICE, "GetParameters", wanted, run)
             .await?;
         // Reading them shows whether the sender may use their keys as well.
         self.parameters.get_many(wanted.clone(), rights).await.map(drop)

@@ -39,7 +39,7 @@ use crate::runner::secrets::Secrets;
 use place::Place;
 
 pub(super) use library::{ask, ask_for};
-pub(super) use object::read;
+pub(super) use object::{read, without_query};
 
 /// Downloads what the inputs name.
 pub(super) fn perform(bench: &mut Bench<'_, '_>) -> Result<End, Trouble> {

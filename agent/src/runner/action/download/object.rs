@@ -211,7 +211,7 @@ impl Address {
 }
 
 /// What follows a question mark may be a signature.
-fn without_query(path: &str) -> &str {
+pub(in super::super) fn without_query(path: &str) -> &str {
     path.split('?').next().unwrap_or_default()
 }
 
