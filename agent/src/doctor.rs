@@ -278,6 +278,9 @@ async fn network(server: &str, node: Option<&NodeId>, settings: &Settings, check
         Ok(servers) => servers,
         Err(error) => return checks.push(bad("server", error.to_string(), "write it as nats://host:4222")),
     };
+    if let Err(error) = settings.nats.check(&servers) {
+        return checks.push(bad("server", error.to_string(), "the agent does not start before"));
+    }
     let mut is_reachable = false;
     for server in &servers {
         is_reachable |= reach(server, checks).await;
@@ -352,7 +355,8 @@ async fn connect(
     node: Option<&NodeId>,
     checks: &mut Vec<Check>,
 ) -> Option<async_nats::Client> {
-    let is_encrypted = !credentials.ca.as_os_str().is_empty() || servers.iter().all(ServerAddr::tls_required);
+    let is_encrypted = !credentials.ca.as_os_str().is_empty()
+        || servers.iter().all(|server| ["tls", "wss"].contains(&server.scheme()));
     let name = node.map_or("boot", NodeId::as_str);
     if let Err(error) = credentials.node(node) {
         let fix = "correct `credentials` in the section [nats], or register the machine again";
@@ -360,7 +364,7 @@ async fn connect(
         return None;
     }
     let options = credentials
-        .options()
+        .options(&servers)
         .name(format!("muster-agent doctor {name}"))
         .custom_inbox_prefix(layout::node_inbox(name))
         .connection_timeout(ANSWER)

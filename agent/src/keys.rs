@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! node.seed        the key that the node has
-//! node.seed.next   a key that is offered to the service and not accepted yet
+//! node.seed.next   a key that is to take its place: offered to the service and not accepted yet
+//! node.seed.new    the key with which the machine registers, until it is let in
 //! ```
 //!
 //! A key is on the disk before it is offered, so that an answer that got lost can be asked for again with the same key.
@@ -17,6 +18,7 @@ use crate::state::replace_file;
 
 const SEED: &str = "node.seed";
 const NEXT: &str = "node.seed.next";
+const NEW: &str = "node.seed.new";
 
 /// The keys in a state directory.
 #[derive(Debug, Clone)]
@@ -44,12 +46,16 @@ impl Keys {
     /// # Errors
     /// If the file cannot be read or written.
     pub fn next(&self) -> io::Result<Key> {
-        if let Some(key) = self.read(NEXT)? {
-            return Ok(key);
-        }
-        let key = Key::generate(KeyKind::User);
-        replace_file(&self.root, NEXT, key.seed().expose().as_bytes())?;
-        Ok(key)
+        self.read_or_make(NEXT)
+    }
+
+    /// The key with which the machine registers: the one of a try that got no answer, otherwise a new one. It is not
+    /// one that was offered, which is the former node's.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn registering(&self) -> io::Result<Key> {
+        self.read_or_make(NEW)
     }
 
     /// The key that is offered to the service and not accepted yet, if there is one.
@@ -69,18 +75,47 @@ impl Keys {
         File::open(&self.root)?.sync_all()
     }
 
+    /// The key with which the machine registered is the node's from now on.
+    ///
+    /// # Errors
+    /// What the file system says; then the former key is still there.
+    pub fn accept_registration(&self) -> io::Result<()> {
+        // What was offered was for the node that the machine was, or as it was.
+        self.forget(NEXT)?;
+        fs::rename(self.root.join(NEW), self.root.join(SEED))?;
+        File::open(&self.root)?.sync_all()
+    }
+
+    /// The key with which the machine was to register is none that can be used.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn give_up_registering(&self) -> io::Result<()> {
+        self.forget(NEW)
+    }
+
     /// Removes all keys.
     ///
     /// # Errors
     /// What the file system says.
     pub fn remove(&self) -> io::Result<()> {
-        for name in [SEED, NEXT] {
-            match fs::remove_file(self.root.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        [SEED, NEXT, NEW].into_iter().try_for_each(|name| self.forget(name))
+    }
+
+    fn forget(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.root.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    fn read_or_make(&self, name: &str) -> io::Result<Key> {
+        if let Some(key) = self.read(name)? {
+            return Ok(key);
+        }
+        let key = Key::generate(KeyKind::User);
+        replace_file(&self.root, name, key.seed().expose().as_bytes())?;
+        Ok(key)
     }
 
     fn read(&self, name: &str) -> io::Result<Option<Key>> {
@@ -120,6 +155,28 @@ mod tests {
         assert_ne!(keys.next().unwrap().public(), offered.public());
         keys.remove().unwrap();
         assert!(keys.current().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_machine_never_registers_with_a_key_that_it_has_offered() {
+        let root = tempfile::tempdir().unwrap();
+        let keys = Keys::at(root.path());
+        let offered = keys.next().unwrap();
+        let new = keys.registering().unwrap();
+        assert_ne!(new.public(), offered.public());
+        assert_eq!(
+            keys.registering().unwrap().public(),
+            new.public(),
+            "an answer that got lost is asked for again"
+        );
+        keys.accept_registration().unwrap();
+        assert_eq!(keys.current().unwrap().unwrap().public(), new.public());
+        assert!(keys.offered().unwrap().is_none(), "that was the former node's");
+        keys.registering().unwrap();
+        keys.give_up_registering().unwrap();
+        assert_ne!(keys.registering().unwrap().public(), new.public());
+        keys.remove().unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -23,14 +23,16 @@ pub use gateway::{GatewayUrl, UrlError};
 
 use crate::daemon::{CallError, ServerError, backoff, call, servers};
 use crate::keys::Keys;
-use crate::settings::{Bus, Settings, WorkSignatures};
+use crate::settings::{Bus, InClear, Settings, WorkSignatures};
 use crate::state::{Identity, StateDir};
 use crate::update::RESTART;
 use crate::{facts, machine};
-use gateway::{Gateway, is_loopback};
+use gateway::Gateway;
 
 /// The name of whoever has no credential yet.
 const BOOT: &str = "boot";
+/// With this the service begins when a key is another node's.
+const FOREIGN_KEY: &str = "ForeignKey:";
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -110,11 +112,8 @@ pub enum Error {
     #[error(transparent)]
     Server(#[from] ServerError),
     /// Whoever is on the way could read everything, and speak for the service.
-    #[error(
-        "{0} is not encrypted, and whoever is on the way could give this machine commands: use tls:// or give --ca with \
-         the authority of the bus, or --insecure if the network is private in itself"
-    )]
-    InClear(String),
+    #[error(transparent)]
+    InClear(#[from] InClear),
     /// The state directory cannot be used.
     #[error("the state directory cannot be used")]
     State(#[from] io::Error),
@@ -150,15 +149,25 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
     let door = door(settings, wanted)?;
     let keys = Keys::at(state.root());
     let former = keys.current()?;
-    let key = keys.next()?;
-    let applicant = Applicant {
-        identity: &identity,
-        settings,
-        wanted,
-        key: &key,
-        former: former.as_ref(),
+    let ask = async |key: &Key| {
+        let applicant = Applicant {
+            identity: &identity,
+            settings,
+            wanted,
+            key,
+            former: former.as_ref(),
+        };
+        applicant.persist(&door).await
     };
-    let answer = applicant.persist(&door).await?;
+    let mut key = keys.registering()?;
+    let mut answer = ask(&key).await;
+    if matches!(&answer, Err(Error::Refused(text)) if text.starts_with(FOREIGN_KEY)) {
+        // A former try was let in without our hearing of it, and that node was put out since.
+        keys.give_up_registering()?;
+        key = keys.registering()?;
+        answer = ask(&key).await;
+    }
+    let answer = answer?;
     let node: NodeId = answer.instance_id().parse().map_err(|_| Error::Strange)?;
     let (server, ca) = bus_of(state, settings, wanted, &answer)?;
     let work_keys = match (&wanted.work_keys, answer.work_keys()) {
@@ -166,7 +175,7 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
         (None, "") => None,
         (None, told) => Some(told.parse().map_err(|_| Error::Strange)?),
     };
-    keys.accept()?;
+    keys.accept_registration()?;
     // Whoever lets the machine in tells it anew whose work it is to carry out. Who requires signatures has been told on
     // this machine: the bus is on the way of an answer, also of one over HTTPS.
     let takes_told = settings.work_signatures != WorkSignatures::Required;
@@ -186,6 +195,7 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
         ticket: wanted.ticket.clone().unwrap_or_default(),
         url: wanted.url.as_ref().map(GatewayUrl::to_string).unwrap_or_default(),
         url_ca: settings.nats.ca.clone(),
+        insecure: wanted.is_insecure,
         ..identity
     })?;
     // Nobody listens where no agent runs.
@@ -206,10 +216,15 @@ fn door(settings: &Settings, wanted: &Wanted) -> Result<Door, Error> {
     if settings.server.is_empty() {
         return Err(Error::NoServer);
     }
-    encrypted(&settings.server, !settings.nats.ca.as_os_str().is_empty(), wanted)?;
+    let servers = servers(&settings.server)?;
+    let bus = Bus {
+        insecure: settings.nats.insecure || wanted.is_insecure,
+        ..settings.nats.clone()
+    };
+    bus.check(&servers)?;
     Ok(Door::Bus {
-        servers: servers(&settings.server)?,
-        bus: settings.nats.clone(),
+        servers,
+        bus,
         ticket: wanted.ticket.clone(),
     })
 }
@@ -233,22 +248,14 @@ fn bus_of(
         "" => settings.nats.ca.clone(),
         pem => state.keep_authority(pem)?,
     };
-    encrypted(&told, !ca.as_os_str().is_empty(), wanted)?;
-    // A list that cannot be read would be found out by an agent that does not come up.
-    servers(&told)?;
-    Ok((told, ca))
-}
-
-/// Refuses servers elsewhere that are not encrypted. Where there is an authority every connection is.
-fn encrypted(list: &str, has_authority: bool, wanted: &Wanted) -> Result<(), Error> {
-    let in_clear = |server: &&ServerAddr| {
-        let is_tls = has_authority || server.tls_required();
-        !is_tls && !is_loopback(server.host())
+    let bus = Bus {
+        ca: ca.clone(),
+        insecure: settings.nats.insecure || wanted.is_insecure,
+        ..Bus::default()
     };
-    match servers(list)?.iter().find(in_clear) {
-        Some(server) if !wanted.is_insecure => Err(Error::InClear(format!("{}:{}", server.host(), server.port()))),
-        _ => Ok(()),
-    }
+    // What cannot be used would be found out by an agent that does not come up.
+    bus.check(&servers(&told)?)?;
+    Ok((told, ca))
 }
 
 /// Forgets who this machine is, for an image that others are made from.
@@ -484,7 +491,7 @@ async fn connect(
         }),
         None => ConnectOptions::new(),
     };
-    bus.trusting(options)
+    bus.trusting(options, &servers)
         .name(format!("muster-agent {BOOT}"))
         .custom_inbox_prefix(layout::boot_inbox())
         .connection_timeout(Duration::from_secs(5))

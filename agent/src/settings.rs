@@ -19,7 +19,7 @@ use crate::objects::Objects;
 use crate::package::{PublicKey, Trust};
 use crate::runner::Keep;
 
-pub use bus::{Bus, CredentialsError};
+pub use bus::{Bus, CredentialsError, InClear};
 pub use limits::Limits;
 pub use not_fitting::NotFitting;
 pub use work_signatures::WorkSignatures;

@@ -64,6 +64,9 @@ pub struct Identity {
     /// The authority of the gateway's certificate; empty: one that the system trusts.
     #[serde(default)]
     pub url_ca: PathBuf,
+    /// Whoever registered it has said that the way there need not be encrypted.
+    #[serde(default)]
+    pub insecure: bool,
 }
 
 /// The directory.
@@ -209,6 +212,7 @@ impl StateDir {
             ticket: String::new(),
             url: String::new(),
             url_ca: PathBuf::new(),
+            insecure: false,
         };
         self.set_identity(&identity)?;
         Ok(identity)

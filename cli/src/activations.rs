@@ -74,6 +74,9 @@ struct CreateArguments {
     /// The gateway as machines reach it: they register there, over HTTPS, and need neither a ticket nor the bus' address.
     #[arg(long, value_name = "https://HOST", conflicts_with_all = ["node_server", "ticket"])]
     gateway: Option<String>,
+    /// The authority of the gateway's certificate (PEM), where it is not one that machines trust.
+    #[arg(long, value_name = "FILE", requires = "gateway")]
+    gateway_ca: Option<PathBuf>,
     /// Where a bare machine gets the agent, a .deb or the program itself: the line gets and starts it as well.
     #[arg(long, value_name = "https://…", value_parser = https)]
     agent: Option<String>,
@@ -110,6 +113,7 @@ async fn create(wanted: CreateArguments, server: &ServerArguments) -> Result<Exi
     let ticket = file.as_deref().map(ticket).transpose()?;
     let has_authority = !bus.ca.as_os_str().is_empty();
     let authority = has_authority.then(|| install_line::authority(&bus.ca)).transpose()?;
+    let gateway_authority = wanted.gateway_ca.as_deref().map(install_line::authority).transpose()?;
     let work_keys = work_keys(wanted.work_keys.as_deref(), &bus.credentials)?;
     let address = wanted.node_server.unwrap_or(bus.url);
     let end = SystemClock.now() + Duration::from_secs(u64::from(wanted.hours) * 60 * 60);
@@ -137,7 +141,10 @@ async fn create(wanted: CreateArguments, server: &ServerArguments) -> Result<Exi
         return Ok(Exit::Success);
     }
     let place = match &wanted.gateway {
-        Some(url) => Place::Gateway { url },
+        Some(url) => Place::Gateway {
+            url,
+            authority: gateway_authority,
+        },
         None => Place::Bus {
             address: &address,
             ticket,

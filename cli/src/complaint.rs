@@ -142,9 +142,15 @@ impl Complaint {
                 _ => Self::Unreachable { url, source },
             },
             error @ BusError::Credentials { .. } => Self::Credentials(error),
-            BusError::WebSocket => Self::Usage {
-                what: format!("{url}: WebSocket is not spoken here yet"),
-                hint: "name the server as tls://HOST:PORT".to_owned(),
+            error @ BusError::Address { .. } => Self::Usage {
+                what: chain(&error),
+                hint: "name the server as tls://HOST:PORT or wss://HOST".to_owned(),
+            },
+            BusError::InClear(server) => Self::Usage {
+                what: format!("{server} is not encrypted, and whoever is on the way could read everything"),
+                hint: "use tls:// or wss://, or give --ca with the server's authority; --insecure if the network is private \
+                       in itself"
+                    .to_owned(),
             },
         }
     }

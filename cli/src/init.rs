@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use muster_credential::{TlsFiles, layout};
+use muster_credential::{TlsFiles, WebSocket, layout};
+use muster_wire::is_loopback;
 
 use crate::complaint::Complaint;
 use crate::exit::Exit;
@@ -23,6 +24,9 @@ pub(crate) struct Arguments {
     /// Where the server will listen.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4222")]
     listen: String,
+    /// Where the server will take connections as WebSocket too, for machines behind a proxy; encrypted as the others are.
+    #[arg(long, value_name = "HOST:PORT")]
+    websocket: Option<String>,
     /// A name or an address under which machines reach the server; may be repeated.
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
@@ -64,9 +68,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Complaint> {
         true => print::say(&format!("{shown} is complete; nothing was changed")),
         false => print::say(&format!("{shown}: wrote {}", written.join(", "))),
     }
+    // Who is not on this machine must want that.
+    let insecure = match wanted.tls || is_local(&wanted) {
+        true => "",
+        false => " MUSTER_NATS__INSECURE=true",
+    };
     print::data(&format!(
         "Start the server:    nats-server --config {}\n\
-         Give each service:   MUSTER_NATS__CREDENTIALS={}\n\
+         Give each service:   MUSTER_NATS__CREDENTIALS={}{insecure}\n\
          Give fleet as well:  MUSTER_SERVICE__NODE_KEY_FILE={} MUSTER_SERVICE__NODE_ACCOUNT={}\n\
          Operate with:        muster --creds {} nodes\n",
         folder.conf().display(),
@@ -84,10 +93,19 @@ impl Arguments {
             what,
             hint: hint.to_owned(),
         };
-        let (host, _) = address(&self.listen)
+        let (own, _) = address(&self.listen)
             .ok_or_else(|| usage(format!("{:?} is no HOST:PORT", self.listen), "write it as 0.0.0.0:4222"))?;
+        if let Some(listen) = &self.websocket {
+            let (host, _) = address(listen)
+                .ok_or_else(|| usage(format!("{listen:?} is no HOST:PORT"), "write it as 0.0.0.0:443"))?;
+            if !is_loopback(&host) && is_loopback(&own) && !self.tls && !self.insecure_without_tls {
+                let what = format!("{listen} is for other machines, and {} is not encrypted", self.listen);
+                return Err(usage(what, "encrypt both with --tls, or say --insecure-without-tls"));
+            }
+        }
         layout::check_name(&self.operator).map_err(TrustError::from)?;
-        let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
+        let host = own;
+        let is_local = is_loopback(&host);
         let tls = match (is_local, self.insecure_without_tls) {
             (true, _) => self.tls || self.tls_certificate.is_some(),
             (false, true) => false,
@@ -115,6 +133,7 @@ impl Arguments {
             listen: self.listen.clone(),
             hosts,
             tls,
+            websocket: self.websocket.clone(),
             max_connections: self.max_connections,
             retiring: Vec::new(),
             revoked: Vec::new(),
@@ -159,6 +178,11 @@ impl Arguments {
     }
 }
 
+/// Whether only this machine can reach the server.
+fn is_local(chosen: &Chosen) -> bool {
+    address(&chosen.listen).is_some_and(|(host, _)| is_loopback(&host))
+}
+
 /// The configuration of a server that sees the folder at `seen`.
 fn conf(keys: &Keys, chosen: &Chosen, seen: &Path) -> Result<String, TrustError> {
     let (host, port) = address(&chosen.listen).unwrap_or_default();
@@ -169,6 +193,11 @@ fn conf(keys: &Keys, chosen: &Chosen, seen: &Path) -> Result<String, TrustError>
             key: seen.join("tls/server.key"),
         });
     }
+    conf.websocket = chosen
+        .websocket
+        .as_deref()
+        .and_then(address)
+        .map(|(host, port)| WebSocket { host, port: Some(port) });
     Ok(format!(
         "# Written by muster init once; yours from now on. Accounts that `muster nats push` brings outweigh those below.\n{}",
         conf.text()
@@ -240,6 +269,9 @@ fn difference(known: &Chosen, wanted: &Chosen) -> Option<String> {
     }
     if known.tls != wanted.tls {
         return say("encryption", &known.tls, &wanted.tls);
+    }
+    if known.websocket != wanted.websocket {
+        return say("the address for WebSocket", &known.websocket, &wanted.websocket);
     }
     if known.hosts != wanted.hosts {
         return say("the list of hosts", &known.hosts, &wanted.hosts);

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use async_nats::ServerAddr;
 use muster_credential::work::WorkKeys;
 use muster_proto::fleet::v1::CreateActivationResult;
+use muster_wire::in_clear;
 
 use crate::complaint::Complaint;
 
@@ -18,7 +20,11 @@ pub(crate) enum Place<'a> {
         authority: Option<String>,
     },
     /// At the gateway, which tells where the bus is.
-    Gateway { url: &'a str },
+    Gateway {
+        url: &'a str,
+        /// The authority of its certificate, DER in base64; none: one that machines trust.
+        authority: Option<String>,
+    },
 }
 
 /// How a machine gets the agent. With a package of Debian's kind the agent runs as a service afterwards.
@@ -52,17 +58,19 @@ pub(crate) fn line(
             false => format!("sudo install -m 755 {file} /usr/local/bin/muster-agent"),
         });
     }
+    let option = |name: &str, value: &Option<String>| match value {
+        Some(value) => format!(" --{name} {}", quoted(value)),
+        None => String::new(),
+    };
     let place = match place {
-        Place::Gateway { url } => format!(" --url {}", quoted(url)),
+        Place::Gateway { url, authority } => {
+            format!(" --url {}{}", quoted(url), option("ca-certificate", authority))
+        }
         Place::Bus {
             address,
             ticket,
             authority,
         } => {
-            let option = |name: &str, value: &Option<String>| match value {
-                Some(value) => format!(" --{name} {}", quoted(value)),
-                None => String::new(),
-            };
             let authority = option("ca-certificate", authority);
             format!(" --server {}{authority}{}", quoted(address), option("ticket", ticket))
         }
@@ -93,17 +101,9 @@ fn quoted(word: &str) -> String {
 
 /// Whether whoever is on the way to this address can read and change everything.
 pub(crate) fn is_in_clear(address: &str) -> bool {
-    address.split(',').any(|one| {
-        let (scheme, rest) = one.trim().split_once("://").unwrap_or(("nats", one.trim()));
-        let host = rest.rsplit('@').next().unwrap_or(rest);
-        let host = match host.strip_prefix('[') {
-            Some(inner) => inner.split(']').next().unwrap_or(inner),
-            None => host.split([':', '/']).next().unwrap_or(host),
-        };
-        let address = host.parse::<std::net::IpAddr>();
-        let is_here = address.map_or(host == "localhost", |address| address.is_loopback());
-        !is_here && scheme != "tls"
-    })
+    // What is no address the machine will say.
+    let servers: Result<Vec<ServerAddr>, _> = address.split(',').map(|one| one.trim().parse()).collect();
+    servers.is_ok_and(|servers| in_clear(&servers, false).is_some())
 }
 
 /// The certificate in a PEM file, DER in base64.
@@ -158,6 +158,7 @@ mod tests {
     fn a_bare_machine_gets_the_agent_first() {
         let gateway = Place::Gateway {
             url: "https://muster.example",
+            authority: None,
         };
         let package = Download {
             url: "https://muster.example/muster-agent_0.1.0_amd64.deb",
@@ -169,6 +170,12 @@ mod tests {
                         echo CODE | sudo muster-agent register --url https://muster.example --activation-id id \
                         --activation-code - && sudo systemctl restart muster-agent\n";
         assert_eq!(line(&made(), &gateway, None, Some(&package)), expected);
+        let own = Place::Gateway {
+            url: "https://muster.example",
+            authority: Some("MIIB".to_owned()),
+        };
+        let told = " register --url https://muster.example --ca-certificate MIIB --activation-id id";
+        assert!(line(&made(), &own, None, None).contains(told));
         let program = Download {
             url: "https://muster.example/it's here",
             sha256: None,
@@ -188,6 +195,7 @@ mod tests {
             "localhost",
             "nats://u:p@[::1]:4222",
             "tls://a,tls://b",
+            "wss://bus",
         ] {
             assert!(!is_in_clear(good), "{good}");
         }
@@ -195,7 +203,6 @@ mod tests {
             "nats://bus:4222",
             "bus",
             "ws://bus",
-            "wss://bus",
             "nats://u:p@10.0.0.1",
             "tls://a,nats://b",
             "nats://127.0.0.1.evil",

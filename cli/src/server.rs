@@ -31,6 +31,9 @@ pub(crate) struct ServerArguments {
     /// The authority of the server's certificate (PEM); the connection is encrypted then.
     #[arg(long, global = true, env = "MUSTER_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Connect without encryption although the server is elsewhere: the network is private in itself.
+    #[arg(long, global = true, env = "MUSTER_INSECURE")]
+    insecure: bool,
 }
 
 /// A connection to the server.
@@ -51,6 +54,11 @@ impl ServerArguments {
             channel: NatsChannel::new(nats.clone()),
             nats,
         })
+    }
+
+    /// Whether the caller wants no encryption where there is none.
+    pub(crate) fn is_insecure(&self) -> bool {
+        self.insecure
     }
 
     /// The address, if the caller named one.
@@ -83,6 +91,7 @@ impl ServerArguments {
         if let Some(ca) = &self.ca {
             settings.ca.clone_from(ca);
         }
+        settings.insecure = self.insecure;
         Ok(settings)
     }
 }
@@ -145,6 +154,7 @@ mod tests {
             server: server.map(str::to_owned),
             creds: creds.map(PathBuf::from),
             ca: None,
+            insecure: false,
         };
         let settings = arguments.settings(folder.path().to_owned())?;
         Ok((settings.url, settings.credentials))

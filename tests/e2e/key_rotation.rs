@@ -181,3 +181,28 @@ async fn a_node_takes_another_key_and_one_that_was_killed_half_way_does_so_too()
         online(&aws, node).await;
     }
 }
+
+#[tokio::test]
+async fn a_machine_registers_again_while_its_key_changes() {
+    let guarded = ("muster-fleet", "MUSTER_SERVICE__REGISTRATION", "activation".to_owned());
+    let cluster = Cluster::start_with(&[], &[guarded]).await;
+    let aws = cluster.aws();
+    let ticket = activation(&aws, &["--registration-limit", "8"]).await;
+    for (step, how) in [
+        (Step::Offered, "--force"),
+        (Step::Written, "--force"),
+        (Step::Offered, "--new"),
+    ] {
+        let mut machine = Machine::new(&cluster, &format!("{step:?}{how}"));
+        let node = node_of(&stdout(&machine.register(&cluster, &ticket, &["--new"]).await));
+        go(&cluster, &machine, step).await;
+        if how == "--force" {
+            aws.ok(&["deregister-managed-instance", "--instance-id", &node]).await;
+        }
+        let again = node_of(&stdout(&machine.register(&cluster, &ticket, &[how]).await));
+        assert_ne!(again, node, "{step:?} {how}");
+        machine.start();
+        online(&aws, &again).await;
+        machine.kill();
+    }
+}

@@ -35,3 +35,4 @@ mod signing;
 mod surfaces;
 mod tls;
 mod traces;
+mod ways;

@@ -62,6 +62,14 @@ impl Machine {
         self.agent(&words, &ticket.code).await
     }
 
+    /// `register` at this address, in the same way.
+    pub(crate) async fn register_at(&self, server: &str, cluster: &Cluster, ticket: &Ticket) -> Output {
+        let boot = cluster.ticket();
+        let mut words = vec!["register", "--server", server, "--activation-id", &ticket.id];
+        words.extend(["--activation-code", "-", "--ticket", &boot, "--wait", "5"]);
+        self.agent(&words, &ticket.code).await
+    }
+
     /// Starts the agent without telling it where the server is: it was registered there.
     pub(crate) fn start(&mut self) {
         let log = std::fs::File::create(&self.log).unwrap();

@@ -65,8 +65,6 @@ pub struct ServerError {
     source: std::io::Error,
 }
 
-const WEB_SOCKET: &str = "WebSocket is not spoken here yet: name the server as tls://HOST:PORT";
-
 /// Reads one or more addresses, separated by commas.
 pub(crate) fn servers(text: &str) -> Result<Vec<ServerAddr>, ServerError> {
     text.split(',')
@@ -75,12 +73,7 @@ pub(crate) fn servers(text: &str) -> Result<Vec<ServerAddr>, ServerError> {
                 text: without_password(one),
                 source,
             };
-            let server: ServerAddr = one.trim().parse().map_err(refused)?;
-            // The client would take it for a server that speaks in clear, authority or not.
-            match server.is_websocket() {
-                true => Err(refused(std::io::Error::other(WEB_SOCKET))),
-                false => Ok(server),
-            }
+            one.trim().parse().map_err(refused)
         })
         .collect()
 }
@@ -111,7 +104,7 @@ pub(crate) async fn connect(
     // One attempt at a time waits, and what has changed is told to it once.
     let changes = Arc::new(tokio::sync::Mutex::new(changes));
     let options = credentials
-        .options()
+        .options(&servers)
         .name(format!("muster-agent {name}"))
         .custom_inbox_prefix(layout::node_inbox(name))
         .retry_on_initial_connect()
@@ -276,13 +269,8 @@ mod tests {
             // The blank after a comma stays where a scheme follows.
             assert_eq!(without_password(text), shown);
         }
-        for web in ["ws://bus", "wss://bus:443", "tls://a,wss://me:hunter2@b"] {
-            let error = servers(web).unwrap_err().to_string();
-            assert!(
-                error.contains("WebSocket is not spoken here") && !error.contains("hunter2"),
-                "{error}"
-            );
-        }
+        let error = servers("tls://a,http://me:hunter2@b").unwrap_err().to_string();
+        assert!(error.contains("http://b") && !error.contains("hunter2"), "{error}");
         let error = servers("nats://me:hunter2@host:no-port").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }

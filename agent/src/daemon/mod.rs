@@ -61,7 +61,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Registry, reload};
 
 use crate::os;
-use crate::settings::{CredentialsError, Settings};
+use crate::settings::{CredentialsError, InClear, Settings};
 use crate::state::StateDir;
 
 pub use bus::ServerError;
@@ -105,6 +105,9 @@ pub enum StartError {
     /// The server list is malformed.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The connection would not be encrypted.
+    #[error(transparent)]
+    InClear(#[from] InClear),
     /// The node's credentials cannot be used.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -169,6 +172,7 @@ pub async fn run(options: Options, nursery: Option<Nursery>) -> Result<Departure
         return Err(StartError::NoServer);
     }
     let servers = bus::servers(&loaded.settings.server)?;
+    loaded.settings.nats.check(&servers)?;
 
     let mut terminate = signal(SignalKind::terminate()).map_err(refused("signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused("signals"))?;
@@ -301,12 +305,16 @@ fn load_settings(state: &StateDir, options: &Options) -> Loaded {
 
 /// Where it was registered is where the machine belongs, with what it got there, unless somebody says otherwise.
 pub(crate) fn take_registration(settings: &mut Settings, state: &StateDir) {
-    if settings.server.is_empty()
-        && let Ok(Some(identity)) = state.known_identity()
-    {
-        settings.server = identity.server;
-        if settings.nats.ca.as_os_str().is_empty() {
-            settings.nats.ca = identity.ca;
+    if let Ok(Some(identity)) = state.known_identity() {
+        // What was said of the way there was not said of another one.
+        if settings.server.is_empty() || settings.server == identity.server {
+            settings.nats.insecure |= identity.insecure;
+        }
+        if settings.server.is_empty() {
+            settings.server = identity.server;
+            if settings.nats.ca.as_os_str().is_empty() {
+                settings.nats.ca = identity.ca;
+            }
         }
     }
     let own = state.credentials_file();

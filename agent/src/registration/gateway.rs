@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
 use muster_proto::pool;
-use muster_wire::aws_json;
+use muster_wire::{aws_json, is_loopback};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use reqwest::redirect::Policy;
@@ -66,15 +66,6 @@ impl fmt::Display for GatewayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// Whether a host is this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<std::net::IpAddr>();
-    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 /// A gateway to ask.

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use async_nats::{Auth, AuthError, ConnectOptions};
+use async_nats::{Auth, AuthError, ConnectOptions, ServerAddr};
 use muster_credential::{Creds, CredsError};
 use muster_model::NodeId;
+use muster_wire::in_clear;
 use serde::{Deserialize, Serialize};
 
 /// With what the agent connects.
@@ -15,7 +16,18 @@ pub struct Bus {
     pub credentials: PathBuf,
     /// The authority of the server's certificate, PEM; the connection is encrypted then. Empty: none.
     pub ca: PathBuf,
+    /// Connect without encryption although the server is not this machine: the network is private in itself.
+    pub insecure: bool,
 }
+
+/// A server elsewhere, without encryption.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0} is not encrypted, and whoever is on the way could give this machine commands: use tls:// or wss://, or name the \
+     authority of the bus (--ca, or `ca` of the section [nats]); if the network is private in itself, say so (--insecure at \
+     registration, or `insecure = true` of the section [nats])"
+)]
+pub struct InClear(String);
 
 /// Why credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -81,9 +93,20 @@ impl Bus {
         }
     }
 
+    /// Refuses servers elsewhere to which the connection would not be encrypted (fleet 9), unless that is wanted.
+    ///
+    /// # Errors
+    /// The first of these.
+    pub fn check(&self, servers: &[ServerAddr]) -> Result<(), InClear> {
+        match in_clear(servers, !self.ca.as_os_str().is_empty()) {
+            Some(server) if !self.insecure => Err(InClear(server)),
+            _ => Ok(()),
+        }
+    }
+
     /// How to connect. The file is read again each time, so credentials that were renewed count at the next connection.
     #[must_use]
-    pub fn options(&self) -> ConnectOptions {
+    pub fn options(&self, servers: &[ServerAddr]) -> ConnectOptions {
         let options = match self.credentials.as_os_str().is_empty() {
             true => ConnectOptions::new(),
             false => {
@@ -100,12 +123,17 @@ impl Bus {
                 })
             }
         };
-        self.trusting(options)
+        self.trusting(options, servers)
     }
 
     /// The same server certificates are trusted with other credentials.
     #[must_use]
-    pub fn trusting(&self, options: ConnectOptions) -> ConnectOptions {
+    pub fn trusting(&self, options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+        let options = match servers.iter().any(ServerAddr::is_websocket) {
+            // What a server tells of others is where they speak without WebSocket.
+            true => options.ignore_discovered_servers(),
+            false => options,
+        };
         match self.ca.as_os_str().is_empty() {
             true => options,
             false => options.add_root_certificates(self.ca.clone()).require_tls(true),
@@ -140,11 +168,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn to_speak_in_clear_must_be_wanted() {
+        let servers = ["nats://bus.example.org".parse().unwrap()];
+        let error = Bus::default().check(&servers).unwrap_err().to_string();
+        assert!(
+            error.starts_with("nats://bus.example.org:4222 is not encrypted"),
+            "{error}"
+        );
+        let insecure = Bus {
+            insecure: true,
+            ..Bus::default()
+        };
+        assert!(insecure.check(&servers).is_ok());
+    }
+
+    #[test]
     fn credentials_say_which_node_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let bus = Bus {
             credentials: folder.path().join("nats.creds"),
-            ca: PathBuf::new(),
+            ..Bus::default()
         };
         assert!(matches!(bus.node(None), Err(CredentialsError::Read { .. })));
         let (node, other) = (NodeId::random(), NodeId::random());

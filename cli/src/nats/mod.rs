@@ -1,6 +1,7 @@
 //! `muster nats`: looking after the accounts and keys of a bus (docs/operate/nats.md).
 
 mod accounts;
+mod connections;
 mod doctor;
 pub(crate) mod push;
 mod revoke;
@@ -144,6 +145,8 @@ impl Ground {
                 .map_or_else(|| format!("{scheme}://{listen}"), str::to_owned),
             credentials: folder.creds("system"),
             ca,
+            // Whoever made the folder has said so.
+            insecure: server.is_insecure() || !chosen.tls,
         };
         let system = connect(&settings).await?;
         Ok(Self {

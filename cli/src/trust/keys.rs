@@ -26,6 +26,9 @@ pub(crate) struct Chosen {
     pub(crate) hosts: Vec<String>,
     /// Whether connections are encrypted.
     pub(crate) tls: bool,
+    /// Where the server takes connections as WebSocket, HOST:PORT; none: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) websocket: Option<String>,
     /// Most connections of the server.
     pub(crate) max_connections: u32,
     /// Scoped keys that sign no more; nodes with claims of theirs may connect until then.
@@ -46,6 +49,7 @@ impl Chosen {
             listen: "127.0.0.1".to_owned(),
             hosts: Vec::new(),
             tls: false,
+            websocket: None,
             max_connections: 0,
             retiring: Vec::new(),
             revoked: Vec::new(),
@@ -172,6 +176,7 @@ impl Keys {
             jetstream: home.join("jetstream"),
             max_connections,
             tls: None,
+            websocket: None,
         })
     }
 

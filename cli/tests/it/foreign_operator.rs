@@ -53,6 +53,7 @@ async fn another_operator_signs_the_accounts_and_everybody_gets_in() {
         jetstream: trust.join("nats/jetstream"),
         max_connections: 100,
         tls: None,
+        websocket: None,
     };
     fs::write(trust.join("nats.conf"), conf.text()).unwrap();
     server.restart(true).await;

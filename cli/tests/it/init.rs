@@ -219,3 +219,75 @@ async fn with_tls_the_server_is_known_by_its_own_authority_only() {
         said.stderr
     );
 }
+
+#[tokio::test]
+async fn the_server_takes_websocket_where_it_is_told_to() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let listen = format!("127.0.0.1:{port}");
+    let server = Server::start(&["--tls", "--websocket", &listen]).await;
+    let trust = server.folder.join("trust");
+    let settings = |url: String| muster_boot::NatsSettings {
+        credentials: trust.join("creds/muster-documents.creds"),
+        ca: trust.join("tls/ca.pem"),
+        ..muster_boot::NatsSettings::open(&url)
+    };
+    let bus = muster_boot::connect_now("test", &settings(format!("wss://localhost:{port}"))).await;
+    bus.unwrap().flush().await.unwrap();
+    // Whoever is not known by the authority is not spoken to.
+    let stranger = Folder::new("stranger");
+    assert_eq!(init(&stranger, &["--tls"]).code, 0);
+    let wrong = muster_boot::NatsSettings {
+        ca: stranger.join("trust/tls/ca.pem"),
+        ..settings(format!("wss://localhost:{port}"))
+    };
+    assert!(muster_boot::connect_now("test", &wrong).await.is_err());
+
+    let folder = Folder::new("init");
+    let refused = init(&folder, &["--websocket", "0.0.0.0:443"]);
+    assert!(
+        refused.code != 0 && refused.stderr.contains("is not encrypted"),
+        "{}",
+        refused.stderr
+    );
+}
+
+/// A server with its accounts in the configuration learns of a revocation by nothing less than a new one.
+#[tokio::test]
+async fn a_server_to_which_nothing_can_be_pushed_is_found() {
+    let mut server = Server::start(&[]).await;
+    let conf = server.folder.join("trust/nats.conf");
+    let text = fs::read_to_string(&conf).unwrap();
+    let in_memory = text.lines().map(|line| match line.starts_with("resolver {") {
+        true => "resolver: MEMORY",
+        false => line,
+    });
+    fs::write(&conf, in_memory.collect::<Vec<_>>().join("\n")).unwrap();
+    server.restart(false).await;
+    let doctor = server.nats(&["doctor"]);
+    assert_eq!(doctor.code, 1, "{}{}", doctor.stdout, doctor.stderr);
+    assert!(doctor.stdout.contains("FAIL  resolver"), "{}", doctor.stdout);
+}
+
+/// Each step leaves what the next call goes on with.
+#[tokio::test]
+async fn a_change_of_the_key_for_nodes_that_was_interrupted_is_taken_up() {
+    let server = Server::start(&[]).await;
+    let keys = server.folder.join("trust/keys");
+    let before = fs::read_to_string(keys.join("nodes.seed")).unwrap();
+    let node = server.node("mi-0123456789abcdef0");
+    // As after a crash behind the first step: the new key is made, and nobody knows it.
+    let next = muster_credential::Key::generate(muster_credential::KeyKind::Account);
+    fs::write(keys.join("nodes-next.seed"), next.seed().expose()).unwrap();
+    fs::set_permissions(keys.join("nodes-next.seed"), fs::Permissions::from_mode(0o600)).unwrap();
+    let rotated = server.nats(&["rotate-scope"]);
+    assert_eq!(rotated.code, 0, "{}", rotated.stderr);
+    assert!(rotated.stderr.contains("start fleet anew"), "{}", rotated.stderr);
+    let after = fs::read_to_string(keys.join("nodes.seed")).unwrap();
+    assert_ne!(before, after);
+    assert_eq!(after.trim(), next.seed().expose(), "it is the one that was made");
+    // Nodes of both get in.
+    server.connect(&node).await.unwrap();
+    server.connect(&server.node("mi-0123456789abcdef1")).await.unwrap();
+}

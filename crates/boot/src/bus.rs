@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
+use async_nats::{Auth, AuthError, Client, ConnectOptions, Event, ServerAddr};
 use muster_credential::{Creds, CredsError};
+use muster_wire::in_clear;
 
 use crate::NatsSettings;
 use crate::private_file::{PrivateFileError, read_private};
@@ -24,9 +25,21 @@ pub enum BusError {
         #[source]
         source: CredentialsError,
     },
-    /// What the client would take for a server that speaks in clear.
-    #[error("WebSocket is not spoken here yet: name the server as tls://HOST:PORT")]
-    WebSocket,
+    /// An address that is none.
+    #[error("{address:?} is no address of a server: tls://HOST:PORT is")]
+    Address {
+        /// What stands there, without a password.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The connection would not be encrypted (fleet 9).
+    #[error(
+        "{0} is not encrypted, and whoever is on the way could read everything: use tls:// or wss://, name the authority of \
+         the server (`ca`), or say that the network is private in itself (`insecure`)"
+    )]
+    InClear(String),
     /// No server takes the connection.
     #[error("no server takes the connection")]
     Connect(#[from] async_nats::ConnectError),
@@ -78,7 +91,7 @@ fn with_credentials(path: &Path) -> Result<ConnectOptions, BusError> {
     Ok(options.custom_inbox_prefix(creds.inbox()))
 }
 
-fn options(name: &str, settings: &NatsSettings) -> Result<ConnectOptions, BusError> {
+fn options(name: &str, settings: &NatsSettings, servers: &[ServerAddr]) -> Result<ConnectOptions, BusError> {
     let options = match settings.credentials.as_os_str().is_empty() {
         true => ConnectOptions::new(),
         false => with_credentials(&settings.credentials)?,
@@ -87,6 +100,11 @@ fn options(name: &str, settings: &NatsSettings) -> Result<ConnectOptions, BusErr
         true => options,
         // Whoever names an authority does not want to talk in the clear.
         false => options.add_root_certificates(settings.ca.clone()).require_tls(true),
+    };
+    let options = match servers.iter().any(ServerAddr::is_websocket) {
+        // What a server tells of others is where they speak without WebSocket.
+        true => options.ignore_discovered_servers(),
+        false => options,
     };
     Ok(options
         .name(name)
@@ -117,22 +135,26 @@ fn options(name: &str, settings: &NatsSettings) -> Result<ConnectOptions, BusErr
 /// Connects, or says why not.
 ///
 /// # Errors
-/// If the credentials cannot be used, or no server takes the connection.
+/// If the credentials cannot be used, the connection would not be encrypted, or no server takes it.
 pub async fn connect_now(name: &str, settings: &NatsSettings) -> Result<Client, BusError> {
-    let addresses = addresses(&settings.url);
-    let is_web = |address: &String| address.starts_with("ws://") || address.starts_with("wss://");
-    if addresses.iter().any(is_web) {
-        return Err(BusError::WebSocket);
+    let servers = servers(&settings.url)?;
+    match in_clear(&servers, !settings.ca.as_os_str().is_empty()) {
+        Some(server) if !settings.insecure => return Err(BusError::InClear(server)),
+        _ => {}
     }
-    Ok(options(name, settings)?.connect(addresses).await?)
+    Ok(options(name, settings, &servers)?.connect(servers).await?)
 }
 
 /// Connects, and waits for a server and for credentials as long as it takes.
-pub async fn connect(name: &str, settings: &NatsSettings) -> Client {
+///
+/// # Errors
+/// If the addresses cannot be used, whoever is there.
+pub async fn connect(name: &str, settings: &NatsSettings) -> Result<Client, BusError> {
     let mut pause = Duration::from_millis(50);
     loop {
         match connect_now(name, settings).await {
-            Ok(client) => return client,
+            Ok(client) => return Ok(client),
+            Err(error @ (BusError::Address { .. } | BusError::InClear(_))) => return Err(error),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the bus does not answer yet");
                 tokio::time::sleep(pause).await;
@@ -142,6 +164,13 @@ pub async fn connect(name: &str, settings: &NatsSettings) -> Client {
     }
 }
 
-fn addresses(url: &str) -> Vec<String> {
-    url.split(',').map(|address| address.trim().to_owned()).collect()
+fn servers(list: &str) -> Result<Vec<ServerAddr>, BusError> {
+    let server = |address: &str| {
+        address.trim().parse().map_err(|source| BusError::Address {
+            // A user and a password may stand before the host.
+            address: address.rsplit('@').next().unwrap_or_default().trim().to_owned(),
+            source,
+        })
+    };
+    list.split(',').map(server).collect()
 }

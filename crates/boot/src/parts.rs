@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::authorize::{BearerCache, Gate, Ledger};
+use crate::bus::BusError;
 use crate::{
     AccessOverBus, Authority, BoxError, Common, GrpcAuthentication, NodeQuota, ResourceTags, ServerSettings,
     TaskFailure, Tasks, TlsError, bus,
@@ -47,6 +48,9 @@ pub enum BootError {
     /// The database did not open.
     #[error("the database did not open")]
     Database(#[from] StoreError),
+    /// The bus cannot be connected to as the settings say.
+    #[error("the bus cannot be used")]
+    Bus(#[from] BusError),
     /// The port cannot speak TLS as the settings say.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
@@ -119,7 +123,7 @@ impl Parts {
             Some(database) => Some(Db::open(&common.database.url, database.schema, database.migrations).await?),
             None => None,
         };
-        let nats = bus::connect(name, &common.nats).await;
+        let nats = bus::connect(name, &common.nats).await?;
         let mut registry = Registry::default();
         let calls = CallMetrics::register(&mut registry);
         let (tasks, failures) = Tasks::new();

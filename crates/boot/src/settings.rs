@@ -65,6 +65,8 @@ pub struct NatsSettings {
     pub credentials: PathBuf,
     /// The authority of the server's certificate, PEM; connections are encrypted then. Empty: none.
     pub ca: PathBuf,
+    /// Connect without encryption although the server is elsewhere: the network is private in itself.
+    pub insecure: bool,
 }
 
 impl NatsSettings {
@@ -75,6 +77,7 @@ impl NatsSettings {
             url: url.to_owned(),
             credentials: PathBuf::new(),
             ca: PathBuf::new(),
+            insecure: false,
         }
     }
 }

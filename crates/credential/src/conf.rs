@@ -21,6 +21,15 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// Where a server takes connections as WebSocket, which come through proxies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSocket {
+    /// Where it listens.
+    pub host: String,
+    /// The port; none: any that is free, to be read from `ports`.
+    pub port: Option<u16>,
+}
+
 /// What a server in operator mode is told.
 #[derive(Debug, Clone)]
 pub struct ServerConf {
@@ -44,6 +53,8 @@ pub struct ServerConf {
     pub max_connections: u32,
     /// Encryption; without it only loopback should be listened to.
     pub tls: Option<TlsFiles>,
+    /// Encrypted as `tls` says.
+    pub websocket: Option<WebSocket>,
 }
 
 impl ServerConf {
@@ -76,6 +87,21 @@ impl ServerConf {
                 path(&tls.certificate),
                 path(&tls.key)
             )?;
+        }
+        if let Some(WebSocket { host, port }) = &self.websocket {
+            let (host, port) = (
+                quoted(host),
+                port.map_or_else(|| "-1".to_owned(), |port| port.to_string()),
+            );
+            match &self.tls {
+                Some(tls) => writeln!(
+                    text,
+                    "websocket {{ host: {host}, port: {port}, tls {{ cert_file: {}, key_file: {}, min_version: \"1.2\" }} }}",
+                    path(&tls.certificate),
+                    path(&tls.key)
+                )?,
+                None => writeln!(text, "websocket {{ host: {host}, port: {port}, no_tls: true }}")?,
+            }
         }
         writeln!(text, "operator: {}", self.operator)?;
         writeln!(text, "system_account: {}", self.system)?;
@@ -119,7 +145,21 @@ mod tests {
             jetstream: "/j".into(),
             max_connections: 7,
             tls: None,
+            websocket: None,
         };
+        let secure = ServerConf {
+            tls: Some(TlsFiles {
+                certificate: "/c.pem".into(),
+                key: "/k.pem".into(),
+            }),
+            websocket: Some(WebSocket {
+                host: "0.0.0.0".to_owned(),
+                port: Some(443),
+            }),
+            ..conf.clone()
+        };
+        let told = "websocket { host: \"0.0.0.0\", port: 443, tls { cert_file: \"/c.pem\", key_file: \"/k.pem\", ";
+        assert!(secure.text().contains(told), "{}", secure.text());
         let text = conf.text();
         assert!(text.contains(r#"ports_file_dir: "/home/a \"b\"/ports""#), "{text}");
         assert!(

@@ -24,7 +24,7 @@ pub mod sealed;
 pub mod work;
 
 pub use claims::{AccountClaims, Claims, ClaimsError, OperatorClaims, UserClaims};
-pub use conf::{MAX_CONTROL_LINE, MAX_PAYLOAD, ServerConf, TlsFiles};
+pub use conf::{MAX_CONTROL_LINE, MAX_PAYLOAD, ServerConf, TlsFiles, WebSocket};
 pub use creds::{Creds, CredsError};
 pub use key::{Key, KeyError, KeyKind, PublicKey, Seed};
 pub use proof::{Proof, Purpose};

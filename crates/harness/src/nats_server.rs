@@ -94,6 +94,16 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Where it takes connections as WebSocket, `ws://127.0.0.1:<port>`; another one after a restart. Only in operator mode.
+    ///
+    /// # Panics
+    /// If it takes none.
+    #[must_use]
+    pub fn websocket_url(&self) -> String {
+        let port = announced_port(&self.folder.join("ports"), "websocket");
+        format!("ws://127.0.0.1:{}", port.expect("this NATS server takes WebSocket"))
+    }
+
     /// A client; it reconnects by itself when the server was killed and started again.
     /// In operator mode it is a person's.
     ///
@@ -177,7 +187,7 @@ impl NatsServer {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 panic!("the NATS server ended with {status}:\n{log}");
             }
-            let port = announced_port(&ports).ok_or("no port yet")?;
+            let port = announced_port(&ports, "nats").ok_or("no port yet")?;
             match tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
                 Ok(_) => Ok(port),
                 Err(_) => Err("a port, but no answer yet"),
@@ -205,12 +215,12 @@ impl Drop for NatsServer {
     }
 }
 
-/// The file that the server writes once it listens: `{"nats":["nats://127.0.0.1:<port>"]}`.
-fn announced_port(folder: &Path) -> Option<u16> {
+/// The file that the server writes once it listens: `{"nats":["nats://127.0.0.1:<port>"],"websocket":[…]}`.
+fn announced_port(folder: &Path, kind: &str) -> Option<u16> {
     let entry = std::fs::read_dir(folder).ok()?.next()?.ok()?;
     let text = std::fs::read_to_string(entry.path()).ok()?;
     let ports: serde_json::Value = serde_json::from_str(&text).ok()?;
-    let address = ports.get("nats")?.get(0)?.as_str()?;
+    let address = ports.get(kind)?.get(0)?.as_str()?;
     address.rsplit(':').next()?.parse().ok()
 }
 

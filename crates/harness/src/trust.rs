@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use muster_credential::layout::{self, ACCOUNTS, Account, Accounts, NodeClaims, Service, SigningKeys};
-use muster_credential::{Claims, Creds, Key, KeyKind, ServerConf, UserClaims};
+use muster_credential::{Claims, Creds, Key, KeyKind, ServerConf, UserClaims, WebSocket};
 use muster_model::{Clock as _, SystemClock};
 
 use crate::Folder;
@@ -55,6 +55,10 @@ impl Trust {
             jetstream: folder.join("jetstream"),
             max_connections: 10_000,
             tls: None,
+            websocket: Some(WebSocket {
+                host: "127.0.0.1".to_owned(),
+                port: None,
+            }),
         }
     }
 

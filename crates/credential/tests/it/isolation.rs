@@ -5,6 +5,8 @@ use muster_credential::{
     claims::{Claims, UserClaims},
 };
 use muster_harness::NatsServer;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 use crate::probe::{Probe, next};
 
@@ -323,4 +325,50 @@ async fn accounts_do_not_hear_each_other_even_on_subjects_of_the_same_name() {
     let node = Probe::of(&server, &trust.node(OWN, &[])).await;
     node.client.publish(subject, "real".into()).await.unwrap();
     assert_eq!(next(&mut hellos).await.payload, "real");
+}
+
+/// The server counts, whatever the client's library does.
+#[tokio::test]
+async fn what_a_machine_without_credentials_says_is_short() {
+    let server = NatsServer::start_secured().await;
+    let ticket = server.trust().ticket();
+    for (length, answer) in [(16 * 1024, "PONG"), (16 * 1024 + 1, "-ERR 'Maximum Payload Violation'")] {
+        let stream = TcpStream::connect(server.url().trim_start_matches("nats://"))
+            .await
+            .unwrap();
+        let mut stream = BufReader::new(stream);
+        let hello = serde_json::json!({"verbose": false, "jwt": ticket.token(), "lang": "test", "version": "1"});
+        let said = format!(
+            "CONNECT {hello}\r\nPUB register {length}\r\n{}\r\nPING\r\n",
+            "x".repeat(length)
+        );
+        // Whoever was refused is cut off, perhaps before all of it was sent.
+        let _ = stream.write_all(said.as_bytes()).await;
+        let mut lines = stream.lines();
+        loop {
+            let line = lines.next_line().await.unwrap().expect("an answer comes first");
+            if !line.starts_with("INFO") {
+                assert_eq!(line, answer, "{length}");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_subscribes_to_so_much_and_no_more() {
+    let server = NatsServer::start_secured().await;
+    let node = Probe::of(&server, &server.trust().node(OWN, &[])).await;
+    let mut kept = Vec::new();
+    for number in 0..128 {
+        kept.push(
+            node.client
+                .subscribe(format!("muster.v1.dn.{OWN}.{number}"))
+                .await
+                .unwrap(),
+        );
+    }
+    assert_eq!(node.settle().await, Vec::<String>::new());
+    kept.push(node.client.subscribe(format!("muster.v1.dn.{OWN}.more")).await.unwrap());
+    node.hears("maximum subscriptions exceeded").await;
 }
