@@ -57,9 +57,10 @@ pub(super) async fn run(ground: Ground, is_leaked: bool) -> Result<Exit, Complai
         print::say(&format!("{} is not believed any more", old.key));
     }
     print::say(&format!("{} signs nodes from now on", keys.nodes.public()));
-    if is_leaked {
-        print::say("start fleet anew: it signs with the key that it has read");
-    }
+    print::say(match is_leaked {
+        true => "start fleet anew: it signs with the key that it has read",
+        false => "start fleet anew while the old key is believed: it signs with the key that it has read",
+    });
     for old in &chosen.retiring {
         let days = (old.remove_after.saturating_sub(now)).div_euclid(24 * 60 * 60);
         print::say(&format!(

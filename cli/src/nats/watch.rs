@@ -5,22 +5,27 @@
 //! what is missing, and reads again: what got lost, or was overwritten by another one that pushes, is found at the next
 //! look. How many there are of it does not matter.
 //!
-//! It also hears who connects, and tells fleet of users that the key for nodes has signed: fleet knows whom it has signed
-//! itself. The bus would take every name, also one that is a wildcard.
+//! It also looks who is connected, and tells fleet of users that the key for nodes has signed: fleet knows whom it has
+//! signed itself. The bus would take every name, also one that is a wildcard. Where one key is used from two addresses at
+//! once it tells that too.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use async_nats::{Client, Subscriber};
+use async_nats::{Client, Message, Subscriber};
 use futures::StreamExt as _;
+use futures::stream::{Select, select};
 use muster_credential::layout::{self, Account};
-use muster_credential::{Claims, PublicKey, UserClaims};
+use muster_model::{Clock as _, SystemClock};
 use muster_proto::fleet::v1::nodes_client::NodesClient;
-use muster_proto::fleet::v1::{NodeConnection, SyncRevocationsRequest};
+use muster_proto::fleet::v1::{NodeConnection, SharedKey, SyncRevocationsRequest};
 use muster_wire::NatsChannel;
-use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 use tonic::Status;
 
+use super::connections::{self, Connections, Id, Live, Page};
 use super::push::{self, PushError};
 use crate::complaint::chain;
 use crate::print;
@@ -33,6 +38,14 @@ pub(crate) const USER: &str = "muster-watcher";
 const PAUSE: Duration = Duration::from_secs(2);
 /// Most connections that are told at once.
 const MOST_SEEN: usize = 50_000;
+/// The end of the subject of an event.
+const CONNECT: &str = ".CONNECT";
+const ALL_SERVERS: &str = "$SYS.REQ.SERVER.PING.CONNZ";
+/// Connections on a page of a server's answer: with claims of 3 KiB a page fits into a message.
+const PAGE: usize = 1_024;
+/// How long the first server has to answer, and each other one after it.
+const FIRST: Duration = Duration::from_secs(5);
+const OTHERS: Duration = Duration::from_millis(500);
 /// How often one look pushes: more than once only if somebody else pushes at the same time.
 const ROUNDS: usize = 4;
 
@@ -54,23 +67,11 @@ pub(crate) struct Watcher {
     system: Client,
     nodes: NodesClient<NatsChannel>,
     keys: Keys,
-    /// Who connects, once it listens.
-    connects: Option<Subscriber>,
+    /// Who comes and goes, once it listens.
+    events: Option<Select<Subscriber, Subscriber>>,
+    connections: Connections,
     /// Who has connected since fleet was told.
     seen: Vec<NodeConnection>,
-}
-
-/// What the server says of a connection.
-#[derive(Debug, Deserialize)]
-struct Connected {
-    client: ConnectedClient,
-}
-
-#[derive(Debug, Deserialize)]
-struct ConnectedClient {
-    /// The user's claims. What else is said of its name is the account's.
-    #[serde(default)]
-    jwt: String,
 }
 
 impl Watcher {
@@ -80,7 +81,8 @@ impl Watcher {
             system,
             nodes: NodesClient::new(NatsChannel::new(bus)),
             keys,
-            connects: None,
+            events: None,
+            connections: Connections::default(),
             seen: Vec::new(),
         }
     }
@@ -113,19 +115,16 @@ impl Watcher {
         }
     }
 
-    /// Hears who connects, for a while.
+    /// Hears who comes and goes, for a while.
     async fn listen(&mut self, pause: Duration) {
-        let end = tokio::time::Instant::now() + pause;
-        if self.connects.is_none() {
-            let subject = format!("$SYS.ACCOUNT.{}.CONNECT", self.keys.account(Account::Muster).public());
-            self.connects = self.system.subscribe(subject).await.ok();
+        let end = Instant::now() + pause;
+        if self.events.is_none() {
+            self.begin_to_listen().await;
         }
-        while let Some(connects) = &mut self.connects {
-            match tokio::time::timeout_at(end, connects.next()).await {
-                Ok(Some(message)) => self
-                    .seen
-                    .extend(connection(&message.payload, self.keys.services.public())),
-                Ok(None) => self.connects = None,
+        while let Some(events) = &mut self.events {
+            match tokio::time::timeout_at(end, events.next()).await {
+                Ok(Some(event)) => self.note(&event),
+                Ok(None) => self.events = None,
                 Err(_) => break,
             }
             // Who is not told of now connects again some time.
@@ -134,9 +133,106 @@ impl Watcher {
         tokio::time::sleep_until(end).await;
     }
 
+    /// Listens from now on, and asks who was there before.
+    async fn begin_to_listen(&mut self) {
+        let account = self.keys.account(Account::Muster).public().clone();
+        let subject = |what: &str| format!("$SYS.ACCOUNT.{account}.{what}");
+        let Ok(connects) = self.system.subscribe(subject("CONNECT")).await else {
+            return;
+        };
+        let Ok(disconnects) = self.system.subscribe(subject("DISCONNECT")).await else {
+            return;
+        };
+        let Some(all) = self.ask_for_all().await else { return };
+        self.seen.extend(all.values().map(Live::told));
+        self.connections.replace(all);
+        self.events = Some(select(connects, disconnects));
+    }
+
+    fn note(&mut self, event: &Message) {
+        if !event.subject.ends_with(CONNECT) {
+            if let Some(id) = connections::disconnected(&event.payload) {
+                self.connections.end(&id);
+            }
+        } else if let Some((id, live)) = connections::connected(&event.payload, self.keys.services.public()) {
+            self.seen.push(live.told());
+            self.connections.begin(id, live);
+        }
+    }
+
+    /// Everybody who is connected as a node, by what all servers say. `None`: none of them says it.
+    async fn ask_for_all(&self) -> Option<HashMap<Id, Live>> {
+        let mut all = HashMap::new();
+        let mut offset = 0;
+        loop {
+            let pages = self.ask(ALL_SERVERS, json!({"offset": offset, "limit": PAGE})).await;
+            if pages.is_empty() {
+                return None;
+            }
+            let is_last = pages
+                .iter()
+                .all(|page| page.count == 0 || offset + page.count >= page.total);
+            all.extend(pages.into_iter().flat_map(|page| page.nodes));
+            if is_last {
+                return Some(all);
+            }
+            offset += PAGE;
+        }
+    }
+
+    /// Asks servers for connections of Muster's account; gives what came back within a while.
+    async fn ask(&self, subject: &str, mut which: Value) -> Vec<Page> {
+        which["acc"] = self.keys.account(Account::Muster).public().as_str().into();
+        which["auth"] = true.into();
+        let inbox = self.system.new_inbox();
+        let Ok(mut answers) = self.system.subscribe(inbox.clone()).await else {
+            return Vec::new();
+        };
+        let question = which.to_string();
+        let asked = self
+            .system
+            .publish_with_reply(subject.to_owned(), inbox, question.into());
+        if asked.await.is_err() {
+            return Vec::new();
+        }
+        let is_one = subject != ALL_SERVERS;
+        let mut pages: Vec<Page> = Vec::new();
+        // Nobody knows how many servers there are: the rest answers soon after the first.
+        while let Ok(Some(answer)) =
+            tokio::time::timeout(if pages.is_empty() { FIRST } else { OTHERS }, answers.next()).await
+        {
+            pages.extend(connections::page(&answer.payload, self.keys.services.public()));
+            if is_one {
+                break;
+            }
+        }
+        pages
+    }
+
+    /// Keys with which two machines are connected.
+    async fn shared(&mut self) -> Vec<SharedKey> {
+        let mut shared = Vec::new();
+        for ids in self.connections.suspects(SystemClock.now()) {
+            let mut last = HashMap::new();
+            let mut is_told = true;
+            for (server, number) in &ids {
+                let subject = format!("$SYS.REQ.SERVER.{server}.CONNZ");
+                let pages = self.ask(&subject, json!({"cid": number})).await;
+                is_told &= !pages.is_empty();
+                last.extend(pages.into_iter().flat_map(|page| page.last));
+            }
+            // A server that does not answer may have gone with its connections, which others will have then.
+            if is_told {
+                shared.extend(self.connections.judge(&ids, &last, SystemClock.now()));
+            }
+        }
+        shared
+    }
+
     /// Makes the server refuse what it should. Gives how many keys that changed.
     async fn look(&mut self) -> Result<usize, WatchError> {
         let mut changed = 0;
+        let mut shared = self.shared().await;
         for _ in 0..ROUNDS {
             let known = push::known(&self.system, &self.keys, Account::Muster).await?;
             let Some(known) = known else {
@@ -145,6 +241,7 @@ impl Watcher {
             let request = SyncRevocationsRequest {
                 held: known.body.revocations.into_iter().collect(),
                 connections: self.seen.clone(),
+                shared: std::mem::take(&mut shared),
             };
             let answer = self.nodes.sync_revocations(request).await;
             let answer = answer
@@ -164,47 +261,5 @@ impl Watcher {
             push::push(&self.system, &self.keys, Account::Muster, wanted).await?;
         }
         Ok(changed)
-    }
-}
-
-/// Who has connected, if a key for nodes has signed it.
-fn connection(said: &[u8], services: &PublicKey) -> Option<NodeConnection> {
-    let client = serde_json::from_slice::<Connected>(said).ok()?.client;
-    let verified = Claims::<UserClaims>::verify(&client.jwt).ok()?;
-    (verified.issuer != *services).then(|| NodeConnection {
-        name: verified.claims.name,
-        public_key: verified.claims.subject.to_string(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use muster_credential::{Key, KeyKind};
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn services_are_no_nodes() {
-        let (services, nodes) = (Key::generate(KeyKind::Account), Key::generate(KeyKind::Account));
-        let user = Key::generate(KeyKind::User);
-        let said = |issuer: &Key| {
-            let claims = Claims {
-                name: "*".to_owned(),
-                subject: user.public().clone(),
-                issued_at: 0,
-                expires_at: None,
-                body: UserClaims::scoped(nodes.public().clone(), Vec::new()),
-            };
-            json!({"client": {"jwt": claims.sign(issuer).unwrap(), "name_tag": "MUSTER", "id": 7}})
-        };
-        let read = |said: serde_json::Value| connection(said.to_string().as_bytes(), services.public());
-        assert_eq!(read(said(&services)), None);
-        assert_eq!(read(json!({"client": {"id": 1}})), None);
-        let seen = read(said(&nodes)).unwrap();
-        assert_eq!(
-            (seen.name.as_str(), seen.public_key.as_str()),
-            ("*", user.public().as_str())
-        );
     }
 }

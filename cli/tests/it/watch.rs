@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::connection::State;
+use futures::StreamExt as _;
 use muster_boot::{NatsSettings, Parts, Running};
 use muster_credential::{AccountClaims, Claims, Creds, Key, KeyKind};
 use muster_fleet::{DATABASE, DEFAULTS, Registration, Settings};
-use muster_harness::until;
+use muster_harness::{until, until_within};
 use muster_model::{Clock as _, ManualClock, SignedDuration, SystemClock};
 use muster_proto::fleet::v1::fleet_client::FleetClient;
 use muster_proto::fleet::v1::nodes_client::NodesClient;
@@ -249,5 +250,57 @@ async fn users_that_somebody_else_has_signed_are_thrown_out_and_nobody_else_is()
     world.server.connect(&node).await.unwrap();
     keys.sort();
     assert_eq!(world.refused().await, keys);
+    world.end().await;
+}
+
+/// Nobody tells who was there before: the server is asked.
+#[tokio::test]
+async fn users_that_somebody_else_has_signed_are_found_who_were_there_before() {
+    let mut world = World::start(1).await;
+    let (node, alien) = (world.admit("node").await, world.server.anybody("*"));
+    let stays = world.server.connect(&node).await.unwrap();
+    let cut = world.server.connect(&alien).await.unwrap();
+    world.watch();
+    until_cut(&cut).await;
+    assert_eq!(world.refused().await, [alien.key().public().to_string()]);
+    assert_eq!(stays.connection_state(), State::Connected);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_used_from_two_addresses_is_told_of() {
+    let mut world = World::start(1).await;
+    let (node, other) = (world.admit("node").await, world.admit("other").await);
+    let operator = world.server.connect(&world.server.creds("operator")).await.unwrap();
+    let mut events = operator.subscribe("muster.v1.event.fleet.node.clone").await.unwrap();
+    operator.flush().await.unwrap();
+    world.watch();
+    let from = async |creds: &Creds, address: &str| {
+        let options = async_nats::ConnectOptions::with_credentials(&creds.to_text()).unwrap();
+        let options = options.local_address(format!("{address}:0").parse().unwrap());
+        options.connect(&world.server.address).await.unwrap()
+    };
+    // Two machines, and one that has two connections.
+    let clients = [
+        from(&other, "127.0.0.1").await,
+        from(&other, "127.0.0.1").await,
+        from(&node, "127.0.0.1").await,
+        from(&node, "127.0.0.2").await,
+    ];
+    let event = until_within(Duration::from_secs(60), "the copy is told of", async || {
+        for (client, creds) in clients.iter().zip([&other, &other, &node, &node]) {
+            let subject = format!("muster.v1.up.{}.hb", creds.name());
+            client.publish(subject, "".into()).await.unwrap();
+            client.flush().await.unwrap();
+        }
+        match tokio::time::timeout(Duration::from_millis(200), events.next()).await {
+            Ok(Some(event)) => Ok(event),
+            _ => Err(world.said()),
+        }
+    })
+    .await;
+    let event: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
+    assert_eq!(event["subject"], node.name());
+    assert_eq!(event["data"]["source"], "127.0.0.1, 127.0.0.2");
     world.end().await;
 }

@@ -3,18 +3,19 @@
 //! Nothing is noted when the bus was told: whoever tells it comes back with what it holds, so what got lost is missing
 //! again, and it does not matter how many there are that tell it.
 
-use muster_proto::fleet::v1::{NodeConnection, SyncRevocationsRequest, SyncRevocationsResult};
+use muster_proto::fleet::v1::{NodeConnection, SharedKey, SyncRevocationsRequest, SyncRevocationsResult};
 use muster_wire::Failure;
 
 use super::NodesApi;
 use crate::domain::revocation::{aged, horizon, settle};
 use crate::error::from_store;
-use crate::store::{alien, key};
+use crate::store::{alien, key, session};
 
 impl NodesApi {
     pub(super) async fn revocations(&self, request: SyncRevocationsRequest) -> Result<SyncRevocationsResult, Failure> {
         let now = self.clock.now().as_microsecond();
         self.look_at(request.connections, now).await?;
+        self.look_at_shared(request.shared).await?;
         let held = request.held.into_iter().collect();
         let retired = key::retired_since(&self.db, horizon(now)).await.map_err(from_store)?;
         let nodes = key::known(&self.db, &aged(&held, now)).await.map_err(from_store)?;
@@ -27,6 +28,28 @@ impl NodesApi {
             missing: settlement.missing.into_iter().collect(),
             over: settlement.over,
         })
+    }
+
+    /// A node whose key is used in two places at once is told of, until an operator has looked.
+    async fn look_at_shared(&self, shared: Vec<SharedKey>) -> Result<(), Failure> {
+        for SharedKey {
+            name,
+            public_key,
+            hosts,
+        } in shared
+        {
+            let is_news = session::share(&self.db, &name, &public_key).await.map_err(from_store)?;
+            if is_news {
+                let hosts = hosts.join(", ");
+                tracing::error!(
+                    node_id = name,
+                    hosts,
+                    "two machines are connected with the key of one node: one of the two is a copy"
+                );
+                self.news.claimed("clone", &name, "", &hosts).await;
+            }
+        }
+        Ok(())
     }
 
     /// Whoever has connected with credentials that fleet did not sign is refused from now on.

@@ -35,6 +35,19 @@ const COLUMNS: [Column; 5] = [
 const CONCERN: &str = "
     update node set concern = 'Clone' from {rows} as r where node.node_id = r.node_id and node.concern = ''";
 
+/// The key of a managed node is used in two places at once: an operator is asked about it. Says whether nobody was asked
+/// before.
+pub(crate) async fn share(db: &Db, node_id: &str, public_key: &str) -> Result<bool, StoreError> {
+    let sql = "
+        update node set concern = 'Clone'
+        where node_id = $1 and concern = '' and deregistered_at is null and exists (
+            select 1 from node_key as k where k.node_id = $1 and k.public_key = $2 and k.retired_at is null)";
+    transact!(db, tx => {
+        let asked = sqlx::query(sql).bind(node_id).bind(public_key).execute(&mut *tx).await?;
+        Ok(asked.rows_affected() > 0)
+    })
+}
+
 type Row = (String, String, String, i64, String);
 
 fn sessions(rows: Vec<Row>) -> HashMap<String, Sessions> {
