@@ -417,6 +417,23 @@ async fn a_deregistered_node_ends_its_pending_invocations() {
     cluster.verify(&id);
 }
 
+/// The news of it may get lost.
+#[tokio::test]
+async fn a_node_that_was_put_out_while_nobody_listened_ends_its_pending_invocations() {
+    let (mut cluster, mut api, node) = one_agent().await;
+    cluster.kill_agent(0);
+    let id = api.start(Api::script(&[&node], &["true"])).await;
+    cluster.kill("muster-run-command");
+    let request = muster_proto::fleet::v1::DeregisterManagedInstanceRequest {
+        instance_id: Some(node.clone()),
+    };
+    api.fleet.deregister_managed_instance(request).await.unwrap();
+    cluster.restart("muster-run-command").await;
+    api.ended(&id).await;
+    let invocation = api.invocations(&id).await.remove(0);
+    assert_eq!(invocation.status_details.as_deref(), Some("Cancelled"));
+}
+
 /// A document for another platform: refused for explicit ids, an invocation that says so for targets (2.2, check 8).
 #[tokio::test]
 async fn a_node_of_another_platform_is_refused_by_id_and_told_of_by_tag() {

@@ -1,13 +1,19 @@
 //! A node that is deregistered ends its pending invocations (fleet 5): what has not begun there is cancelled,
-//! what runs is asked to stop. Should the news get lost, they end when the command expires.
+//! what runs is asked to stop. Should the news get lost, it is made up for: now and then fleet is asked how the nodes stand
+//! on which something is open.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use muster_boot::{BoxError, Parts};
 use muster_model::{Clock, CommandId};
-use muster_store::Db;
-use muster_wire::subject;
+use muster_proto::fleet::v1::ResolveTargetsRequest;
+use muster_proto::fleet::v1::nodes_client::NodesClient;
+use muster_store::{Db, StoreError};
+use muster_wire::{NatsChannel, subject};
 use serde::Deserialize;
-use std::sync::Arc;
+use tokio::time::MissedTickBehavior;
 
 use crate::store;
 use crate::store::cancel::Scope;
@@ -15,6 +21,12 @@ use crate::work::Dispatcher;
 
 /// One replica hears each departure.
 const GROUP: &str = "muster-run-command";
+/// How often departures of which nobody has told are looked for.
+const EVERY: Duration = Duration::from_secs(60);
+/// Nodes of which fleet is asked at once.
+const AT_ONCE: usize = 500;
+/// Fleet's word for a node that was put out.
+const DEREGISTERED: &str = "deregistered";
 
 #[derive(Deserialize)]
 struct Departure {
@@ -30,50 +42,90 @@ pub(crate) async fn start(parts: &Parts, db: Db, dispatcher: Dispatcher) -> Resu
     let subject = subject::event("fleet", "node", "deregistered");
     let mut departures = parts.nats.queue_subscribe(subject, GROUP.to_owned()).await?;
     let stopping = parts.tasks.stopping();
-    let clock = Arc::clone(&parts.clock);
+    let ending = Ending {
+        db,
+        dispatcher,
+        nodes: NodesClient::new(NatsChannel::new(parts.nats.clone())),
+        clock: Arc::clone(&parts.clock),
+    };
     parts.tasks.spawn("departures", async move {
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let message = tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
+                _ = tick.tick() => {
+                    if let Err(error) = ending.catch_up().await {
+                        tracing::warn!(error = &*error, "departures of which nobody told were not looked for");
+                    }
+                    continue;
+                }
                 message = departures.next() => message,
             };
             let Some(message) = message else {
                 return Ok(());
             };
             if let Ok(departure) = serde_json::from_slice::<Departure>(&message.payload) {
-                end_all(&db, &dispatcher, &departure.subject, &*clock).await;
+                ending.end_all(&departure.subject).await;
             }
         }
     });
     Ok(())
 }
 
-async fn end_all(db: &Db, dispatcher: &Dispatcher, node: &str, clock: &dyn Clock) {
-    let commands = match store::read::open_on(db, node).await {
-        Ok(commands) => commands,
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                node,
-                "a departure was not followed up"
-            );
-            return;
+/// Ends what is open on nodes that are gone.
+struct Ending {
+    db: Db,
+    dispatcher: Dispatcher,
+    nodes: NodesClient<NatsChannel>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Ending {
+    /// Asks fleet for the nodes on which something is open.
+    async fn catch_up(&self) -> Result<(), BoxError> {
+        let mut after = String::new();
+        loop {
+            let instance_ids = store::read::nodes_with_open(&self.db, &after, AT_ONCE).await?;
+            let Some(last) = instance_ids.last() else {
+                return Ok(());
+            };
+            after.clone_from(last);
+            let request = ResolveTargetsRequest {
+                instance_ids,
+                ..ResolveTargetsRequest::default()
+            };
+            let standing = self.nodes.clone().resolve_targets(request).await?.into_inner();
+            for node in standing.unresolved {
+                if node.reason == DEREGISTERED {
+                    self.end_all(&node.node_id).await;
+                }
+            }
         }
-    };
-    for command in commands {
-        let Ok(id) = command.parse::<CommandId>() else {
-            continue;
+    }
+
+    async fn end_all(&self, node: &str) {
+        let not_followed = |error: &StoreError| {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                node,
+                "a departure was not followed up yet"
+            );
         };
-        let gone = [node.to_owned()];
-        match store::cancel::cancel(db, id, Scope::Nodes(&gone), "", clock.now().as_microsecond()).await {
-            Ok(Some((entry, _))) => dispatcher.tell(vec![entry]),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    node,
-                    "a departure was not followed up"
-                );
+        let commands = match store::read::open_on(&self.db, node).await {
+            Ok(commands) => commands,
+            Err(error) => return not_followed(&error),
+        };
+        for command in commands {
+            let Ok(id) = command.parse::<CommandId>() else {
+                continue;
+            };
+            let gone = [node.to_owned()];
+            let now = self.clock.now().as_microsecond();
+            match store::cancel::cancel(&self.db, id, Scope::Nodes(&gone), "", now).await {
+                Ok(Some((entry, _))) => self.dispatcher.tell(vec![entry]),
+                Ok(None) => {}
+                Err(error) => not_followed(&error),
             }
         }
     }
