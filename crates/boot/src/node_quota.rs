@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::{Client, Message};
-use muster_model::{Clock, NodeId, Quota, Rate};
+use muster_model::{Clock, NodeId, Quota, Rate, Timestamp};
 use muster_wire::{Failure, NatsStatus, Reason, Refusal, reply_of, subject};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -33,15 +33,21 @@ pub struct NodeQuota(Arc<Buckets>);
 #[derive(Debug)]
 struct Buckets {
     clock: Arc<dyn Clock>,
-    messages: Option<Mutex<Quota<NodeId>>>,
-    bytes: Option<Mutex<Quota<NodeId>>>,
+    requests: Pair,
+    /// Heartbeats and the like, so that they do not use up what a node may ask.
+    unanswered: Pair,
     refused: Counter,
 }
 
-impl NodeQuota {
-    /// Everybody has all of it.
-    #[must_use]
-    pub fn new(settings: &NodeQuotaSettings, clock: Arc<dyn Clock>, registry: &mut Registry) -> Self {
+/// Messages and bytes; none: no limit.
+#[derive(Debug)]
+struct Pair {
+    messages: Option<Mutex<Quota<NodeId>>>,
+    bytes: Option<Mutex<Quota<NodeId>>>,
+}
+
+impl Pair {
+    fn of(settings: &NodeQuotaSettings) -> Self {
         let buckets = |per_second: u32, burst: u32| {
             let rate = Rate {
                 burst: f64::from(burst.max(1)),
@@ -49,16 +55,37 @@ impl NodeQuota {
             };
             (per_second > 0).then(|| Mutex::new(Quota::new(rate, MOST_NODES)))
         };
+        Self {
+            messages: buckets(settings.messages_per_second, settings.message_burst),
+            bytes: buckets(settings.bytes_per_second, settings.byte_burst),
+        }
+    }
+
+    fn take(&self, node: &NodeId, length: usize, now: Timestamp) -> bool {
+        let take = |buckets: &Option<Mutex<Quota<NodeId>>>, amount: f64| {
+            buckets.as_ref().is_none_or(|buckets| {
+                let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
+                buckets.take_many(node.clone(), amount, now)
+            })
+        };
+        take(&self.messages, 1.0) && take(&self.bytes, length as f64)
+    }
+}
+
+impl NodeQuota {
+    /// Everybody has all of it.
+    #[must_use]
+    pub fn new(settings: &NodeQuotaSettings, clock: Arc<dyn Clock>, registry: &mut Registry) -> Self {
         let refused = Counter::default();
         registry.register(
             "muster_node_quota_refused",
-            "Requests of nodes that had used up their quota",
+            "Requests and heartbeats of nodes that had used up their quota",
             refused.clone(),
         );
         Self(Arc::new(Buckets {
             clock,
-            messages: buckets(settings.messages_per_second, settings.message_burst),
-            bytes: buckets(settings.bytes_per_second, settings.byte_burst),
+            requests: Pair::of(settings),
+            unanswered: Pair::of(settings),
             refused,
         }))
     }
@@ -73,19 +100,28 @@ impl NodeQuota {
             return Ok(());
         };
         let (now, length) = (self.0.clock.now(), message.payload.len());
-        let take = |buckets: &Option<Mutex<Quota<NodeId>>>, amount: f64| {
-            buckets.as_ref().is_none_or(|buckets| {
-                let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
-                buckets.take_many(node.clone(), amount, now)
-            })
-        };
-        if take(&self.0.messages, 1.0) && take(&self.0.bytes, length as f64) {
+        if self.0.requests.take(&node, length, now) {
             return Ok(());
         }
         self.0.refused.inc();
         tracing::debug!(node = %node, "a node has used up its quota");
         let message = "this node asks too much at once: try again in a few seconds";
         Err(Refusal::new(Reason::ThrottlingException, message))
+    }
+
+    /// Whether what a node tells without asking is listened to: as much as it may ask, and counted apart. The rest is as
+    /// good as not said.
+    #[must_use]
+    pub fn hears(&self, message: &Message) -> bool {
+        let Ok(node) = subject::node_of(&message.subject) else {
+            return true;
+        };
+        let (now, length) = (self.0.clock.now(), message.payload.len());
+        let is_heard = self.0.unanswered.take(&node, length, now);
+        if !is_heard {
+            self.0.refused.inc();
+        }
+        is_heard
     }
 
     /// The same for a service that answers later: whoever has none left is answered here. Whether the request goes on.
@@ -108,7 +144,7 @@ impl NodeQuota {
 
 #[cfg(test)]
 mod tests {
-    use muster_model::{ManualClock, SignedDuration, Timestamp};
+    use muster_model::{ManualClock, SignedDuration};
 
     use super::*;
 
@@ -144,6 +180,9 @@ mod tests {
         let refusal = quota_of_messages.take(&message(&one, 0)).unwrap_err();
         assert_eq!(refusal.reason, Reason::ThrottlingException);
         assert!(ask(&quota_of_messages, &other, 0));
+        // What is not answered has a quota of its own.
+        let tell = |node: &NodeId| quota_of_messages.hears(&message(node, 0));
+        assert!(tell(&one) && tell(&one) && !tell(&one) && tell(&other));
         clock.advance(SignedDuration::from_secs(1));
         assert!(ask(&quota_of_messages, &one, 0));
 

@@ -31,14 +31,29 @@ pub(crate) struct Listener {
     replies: Subscriber,
     unreachable: Subscriber,
     peers: Subscriber,
-    ration: Ration,
-}
-
-/// Answers nodes that ask too much, and lets the others through.
-#[derive(Debug, Clone)]
-struct Ration {
     quota: NodeQuota,
     nats: Client,
+}
+
+/// How much of it is heard.
+#[derive(Debug)]
+enum Ration {
+    /// All: no node says it.
+    None,
+    /// What nobody answers: the rest is not heard.
+    Unanswered(NodeQuota),
+    /// Requests: who asks too much is told so.
+    Asked(NodeQuota, Client),
+}
+
+impl Ration {
+    async fn admits(&self, message: &Message) -> bool {
+        match self {
+            Self::None => true,
+            Self::Unanswered(quota) => quota.hears(message),
+            Self::Asked(quota, nats) => quota.admit(nats, message).await,
+        }
+    }
 }
 
 impl Listener {
@@ -59,10 +74,8 @@ impl Listener {
             replies: in_group(RPC_REPLY).await?,
             unreachable: nats.subscribe(delivery.inboxes()).await?,
             peers: nats.subscribe(peers::subjects(holder)).await?,
-            ration: Ration {
-                quota: parts.node_quota.clone(),
-                nats: nats.clone(),
-            },
+            quota: parts.node_quota.clone(),
+            nats: nats.clone(),
         })
     }
 
@@ -72,15 +85,17 @@ impl Listener {
         let hear = |name, from, ration, read| {
             spawn(tasks, (name, from, ration), coordinator.clone(), read, hearing.clone());
         };
-        hear("acks", self.acks, None, ack);
-        // What is answered is rationed.
-        hear("greetings", self.greetings, None, present);
-        hear("pulls", self.pulls, Some(self.ration.clone()), pull);
-        hear("replies", self.replies, Some(self.ration), node_reply);
-        hear("unreachable", self.unreachable, None, |message| {
+        let unanswered = || Ration::Unanswered(self.quota.clone());
+        let asked = || Ration::Asked(self.quota.clone(), self.nats.clone());
+        hear("acks", self.acks, unanswered(), ack);
+        // Every replica hears them; one answers.
+        hear("greetings", self.greetings, unanswered(), present);
+        hear("pulls", self.pulls, asked(), pull);
+        hear("replies", self.replies, asked(), node_reply);
+        hear("unreachable", self.unreachable, Ration::None, |message| {
             Delivery::unreachable(&message)
         });
-        hear("peers", self.peers, None, peers::read);
+        hear("peers", self.peers, Ration::None, peers::read);
         Hearing(ended)
     }
 }
@@ -100,7 +115,7 @@ type Read = fn(Message) -> Option<Input>;
 
 fn spawn(
     tasks: &Tasks,
-    (name, mut from, ration): (&'static str, Subscriber, Option<Ration>),
+    (name, mut from, ration): (&'static str, Subscriber, Ration),
     coordinator: Inputs,
     read: Read,
     hearing: mpsc::Sender<Infallible>,
@@ -126,9 +141,7 @@ fn spawn(
                     Err("the subscription ended".into())
                 };
             };
-            if let Some(Ration { quota, nats }) = &ration
-                && !quota.admit(nats, &message).await
-            {
+            if !ration.admits(&message).await {
                 continue;
             }
             // What cannot be read has nobody to be told: a node's subject token is enforced by the broker.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_nats::{Message, Subscriber};
 use futures::StreamExt;
 use futures::stream::ReadyChunks;
-use muster_boot::{BoxError, Parts};
+use muster_boot::{BoxError, NodeQuota, Parts};
 use muster_model::{Clock, NodeId, SignedDuration, Timestamp};
 use muster_proto::agent::v1::Heartbeat;
 use muster_proto::fleet::v1::PingStatus;
@@ -148,6 +148,7 @@ pub(crate) async fn start(
         settings,
         pulse,
         metrics,
+        quota: parts.node_quota.clone(),
         alarms: HashMap::new(),
     };
     parts.tasks.spawn("pulse", listener.listen(parts.tasks.stopping()));
@@ -161,6 +162,7 @@ struct Listener {
     settings: Settings,
     pulse: Arc<Pulse>,
     metrics: Metrics,
+    quota: NodeQuota,
     /// When a node last said that it does not obey something: each is told of now and then, however often it says so.
     alarms: HashMap<NodeId, i64>,
 }
@@ -200,6 +202,9 @@ impl Listener {
                 let Ok(node) = subject::node_of(&message.subject) else {
                     continue;
                 };
+                if !self.quota.hears(message) {
+                    continue;
+                }
                 beats.note(node.as_str(), now);
                 let beat = Heartbeat::decode(message.payload.as_ref()).unwrap_or_default();
                 if beat.distrusted > 0 && is_news(&mut self.alarms, &node, now) {
