@@ -139,6 +139,19 @@ mod tests {
         };
         assert_eq!(zero.validate(), Err(SettingsError::Zero));
     }
+
+    #[test]
+    fn credentials_live_an_hour_to_a_week() {
+        let (_, good): (_, Settings) = muster_boot::load(crate::DEFAULTS, None).unwrap();
+        for (hours, is_good) in [(0, false), (1, true), (168, true), (169, false)] {
+            let settings = Settings {
+                credential_hours: hours,
+                ..good.clone()
+            };
+            assert_eq!(settings.validate().is_ok(), is_good, "{hours}");
+        }
+    }
+
     #[test]
     fn roles_that_cannot_be_are_refused() {
         let (_, good): (_, Settings) = muster_boot::load(crate::DEFAULTS, None).unwrap();

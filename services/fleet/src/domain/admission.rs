@@ -65,6 +65,17 @@ pub(crate) struct Candidate {
     pub(crate) approved: String,
 }
 
+impl Candidate {
+    /// What is known of the machine once the applicant is this node: with an operator's leave what it told, as all
+    /// else was another machine's.
+    pub(crate) fn parts_with(&self, applicant: &Applicant) -> Attributes {
+        match has_leave(applicant, self) {
+            true => applicant.attributes.clone(),
+            false => applicant.attributes.over(&self.attributes),
+        }
+    }
+}
+
 /// Why a machine is not let in. For the audit only: the machine hears the same in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denial {

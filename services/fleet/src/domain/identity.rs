@@ -136,7 +136,7 @@ impl Attributes {
 
     /// What is known of a machine when it has told this. What it does not tell any more stays known: a machine that tells
     /// less each time would otherwise be any machine in the end.
-    fn over(&self, former: &Self) -> Self {
+    pub(crate) fn over(&self, former: &Self) -> Self {
         let mut known = former.0.clone();
         known.extend(self.0.clone());
         Self(known)

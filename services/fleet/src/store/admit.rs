@@ -7,7 +7,7 @@ use muster_store::{Column, Db, StoreError, json, transact};
 
 use crate::domain::admission::{Applicant, Candidate, Terms, Verdict, decide};
 use crate::domain::claim::of_key;
-use crate::domain::identity::Kind;
+use crate::domain::identity::{Attributes, Kind};
 use crate::store::claim;
 use crate::store::hello::{FACTS_COLUMNS, UPDATE_FACTS, facts_row};
 use crate::store::register::{
@@ -47,6 +47,10 @@ const TERMS_COLUMNS: [Column; 4] = [
 
 const BY_INSTALLATION: &str = "
     select m.node_id from {rows} as r join machine as m on m.machine_identity = r.machine_identity";
+// In the order in which a node that is put out is written: machines, then nodes.
+const BY_INSTALLATION_LOCKED: &str = "
+    select m.node_id from {rows} as r join machine as m on m.machine_identity = r.machine_identity
+    order by m.machine_identity for update of m";
 const INSTALLATION: [Column; 1] = [Column::Text("machine_identity")];
 // The system's own id is on all copies of an image, and never enough: it would find a whole fleet.
 const BY_ATTRIBUTE: &str = "
@@ -54,7 +58,14 @@ const BY_ATTRIBUTE: &str = "
 const ATTRIBUTE: [Column; 2] = [Column::Text("kind"), Column::Text("hash")];
 const NODES: &str = "
     select n.node_id, p.last_ping, n.approved
-    from {rows} as r join node as n on n.node_id = r.node_id join presence as p on p.node_id = n.node_id";
+    from {rows} as r join node as n on n.node_id = r.node_id join presence as p on p.node_id = n.node_id
+    where n.deregistered_at is null";
+// A node that is put out in this moment is waited for, and is none of them then.
+const NODES_LOCKED: &str = "
+    select n.node_id, p.last_ping, n.approved
+    from {rows} as r join node as n on n.node_id = r.node_id join presence as p on p.node_id = n.node_id
+    where n.deregistered_at is null
+    order by n.node_id for update of n";
 const INSTALLATIONS: &str = "
     select m.node_id, m.machine_identity from {rows} as r join machine as m on m.node_id = r.node_id";
 const ATTRIBUTES: &str = "
@@ -110,15 +121,15 @@ pub(crate) async fn admit(
 ) -> Result<Vec<Admitted>, StoreError> {
     let asked = Asked::of(applicants);
     transact!(db, tx => {
-        let terms = match db {
-            Db::Sqlite(_) => TERMS,
-            Db::Postgres(_) => TERMS_LOCKED,
+        let (terms, installations, found) = match db {
+            Db::Sqlite(_) => (TERMS, BY_INSTALLATION, NODES),
+            Db::Postgres(_) => (TERMS_LOCKED, BY_INSTALLATION_LOCKED, NODES_LOCKED),
         };
         let terms: Vec<TermsRow> =
             sqlx::query_as(db.with_rows(terms, &ID)).bind(&asked.activations).fetch_all(&mut *tx).await?;
         let mut nodes: BTreeSet<String> = BTreeSet::new();
         for (sql, columns, rows) in [
-            (BY_INSTALLATION, INSTALLATION.as_slice(), &asked.installations),
+            (installations, INSTALLATION.as_slice(), &asked.installations),
             (BY_ATTRIBUTE, ATTRIBUTE.as_slice(), &asked.attributes),
         ] {
             let found: Vec<String> =
@@ -128,7 +139,7 @@ pub(crate) async fn admit(
         let ids: Vec<_> = nodes.into_iter().map(|node_id| (node_id,)).collect();
         let ids = json(&ids);
         let nodes: Vec<(String, i64, String)> =
-            sqlx::query_as(db.with_rows(NODES, &NODE)).bind(&ids).fetch_all(&mut *tx).await?;
+            sqlx::query_as(db.with_rows(found, &NODE)).bind(&ids).fetch_all(&mut *tx).await?;
         let installations: Vec<(String, String)> =
             sqlx::query_as(db.with_rows(INSTALLATIONS, &NODE)).bind(&ids).fetch_all(&mut *tx).await?;
         let attributes: Vec<(String, String, String)> =
@@ -277,8 +288,10 @@ impl Plan {
                 Verdict::Denied { .. } | Verdict::ForeignKey | Verdict::TooManyTags(_) => None,
             };
             if let (Some(node_id), Some(about)) = (&node_id, about) {
-                rows.admit(applicant, &verdict, node_id, about, now);
-                remember(&mut candidates, applicant, node_id);
+                let known = candidates.iter().find(|candidate| candidate.node_id == *node_id);
+                let parts = known.map_or_else(|| applicant.attributes.clone(), |known| known.parts_with(applicant));
+                rows.admit(applicant, &verdict, node_id, about, &parts, now);
+                remember(&mut candidates, applicant, node_id, parts);
                 owners.insert(applicant.key.clone(), node_id.clone());
             }
             answers.push(Admitted { verdict, node_id });
@@ -314,12 +327,12 @@ impl Plan {
 }
 
 /// Whoever comes later in the group finds the machine as it is now.
-fn remember(candidates: &mut Vec<Candidate>, applicant: &Applicant, node_id: &str) {
+fn remember(candidates: &mut Vec<Candidate>, applicant: &Applicant, node_id: &str, parts: Attributes) {
     let at = candidates.iter().position(|candidate| candidate.node_id == node_id);
     let mut candidate = at.map(|at| candidates.swap_remove(at)).unwrap_or_default();
     candidate.node_id = node_id.to_owned();
     candidate.installations.push(applicant.installation.clone());
-    candidate.attributes = applicant.attributes.clone();
+    candidate.attributes = parts;
     candidate.keys = vec![applicant.key.clone()];
     // It is there: it has just spoken.
     candidate.is_online = true;
@@ -369,7 +382,7 @@ struct Rows<'a> {
     belonging: Vec<(String, &'a str, String)>,
     facts: Vec<[String; 12]>,
     tags: Vec<(String, String, String)>,
-    attributes: Vec<(String, &'static str, &'a str)>,
+    attributes: Vec<(String, &'static str, String)>,
     keys: Vec<(String, &'a str, i64)>,
     claims: Vec<(String, String, &'static str, &'a str, i64)>,
 }
@@ -385,7 +398,15 @@ impl<'a> Rows<'a> {
             .push((node_id.to_owned(), fingerprint, concern, &applicant.source, now));
     }
 
-    fn admit(&mut self, applicant: &'a Applicant, verdict: &Verdict, node_id: &str, about: &About, now: i64) {
+    fn admit(
+        &mut self,
+        applicant: &'a Applicant,
+        verdict: &Verdict,
+        node_id: &str,
+        about: &About,
+        parts: &Attributes,
+        now: i64,
+    ) {
         let id = || node_id.to_owned();
         // Of a machine that asks twice in a group the last answer is what it is.
         self.keys.retain(|(node, _, _)| node != node_id);
@@ -405,9 +426,9 @@ impl<'a> Rows<'a> {
         self.belonging
             .push((id(), &applicant.activation_id, about.iam_role.clone()));
         self.facts.push(facts_row(node_id, &applicant.facts).map(str::to_owned));
-        let told = applicant.attributes.0.iter();
+        let known = parts.0.iter();
         self.attributes
-            .extend(told.map(|(kind, hash)| (id(), kind.word(), hash.as_str())));
+            .extend(known.map(|(kind, hash)| (id(), kind.word(), hash.clone())));
         self.keys.push((id(), &applicant.key, now));
     }
 }

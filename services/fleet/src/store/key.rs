@@ -16,15 +16,24 @@ const DUE: &str = "
         select 1 from node_key as k where k.node_id = n.node_id and k.retired_at is null and k.offered_until is null
             and k.created_at <= $2)";
 
-/// Whether a key is one that the node has, or one that it has offered lately.
-pub(crate) async fn is_current(db: &Db, node_id: &str, public_key: &str, now: i64) -> Result<bool, StoreError> {
+/// How a node has a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holding {
+    /// It is the node's.
+    Own,
+    /// The node has offered it, and it is good until then, in microseconds.
+    Offered(i64),
+}
+
+/// How a node has a key; `None`: not any more, or never.
+pub(crate) async fn holding(db: &Db, node_id: &str, public_key: &str, now: i64) -> Result<Option<Holding>, StoreError> {
     let sql = "
-        select count(*) from node_key
+        select offered_until from node_key
         where node_id = $1 and public_key = $2 and retired_at is null and (offered_until is null or offered_until > $3)";
-    let found: i64 = read!(db, pool => {
-        sqlx::query_scalar(sql).bind(node_id).bind(public_key).bind(now).fetch_one(pool).await
+    let found: Option<Option<i64>> = read!(db, pool => {
+        sqlx::query_scalar(sql).bind(node_id).bind(public_key).bind(now).fetch_optional(pool).await
     })?;
-    Ok(found > 0)
+    Ok(found.map(|until| until.map_or(Holding::Own, Holding::Offered)))
 }
 
 /// Keys that stopped being good at that time or later, with when, in microseconds.

@@ -134,7 +134,7 @@ impl Desk {
             Verdict::Clone { node_id } => return Err(cloned(&node_id, &claim::of_key(key.as_str())).into()),
             Verdict::Doubtful { node_id } => return Err(doubtful(&node_id, &claim::of_key(key.as_str())).into()),
             Verdict::ForeignKey => {
-                let message = "this key belongs to another node: make a new one on this machine";
+                let message = "ForeignKey: this key belongs to another node, or did: make a new one on this machine";
                 return Err(Refusal::validation(message).into());
             }
             Verdict::TooManyTags(count) => {
@@ -150,7 +150,7 @@ impl Desk {
                     tokio::time::sleep_until(arrived + DENIED_AFTER).await;
                     return Err(denied().into());
                 };
-                Some(issuer.sign(node_id, &key, &tags, now)?)
+                Some(issuer.sign(node_id, &key, &tags, now, None)?)
             }
             _ => None,
         };

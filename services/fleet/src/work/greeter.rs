@@ -75,18 +75,41 @@ struct Greeter {
     metrics: Metrics,
 }
 
-/// Who said hello in a message, in which session, or why it cannot be read.
-type Read<'a> = (&'a Message, Result<(NodeId, String), Refusal>);
+/// Hellos of which each is of another node.
+#[derive(Default)]
+struct Round<'a> {
+    speakers: Vec<(&'a Message, NodeId)>,
+    told: HashMap<String, Facts>,
+    machines: HashMap<String, Attributes>,
+    /// The sessions of those that have one.
+    sessions: HashMap<String, String>,
+}
 
-/// What a group of hellos came to.
+impl<'a> Round<'a> {
+    fn has(&self, node: &NodeId) -> bool {
+        self.told.contains_key(node.as_str())
+    }
+
+    fn add(&mut self, message: &'a Message, hello: Hello) {
+        let id = || hello.node.to_string();
+        self.told.insert(id(), hello.facts);
+        self.machines.insert(id(), hello.attributes);
+        if !hello.session.is_empty() {
+            self.sessions.insert(id(), hello.session);
+        }
+        self.speakers.push((message, hello.node));
+    }
+}
+
+/// What a round of hellos came to.
 struct Outcome {
     greeted: Greeted,
     /// Whose machines are others, with the fingerprints of these.
     changed: HashMap<String, String>,
     /// Who needs another key.
     old: HashSet<String>,
-    /// What it means that a session of a node speaks.
-    heard: HashMap<(String, String), Heard>,
+    /// What it means that these nodes speak in these sessions.
+    heard: HashMap<String, Heard>,
 }
 
 impl Greeter {
@@ -112,49 +135,50 @@ impl Greeter {
 
     async fn greet(&self, group: &[Message]) {
         let now = self.clock.now();
-        let mut told: HashMap<String, Facts> = HashMap::with_capacity(group.len());
-        let mut machines: HashMap<String, Attributes> = HashMap::with_capacity(group.len());
-        let read: Vec<Read<'_>> = group
-            .iter()
-            .map(|message| match self.quota.take(message).and_then(|()| read(message)) {
-                Ok(hello) => {
-                    let node = hello.node;
-                    told.insert(node.to_string(), hello.facts);
-                    machines.insert(node.to_string(), hello.attributes);
-                    (message, Ok((node, hello.session)))
-                }
-                Err(refusal) => (message, Err(refusal)),
-            })
-            .collect();
-        let outcome = match self.recognise(&machines, now).await {
-            Ok(changed) => self.write(&told, sessions(&read), changed, now).await,
-            Err(error) => Err(error),
-        };
-        let outcome = match outcome {
+        // Two hellos of one node may come from two machines: each is judged by what it says itself.
+        let mut rounds: Vec<Round<'_>> = Vec::new();
+        for message in group {
+            match self.quota.take(message).and_then(|()| read(message)) {
+                Ok(hello) => match rounds.iter_mut().find(|round| !round.has(&hello.node)) {
+                    Some(round) => round.add(message, hello),
+                    None => {
+                        let mut round = Round::default();
+                        round.add(message, hello);
+                        rounds.push(round);
+                    }
+                },
+                Err(refusal) => self.refuse(message, refusal).await,
+            }
+        }
+        for round in rounds {
+            self.answer(round, now).await;
+        }
+    }
+
+    async fn refuse(&self, message: &Message, refusal: Refusal) {
+        self.metrics.refused_hellos.inc();
+        answer::refuse(&self.nats, message, &refusal.into()).await;
+    }
+
+    async fn answer(&self, round: Round<'_>, now: Timestamp) {
+        let outcome = match self.consider(&round, now).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 // They ask again; whoever waits for the database need not wait here too.
                 let status = Status::from(from_store(error));
-                for (message, _) in read {
+                for (message, _) in round.speakers {
                     answer::refuse(&self.nats, message, &status).await;
                 }
                 return;
             }
         };
-        for (message, speaker) in read {
-            let standing = speaker.and_then(|(node, session)| {
-                let tags = self.judge(&outcome, &node, &session)?;
-                Ok((node, tags))
-            });
-            match standing {
-                Ok((node, tags)) => {
+        for (message, node) in round.speakers {
+            match self.judge(&outcome, &node) {
+                Ok(tags) => {
                     let is_old = outcome.old.contains(node.as_str());
                     self.welcome(message, tags, is_old, now).await;
                 }
-                Err(refusal) => {
-                    self.metrics.refused_hellos.inc();
-                    answer::refuse(&self.nats, message, &refusal.into()).await;
-                }
+                Err(refusal) => self.refuse(message, refusal).await,
             }
         }
         self.news.connection(&outcome.greeted.back, PingStatus::Online).await;
@@ -162,31 +186,29 @@ impl Greeter {
     }
 
     /// The tags of a node that may go on.
-    fn judge<'a>(
-        &self,
-        outcome: &'a Outcome,
-        node: &NodeId,
-        session: &str,
-    ) -> Result<&'a BTreeMap<String, String>, Refusal> {
-        let heard = outcome.heard.get(&(node.to_string(), session.to_owned()));
+    fn judge<'a>(&self, outcome: &'a Outcome, node: &NodeId) -> Result<&'a BTreeMap<String, String>, Refusal> {
+        let heard = outcome.heard.get(node.as_str());
         let standing = outcome.greeted.standing.get(node.as_str());
         if let (Some(Standing::Managed(_)), Some(fingerprint)) = (standing, outcome.changed.get(node.as_str())) {
             return Err(another(node, fingerprint));
         }
         match standing {
-            Some(Standing::Managed(_)) if self.quarantine_clones && heard == Some(&Heard::Quarantined) => {
-                Err(copy(node))
-            }
+            Some(Standing::Managed(_)) if self.is_copy(heard) => Err(copy(node)),
             Some(Standing::Managed(tags)) => Ok(tags),
             Some(Standing::Deregistered) => Err(stranger(node, "deregistered")),
             None => Err(stranger(node, "unknown")),
         }
     }
 
+    /// Whether whoever was heard is refused as a copy.
+    fn is_copy(&self, heard: Option<&Heard>) -> bool {
+        self.quarantine_clones && heard == Some(&Heard::Quarantined)
+    }
+
     /// Asks nodes that speak in a new session whether somebody else is there, and tells of those where there is. A copy
     /// that was answered before it was found to be one is asked again, to be refused.
-    async fn tell(&self, heard: &HashMap<(String, String), Heard>) {
-        for ((node_id, _), heard) in heard {
+    async fn tell(&self, heard: &HashMap<String, Heard>) {
+        for (node_id, heard) in heard {
             match heard {
                 Heard::Known | Heard::Quarantined => continue,
                 Heard::New => {}
@@ -207,35 +229,32 @@ impl Greeter {
         }
     }
 
-    /// Writes down what was told.
-    async fn write(
-        &self,
-        told: &HashMap<String, Facts>,
-        sessions: Vec<HashMap<String, String>>,
-        changed: HashMap<String, String>,
-        now: Timestamp,
-    ) -> Result<Outcome, StoreError> {
+    /// Writes down what was told by those that are the nodes' own machines.
+    async fn consider(&self, round: &Round<'_>, now: Timestamp) -> Result<Outcome, StoreError> {
         let at = now.as_microsecond();
-        let doubted = changed.keys().cloned().collect();
-        let greeted = greet(&self.db, told, &doubted, at).await?;
+        let (mut learned, changed) = self.recognise(&round.machines, now).await?;
+        // A machine that is another one has no say in which of two is the node.
+        let mut sessions = round.sessions.clone();
+        sessions.retain(|node_id, _| !changed.contains_key(node_id));
+        let heard = session::hear(&self.db, &sessions, at).await?;
+        learned.retain(|(node_id, _)| !self.is_copy(heard.get(*node_id)));
+        if !learned.is_empty() {
+            identity::learn(&self.db, &learned).await?;
+        }
+        let copies = heard.iter().filter(|(_, heard)| self.is_copy(Some(heard)));
+        let doubted = changed
+            .keys()
+            .chain(copies.map(|(node_id, _)| node_id))
+            .cloned()
+            .collect();
+        let greeted = greet(&self.db, &round.told, &doubted, at).await?;
         let old = match self.key_days {
             Some(days) => {
-                let nodes: Vec<&str> = told.keys().map(String::as_str).collect();
+                let nodes: Vec<&str> = round.told.keys().map(String::as_str).collect();
                 key::due(&self.db, &nodes, rotation::cutoff(at, days)).await?
             }
             None => HashSet::new(),
         };
-        let mut heard = HashMap::new();
-        for mut spoken in sessions {
-            // A machine that is another one has no say in which of two is the node.
-            spoken.retain(|node_id, _| !changed.contains_key(node_id));
-            let means = session::hear(&self.db, &spoken, at).await?;
-            let means = means.into_iter().filter_map(|(node_id, means)| {
-                let session = spoken.get(&node_id)?.clone();
-                Some(((node_id, session), means))
-            });
-            heard.extend(means);
-        }
         Ok(Outcome {
             greeted,
             changed,
@@ -244,13 +263,13 @@ impl Greeter {
         })
     }
 
-    /// Compares machines with those that their nodes were; gives the nodes whose machines are others, with the
-    /// fingerprints of these.
-    async fn recognise(
+    /// Compares machines with those that their nodes were; gives what is to be remembered of nodes, and the nodes whose
+    /// machines are others, with the fingerprints of these.
+    async fn recognise<'a>(
         &self,
-        machines: &HashMap<String, Attributes>,
+        machines: &'a HashMap<String, Attributes>,
         now: Timestamp,
-    ) -> Result<HashMap<String, String>, StoreError> {
+    ) -> Result<(Vec<(&'a str, Attributes)>, HashMap<String, String>), StoreError> {
         let ids: Vec<&str> = machines.keys().map(String::as_str).collect();
         let known = identity::of_nodes(&self.db, &ids).await?;
         let (mut learned, mut changed) = (Vec::new(), HashMap::new());
@@ -262,9 +281,6 @@ impl Greeter {
                 }
                 Some(Recognition::Same) | None => {}
             }
-        }
-        if !learned.is_empty() {
-            identity::learn(&self.db, &learned).await?;
         }
         if !changed.is_empty() {
             let claims: Vec<_> = changed
@@ -279,7 +295,7 @@ impl Greeter {
                 self.news.identity_changed(&node_id).await;
             }
         }
-        Ok(changed)
+        Ok((learned, changed))
     }
 
     async fn welcome(&self, message: &Message, tags: &BTreeMap<String, String>, rotate_key: bool, now: Timestamp) {
@@ -316,24 +332,6 @@ fn read(message: &Message) -> Result<Hello, Refusal> {
         facts: hello.facts.unwrap_or_default().into(),
         session: Some(hello.session).filter(|text| is_session(text)).unwrap_or_default(),
     })
-}
-
-/// The sessions that speak, in an order in which each node speaks once at a time.
-fn sessions(read: &[Read<'_>]) -> Vec<HashMap<String, String>> {
-    let mut rounds: Vec<HashMap<String, String>> = Vec::new();
-    for (node, session) in read.iter().filter_map(|(_, speaker)| speaker.as_ref().ok()) {
-        if session.is_empty() {
-            continue;
-        }
-        let is_free = |round: &HashMap<String, String>| !round.contains_key(node.as_str());
-        match rounds.iter_mut().find(|round| is_free(round)) {
-            Some(round) => {
-                round.insert(node.to_string(), session.clone());
-            }
-            None => rounds.push([(node.to_string(), session.clone())].into()),
-        }
-    }
-    rounds
 }
 
 /// The agent knows the first word.

@@ -61,7 +61,7 @@ impl Issuer {
         }))
     }
 
-    /// Credentials for a node's key, with doorbells for its tags.
+    /// Credentials for a node's key, with doorbells for its tags; they end at `until` (in microseconds) at the latest.
     ///
     /// # Errors
     /// If the node's id or its tags cannot stand in credentials, which is our fault.
@@ -71,12 +71,14 @@ impl Issuer {
         key: &PublicKey,
         tags: &BTreeMap<String, String>,
         now: Timestamp,
+        until: Option<i64>,
     ) -> Result<String, Failure> {
+        let left = until.map(|until| until.saturating_sub(now.as_microsecond()).div_euclid(1_000_000));
         let claims = NodeClaims {
             node: node_id,
             tags: tags.iter().map(|(key, value)| subject::tag_hash(key, value)).collect(),
             now: now.as_second(),
-            life: self.life,
+            life: left.map_or(self.life, |left| left.clamp(1, self.life)),
         };
         claims.sign(key, &self.account, &self.scoped).map_err(Failure::internal)
     }

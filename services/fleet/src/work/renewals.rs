@@ -16,6 +16,7 @@ use tonic::Status;
 
 use crate::domain::identity::{Attributes, Recognition};
 use crate::error::from_store;
+use crate::store::key::Holding;
 use crate::store::{identity, key, tag};
 use crate::work::issuer::Issuer;
 use crate::work::{News, answer, greeter};
@@ -112,10 +113,16 @@ impl Renewals {
         let Some(tags) = tag::of_node(&self.db, node.as_str()).await.map_err(from_store)? else {
             return Err(stranger(node).into());
         };
-        self.check_key(node, &public, now).await?;
+        let holding = self.check_key(node, &public, now).await?;
         self.recognise(node, &Attributes::read(&request.attributes), now)
             .await?;
+        // Nobody has confirmed it: its claims end when the offer does.
+        let mut until = match holding {
+            Holding::Own => None,
+            Holding::Offered(until) => Some(until),
+        };
         if request.confirms_key {
+            until = None;
             let confirmed = key::confirm(&self.db, node.as_str(), public.as_str(), now.as_microsecond()).await;
             if confirmed.map_err(from_store)? {
                 tracing::info!(node_id = node.as_str(), "a node has another key");
@@ -124,16 +131,24 @@ impl Renewals {
         }
         Ok(RenewResult {
             service_time,
-            user_jwt: self.issuer.sign(node.as_str(), &public, &tags, now)?,
+            user_jwt: self.issuer.sign(node.as_str(), &public, &tags, now, until)?,
         })
     }
 
-    /// Whether the key is one that the node has.
-    pub(super) async fn check_key(&self, node: &NodeId, public: &PublicKey, now: Timestamp) -> Result<(), Failure> {
-        let is_current = key::is_current(&self.db, node.as_str(), public.as_str(), now.as_microsecond()).await;
-        match is_current.map_err(from_store)? {
-            true => Ok(()),
-            false => {
+    /// How the node has the key.
+    ///
+    /// # Errors
+    /// `AccessDeniedException` if it has it no more.
+    pub(super) async fn check_key(
+        &self,
+        node: &NodeId,
+        public: &PublicKey,
+        now: Timestamp,
+    ) -> Result<Holding, Failure> {
+        let holding = key::holding(&self.db, node.as_str(), public.as_str(), now.as_microsecond()).await;
+        match holding.map_err(from_store)? {
+            Some(holding) => Ok(holding),
+            None => {
                 let message = format!("the key is not that of {node} any more: register again with --force");
                 Err(Refusal::new(Reason::AccessDeniedException, message).into())
             }

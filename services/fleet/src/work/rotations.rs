@@ -39,14 +39,15 @@ impl Renewals {
         self.recognise(&node, &Attributes::read(&request.attributes), now)
             .await?;
         let at = now.as_microsecond();
-        let kept = key::offer(&self.db, node.as_str(), new.as_str(), at, at.saturating_add(OFFER)).await;
+        let until = at.saturating_add(OFFER);
+        let kept = key::offer(&self.db, node.as_str(), new.as_str(), at, until).await;
         if !kept.map_err(from_store)? {
             let message = "new_key was retired, or is another node's: make another one";
             return Err(Refusal::new(Reason::AccessDeniedException, message).into());
         }
         tracing::info!(node_id = node.as_str(), "a node offers another key");
         Ok(RotateResult {
-            user_jwt: self.issuer.sign(node.as_str(), &new, &tags, now)?,
+            user_jwt: self.issuer.sign(node.as_str(), &new, &tags, now, Some(until))?,
         })
     }
 }

@@ -232,3 +232,35 @@ async fn a_node_that_was_registered_without_its_key_is_taken_with_the_first_that
     assert_eq!(missing, [0, 0, 1]);
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_machine_that_registers_while_its_node_is_put_out_leaves_no_key_behind() {
+    let world = World::guarded().await;
+    let ticket = Ticket::of(&world, wanted(100)).await;
+    for round in 0..20 {
+        let machine = Machine::new(&format!("m{round}"));
+        let node = machine.register(&world, &ticket).await.unwrap().instance_id;
+        let put_out = DeregisterManagedInstanceRequest {
+            instance_id: node.clone(),
+        };
+        let mut fleet = world.by_nats().fleet;
+        let (again, out) = futures::join!(
+            machine.register(&world, &ticket),
+            fleet.deregister_managed_instance(put_out)
+        );
+        out.unwrap();
+        if let Ok(answer) = again {
+            assert_eq!(answer.instance_id, node, "its key is not another node's");
+        }
+        let missing = world
+            .by_nats()
+            .nodes
+            .sync_revocations(SyncRevocationsRequest::default())
+            .await
+            .unwrap()
+            .into_inner()
+            .missing;
+        assert!(missing.contains_key(machine.key.public().as_str()), "round {round}");
+    }
+    world.end().await;
+}

@@ -1,5 +1,6 @@
 //! Other keys for nodes: asked for, offered, confirmed; whatever is interrupted, one of the two is good.
 
+use futures::StreamExt as _;
 use muster_credential::{Claims, Key, KeyKind, Proof, Purpose, UserClaims};
 use muster_proto::agent::v1::{HelloRequest, HelloResult, RenewRequest, RenewResult, RotateRequest, RotateResult};
 use muster_proto::fleet::v1::{RotateKeyRequest, SyncRevocationsRequest};
@@ -143,6 +144,45 @@ async fn a_key_that_was_never_confirmed_ends_and_the_former_one_stays() {
         "AccessDeniedException"
     );
     renew(&world, &node, &third, true).await.unwrap();
+    world.end().await;
+}
+
+/// The bus asks nobody: what it is shown must end by itself.
+#[tokio::test]
+async fn claims_for_a_key_that_nobody_has_confirmed_end_with_the_offer() {
+    let world = World::guarded().await;
+    let (node, machine) = node_of(&world).await;
+    let new = Key::generate(KeyKind::User);
+    let ends = |token: &str| Claims::<UserClaims>::verify(token).unwrap().claims.expires_at.unwrap();
+    let offered = world.second();
+    let mut told = vec![rotate(&world, &node, &machine.key, &new).await.unwrap().user_jwt];
+    world.advance(DAY / 2);
+    told.push(renew(&world, &node, &new, false).await.unwrap().user_jwt);
+    for token in told {
+        assert!(ends(&token) <= offered + DAY, "{}", ends(&token) - offered);
+    }
+    let former = renew(&world, &node, &machine.key, false).await.unwrap();
+    assert_eq!(ends(&former.user_jwt), world.second() + DAY);
+    let confirmed = renew(&world, &node, &new, true).await.unwrap();
+    assert_eq!(ends(&confirmed.user_jwt), world.second() + DAY);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn another_key_is_news() {
+    let world = World::guarded().await;
+    let (node, machine) = node_of(&world).await;
+    let mut events = world
+        .nats
+        .subscribe("muster.v1.event.fleet.node.key-rotated")
+        .await
+        .unwrap();
+    world.nats.flush().await.unwrap();
+    let new = Key::generate(KeyKind::User);
+    rotate(&world, &node, &machine.key, &new).await.unwrap();
+    renew(&world, &node, &new, true).await.unwrap();
+    let event: serde_json::Value = serde_json::from_slice(&events.next().await.unwrap().payload).unwrap();
+    assert_eq!(event["data"]["instanceId"], node.as_str());
     world.end().await;
 }
 

@@ -106,6 +106,15 @@ impl World {
         }
     }
 
+    /// Where copies are told of, and may go on.
+    pub(crate) async fn lenient() -> Self {
+        Self::with(Settings {
+            quarantine_clones: false,
+            ..open()
+        })
+        .await
+    }
+
     /// With fleet looking at who is silent every second.
     pub(crate) async fn watchful() -> Self {
         Self::with(Settings {

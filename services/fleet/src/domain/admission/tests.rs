@@ -319,3 +319,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_machine_that_registers_again_and_tells_less_is_known_by_all_of_it() {
+    let known = node();
+    let mut told = applicant();
+    told.attributes.0.remove(&Kind::Disk);
+    assert_eq!(known.parts_with(&told), machine(1));
+    // With an operator's leave it may be another machine, of which only this is known.
+    let approved = Candidate {
+        approved: claim::of_key("K1"),
+        ..node()
+    };
+    assert_eq!(approved.parts_with(&told), told.attributes);
+}
