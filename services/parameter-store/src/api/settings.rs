@@ -1,4 +1,4 @@
-//! `Settings`: service settings of the parameter store. There are no others yet.
+//! `Settings`: service settings, of the parameter store and of activations. There are no others yet.
 
 use std::sync::Arc;
 

@@ -13,9 +13,11 @@ pub(crate) enum Setting {
     DefaultTier,
     /// Kept and shown; there is no throughput to buy here.
     HighThroughput,
+    /// Kept and shown; here neither tier limits how many nodes there are (fleet 2).
+    ActivationTier,
 }
 
-const ALL: [Setting; 2] = [Setting::DefaultTier, Setting::HighThroughput];
+const ALL: [Setting; 3] = [Setting::DefaultTier, Setting::HighThroughput, Setting::ActivationTier];
 
 impl Setting {
     /// The setting of this id, which may be its ARN.
@@ -32,6 +34,7 @@ impl Setting {
         match self {
             Self::DefaultTier => "/ssm/parameter-store/default-parameter-tier",
             Self::HighThroughput => "/ssm/parameter-store/high-throughput-enabled",
+            Self::ActivationTier => "/ssm/managed-instance/activation-tier",
         }
     }
 
@@ -40,6 +43,7 @@ impl Setting {
         match self {
             Self::DefaultTier => ParameterTier::WORDS.to_vec(),
             Self::HighThroughput => vec!["true", "false"],
+            Self::ActivationTier => vec!["standard", "advanced"],
         }
     }
 
@@ -60,6 +64,7 @@ impl Setting {
         match self {
             Self::DefaultTier => tier.word(),
             Self::HighThroughput => "false",
+            Self::ActivationTier => "standard",
         }
     }
 }
