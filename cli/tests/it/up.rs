@@ -194,9 +194,11 @@ async fn a_node_that_is_put_out_is_cut_off_the_bus() {
     })
     .await;
     // The server refuses the credentials before it ends what they had opened.
-    until("the connection it had is cut", async || match connected.connection_state() {
-        async_nats::connection::State::Connected => Err(world.stderr()),
-        _ => Ok(()),
+    until("the connection it had is cut", async || {
+        match connected.connection_state() {
+            async_nats::connection::State::Connected => Err(world.stderr()),
+            _ => Ok(()),
+        }
     })
     .await;
 }
