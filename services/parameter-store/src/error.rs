@@ -151,8 +151,8 @@ pub(crate) enum ParameterError {
     #[error("this service keeps the tags of parameters only")]
     ResourceType,
     #[error(
-        "there is no service setting {id}; those of the parameter store are /ssm/parameter-store/default-parameter-tier \
-         and /ssm/parameter-store/high-throughput-enabled"
+        "there is no service setting {id}; there are /ssm/parameter-store/default-parameter-tier, \
+         /ssm/parameter-store/high-throughput-enabled and /ssm/managed-instance/activation-tier"
     )]
     MissingSetting { id: String },
     #[error("The setting {id} takes one of {words}.")]
