@@ -197,8 +197,16 @@ impl ParametersApi {
                     version,
                     kind,
                 };
-                let value = self.keys.open(&sealed, &binding).await.map_err(from_key)?;
-                Ok(value.reveal().to_owned())
+                match self.keys.open(&sealed, &binding).await {
+                    Ok(value) => Ok(value.reveal().to_owned()),
+                    Err(error) => {
+                        // The caller is told only that it is so: whoever keeps the keys has to know where.
+                        let key = &sealed.wrapped.key;
+                        let cause = &error as &dyn std::error::Error;
+                        tracing::error!(parameter = path, version, %key, error = cause, "a SecureString is not decrypted");
+                        Err(from_key(error))
+                    }
+                }
             }
         }
     }

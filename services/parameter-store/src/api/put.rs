@@ -127,10 +127,12 @@ impl ParametersApi {
     }
 }
 
-/// A key that cannot be used is the caller's affair; everything else is ours.
+/// A key that cannot be used, or that does not open what it should, is named to the caller (parameter-store 6 and 10); a
+/// provider that does not answer is our affair.
 pub(super) fn from_key(error: KeyError) -> Failure {
     match error {
         KeyError::Unusable(message) => ParameterError::KeyId(message).into(),
-        other => Failure::internal(other),
+        KeyError::Open(error) => ParameterError::KeyId(error.to_string()).into(),
+        KeyError::Unavailable(_) => Failure::internal(error),
     }
 }

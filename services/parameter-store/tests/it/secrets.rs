@@ -1,9 +1,12 @@
 //! SecureStrings: readable for whoever asks for it, and nowhere else.
 
 use muster_harness::until;
-use muster_proto::parameterstore::v1::{GetParameterHistoryRequest, ParameterType};
+use muster_proto::aws::v1::Reason;
+use muster_proto::parameterstore::v1::{
+    GetParameterHistoryRequest, GetParametersByPathRequest, GetParametersRequest, ParameterType,
+};
 
-use crate::service::{Service, by_path, decrypted, get, on_each_surface, overwrite, secure};
+use crate::service::{Service, by_path, decrypted, get, get_many, on_each_surface, overwrite, refusal, secure};
 
 const CANARY: &str = "canary-7f3b9c51d2e8";
 
@@ -113,4 +116,44 @@ async fn a_start_without_the_key_file_is_refused() {
         "{refused}"
     );
     assert!(!key_file.exists());
+}
+
+#[tokio::test]
+async fn a_value_whose_key_is_another_one_is_refused_as_such() {
+    let service = Service::start().await;
+    service.by_nats().put_parameter(secure("/s/x", CANARY)).await.unwrap();
+    let lines = std::fs::read_to_string(service.key_file()).unwrap();
+    let version = lines.split_whitespace().nth(1).unwrap();
+    // As from a wrong backup: the version is there, and is not the key that it was.
+    let other = format!("aws/ssm {version} AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n");
+    std::fs::write(service.key_file(), other).unwrap();
+    let service = service.restart().await;
+    let mut parameters = service.by_nats();
+    let many = GetParametersRequest {
+        with_decryption: Some(true),
+        ..get_many(&["/s/x"])
+    };
+    let below = GetParametersByPathRequest {
+        with_decryption: Some(true),
+        ..by_path("/s", true)
+    };
+    let history = GetParameterHistoryRequest {
+        name: Some("/s/x".to_owned()),
+        with_decryption: Some(true),
+        ..GetParameterHistoryRequest::default()
+    };
+    for (word, text) in [
+        refusal(parameters.get_parameter(decrypted("/s/x")).await),
+        refusal(parameters.get_parameters(many).await),
+        refusal(parameters.get_parameters_by_path(below).await),
+        refusal(parameters.get_parameter_history(history).await),
+    ] {
+        assert_eq!(word, Reason::InvalidKeyId, "{text}");
+        assert!(text.contains("cannot be decrypted"), "{text}");
+    }
+    assert!(
+        parameters.get_parameter(get("/s/x")).await.is_ok(),
+        "encrypted it can be shown"
+    );
+    service.stop().await;
 }
