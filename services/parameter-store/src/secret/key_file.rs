@@ -2,6 +2,8 @@
 //!
 //! One key a line: `<key> <version> <32 bytes as Base64>`. Of the versions of a key the first line wraps, all unwrap.
 //! Whoever wants a new version puts it above the others and keeps these until nothing is wrapped with them any more.
+//! The file is read at the start, and again when something is wrapped with a version that it did not hold then: another
+//! replica was given a new one first.
 //! The key `aws/ssm` is the one for SecureStrings that name none. The file belongs to its owner alone, and it is not in
 //! the tables: a copy of these is worth nothing without it, and they are lost without it.
 
@@ -9,6 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -73,6 +76,16 @@ pub enum KeyFileError {
         /// Its version.
         version: String,
     },
+    /// A version is another key than it was when the file was read before.
+    #[error("the key file {} holds another key as version {version} of the key {key} than it did: put the line back", .path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its version.
+        version: String,
+    },
     /// The tables need it and it is not there.
     #[error("the key file {} is missing, and the tables hold SecureStrings whose keys are in it: put it back", .path.display())]
     Missing {
@@ -101,11 +114,43 @@ struct Line {
     bytes: DataKey,
 }
 
+/// The lines of a file, in its order.
+#[derive(Clone, Debug)]
+struct Lines(Vec<Line>);
+
+impl Lines {
+    fn find(&self, key: &str, version: &str) -> Option<&Line> {
+        self.0.iter().find(|line| line.key == key && line.version == version)
+    }
+
+    /// The version of a key that wraps.
+    fn current(&self, key: &str) -> Option<&Line> {
+        self.0.iter().find(|line| line.key == key)
+    }
+
+    /// These lines, and below them those of an older reading that are not among them: what was taken out may still be
+    /// needed, which the next start finds out. Gives the line that is another key than it was, if there is one.
+    fn above(mut self, older: &Self) -> Result<Self, Line> {
+        let mut gone = Vec::new();
+        for line in &older.0 {
+            match self.find(&line.key, &line.version) {
+                Some(same) if same.bytes.bytes() == line.bytes.bytes() => {}
+                Some(_) => return Err(line.clone()),
+                None => gone.push(line.clone()),
+            }
+        }
+        self.0.extend(gone);
+        Ok(self)
+    }
+}
+
 /// All keys of the file.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct KeyFile {
-    lines: Vec<Line>,
+    path: PathBuf,
     scope: Scope,
+    /// As they were read last; replaced as a whole.
+    lines: RwLock<Arc<Lines>>,
 }
 
 impl KeyFile {
@@ -132,30 +177,67 @@ impl KeyFile {
             }
             opened => opened,
         };
-        let keys = Self {
-            lines: read(path, file.map_err(failed)?)?,
-            scope,
-        };
-        match needed().find(|(name, _)| keys.find(&name.id, &name.version).is_none()) {
+        let lines = read(path, file.map_err(failed)?)?;
+        match needed().find(|(name, _)| lines.find(&name.id, &name.version).is_none()) {
             Some((name, count)) => Err(KeyFileError::Lacks {
                 path: path.to_owned(),
                 key: name.id.clone(),
                 version: name.version.clone(),
                 count: *count,
             }),
-            None => Ok(keys),
+            None => Ok(Self {
+                path: path.to_owned(),
+                scope,
+                lines: RwLock::new(Arc::new(lines)),
+            }),
         }
     }
 
-    fn find(&self, key: &str, version: &str) -> Option<&Line> {
-        self.lines
-            .iter()
-            .find(|line| line.key == key && line.version == version)
+    fn lines(&self) -> Arc<Lines> {
+        Arc::clone(&self.lines.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The version of a key that wraps.
-    fn current(&self, key: &str) -> Option<&Line> {
-        self.lines.iter().find(|line| line.key == key)
+    /// The lines, read again if this version is not among them.
+    fn lines_with(&self, key: &str, version: &str) -> Arc<Lines> {
+        let lines = self.lines();
+        if lines.find(key, version).is_some() {
+            return lines;
+        }
+        match self.read_again() {
+            Ok(lines) => {
+                if lines.find(key, version).is_some() {
+                    tracing::info!(file = %self.path.display(), key, version, "the key file was read again: it has a new key");
+                }
+                lines
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    key,
+                    version,
+                    "a key is not known, and the key file cannot be read again"
+                );
+                lines
+            }
+        }
+    }
+
+    fn read_again(&self) -> Result<Arc<Lines>, KeyFileError> {
+        let mut held = self.lines.write().unwrap_or_else(PoisonError::into_inner);
+        let file = File::open(&self.path).map_err(|source| KeyFileError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        let lines = read(&self.path, file)?
+            .above(&held)
+            .map_err(|line| KeyFileError::Changed {
+                path: self.path.clone(),
+                key: line.key,
+                version: line.version,
+            })?;
+        *held = Arc::new(lines);
+        Ok(Arc::clone(&held))
     }
 }
 
@@ -167,9 +249,10 @@ impl Provider for KeyFile {
 
     async fn wrap(&self, key_id: &str, _arn: &str, _data_key: &DataKey) -> Result<Wrapping, KeyError> {
         let named = KeyId::parse(key_id, &self.scope);
+        let lines = self.lines();
         let line = match &named {
             // Keys of a file have one name: an alias is the key of that name.
-            KeyId::Alias(key) | KeyId::Key(key) => self.current(key),
+            KeyId::Alias(key) | KeyId::Key(key) => lines.current(key),
             KeyId::Foreign(_) => None,
         };
         let line = line.ok_or_else(|| KeyError::Unusable(named.not_found(&self.scope)))?;
@@ -186,17 +269,19 @@ impl Provider for KeyFile {
     async fn unwrap(&self, wrapped: &Wrapped, binding: &Binding<'_>) -> Result<DataKey, KeyError> {
         let KeyName { id, version, .. } = &wrapped.key;
         let missing = || KeyError::Unusable(KeyId::Key(id.clone()).not_found(&self.scope));
-        let line = self.find(id, version).ok_or_else(missing)?;
+        let lines = self.lines_with(id, version);
+        let line = lines.find(id, version).ok_or_else(missing)?;
         let bytes = line.bytes.decrypt(&binding.bytes(), &wrapped.bytes)?;
         Ok(DataKey::from_bytes(&bytes).ok_or(OpenError)?)
     }
 
     async fn is_current(&self, key: &KeyName) -> Result<bool, KeyError> {
-        Ok(self.current(&key.id).is_some_and(|line| line.version == key.version))
+        let lines = self.lines_with(&key.id, &key.version);
+        Ok(lines.current(&key.id).is_some_and(|line| line.version == key.version))
     }
 }
 
-fn read(path: &Path, mut file: File) -> Result<Vec<Line>, KeyFileError> {
+fn read(path: &Path, mut file: File) -> Result<Lines, KeyFileError> {
     let failed = |source| KeyFileError::Io {
         path: path.to_owned(),
         source,
@@ -236,7 +321,7 @@ fn read(path: &Path, mut file: File) -> Result<Vec<Line>, KeyFileError> {
         }
         lines.push(line);
     }
-    Ok(lines)
+    Ok(Lines(lines))
 }
 
 /// Who we are, as the kernel says; nobody where there is no such file.

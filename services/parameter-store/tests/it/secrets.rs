@@ -1,12 +1,16 @@
 //! SecureStrings: readable for whoever asks for it, and nowhere else.
 
+use std::time::Duration;
+
 use muster_harness::until;
 use muster_proto::aws::v1::Reason;
 use muster_proto::parameterstore::v1::{
     GetParameterHistoryRequest, GetParametersByPathRequest, GetParametersRequest, ParameterType,
 };
 
-use crate::service::{Service, by_path, decrypted, get, get_many, on_each_surface, overwrite, refusal, secure};
+use crate::service::{
+    Service, by_grpc, by_path, decrypted, get, get_many, on_each_surface, overwrite, refusal, secure,
+};
 
 const CANARY: &str = "canary-7f3b9c51d2e8";
 
@@ -102,6 +106,27 @@ async fn a_key_is_changed_under_running_readers_and_the_old_one_can_go() {
         refused.contains("version new of the key aws/ssm, which 12 SecureStrings need"),
         "{refused} {old}"
     );
+}
+
+#[tokio::test]
+async fn a_replica_that_was_not_started_again_reads_what_a_new_key_wrapped() {
+    let service = Service::start().await;
+    service.by_nats().put_parameter(secure("/s/x", "one")).await.unwrap();
+    let replica = service.replica().await;
+    let mut by_replica = by_grpc(&replica).await;
+    let lines = std::fs::read_to_string(service.key_file()).unwrap();
+    std::fs::write(service.key_file(), with_new_version(&lines)).unwrap();
+    let service = service.restart().await;
+    let mut by_service = service.by_grpc().await;
+    by_service.put_parameter(secure("/s/x", "two")).await.unwrap();
+    let mut value = async |name: &str| {
+        let read = by_replica.get_parameter(decrypted(name)).await.unwrap().into_inner();
+        read.parameter.unwrap().value.unwrap()
+    };
+    assert_eq!(value("/s/x").await, "two");
+    assert_eq!(value("/s/x:1").await, "one");
+    replica.stop(Duration::from_secs(5)).await;
+    service.stop().await;
 }
 
 #[tokio::test]

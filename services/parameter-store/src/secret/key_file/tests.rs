@@ -36,12 +36,12 @@ fn the_first_start_makes_a_file_for_its_owner_only() {
     let path = folder.path().join("parameter-store.key");
     let made = KeyFile::load(&path, scope(), &[]).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let used = [(name(DEFAULT_KEY, &made.lines[0].version), 1)];
+    let used = [(name(DEFAULT_KEY, &made.lines().0[0].version), 1)];
     let again = KeyFile::load(&path, scope(), &used).unwrap();
-    assert_eq!(again.lines[0].bytes.bytes(), made.lines[0].bytes.bytes());
+    assert_eq!(again.lines().0[0].bytes.bytes(), made.lines().0[0].bytes.bytes());
     let names: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(names.len(), 1, "the draft is gone");
-    assert!(!format!("{made:?}").contains(&STANDARD.encode(made.lines[0].bytes.bytes())));
+    assert!(!format!("{made:?}").contains(&STANDARD.encode(made.lines().0[0].bytes.bytes())));
 }
 
 #[test]
@@ -121,4 +121,51 @@ async fn the_first_version_of_a_key_wraps_and_all_unwrap() {
     );
     let moved = Binding { path: "/y", ..binding };
     assert!(matches!(both.unwrap(&again, &moved).await, Err(KeyError::Open(_))));
+}
+
+#[tokio::test]
+async fn a_key_that_another_replica_was_given_first_is_looked_for_in_the_file() {
+    let scope = scope();
+    let binding = Binding {
+        scope: &scope,
+        path: "/x",
+        version: 1,
+        kind: ParameterType::SecureString,
+    };
+    let data_key = DataKey::random();
+    let wrap = async |keys: &KeyFile| {
+        let wrapping = keys.wrap("alias/aws/ssm", "", &data_key).await.unwrap();
+        wrapping.finish(&data_key, &binding.bytes())
+    };
+    let first = load(&format!("{NEW}{OLD}"), &[]).unwrap();
+    let by_first = wrap(&first).await;
+    let (_folder, path) = file(OLD, 0o600);
+    let second = KeyFile::load(&path, scope.clone(), &[]).unwrap();
+    let by_second = wrap(&second).await;
+    let opens = async |wrapped: &Wrapped| match second.unwrap(wrapped, &binding).await {
+        Ok(opened) => opened.bytes() == data_key.bytes(),
+        Err(KeyError::Unusable(_)) => false,
+        Err(other) => panic!("{other}"),
+    };
+    assert!(!opens(&by_first).await, "its file does not have it yet");
+    // What must not be believed changes nothing.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, format!("{NEW}{OLD}")).unwrap();
+    assert!(!opens(&by_first).await && opens(&by_second).await);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&path, format!("{NEW}{}", NEW.replace(" 2 ", " 1 "))).unwrap();
+    assert!(
+        !opens(&by_first).await && opens(&by_second).await,
+        "version 1 was another key"
+    );
+    // Without the old line, which is still needed.
+    fs::write(&path, NEW).unwrap();
+    assert!(second.is_current(&by_first.key).await.unwrap());
+    assert!(!second.is_current(&by_second.key).await.unwrap());
+    assert!(opens(&by_first).await && opens(&by_second).await);
+    assert_eq!(
+        wrap(&second).await.key,
+        name("aws/ssm", "2"),
+        "it wraps with the new one too"
+    );
 }
