@@ -1,5 +1,8 @@
 //! When policies have their say: rows with a due time, so that a restart loses none.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use muster_model::Timestamp;
 use muster_proto::parameterstore::v1::ParameterTier;
 use muster_store::{Column, Db, StoreError, json, read, transact};
@@ -62,33 +65,89 @@ pub(crate) fn farewell(head: &Head, scope: &Scope, now: Timestamp) -> Vec<Event>
     events
 }
 
+const DUE: &str = "
+    select t.parameter_id, t.place, p.path, p.last_version
+    from parameter_timer as t join parameter as p on p.id = t.parameter_id
+    where t.done = false and t.due_at <= $2 and (t.parameter_id, t.place, p.last_version) not in
+        (select r.parameter_id, r.place, r.last_version from {rows} as r)
+    order by t.due_at limit $3";
+const STUCK: [Column; 3] = [
+    Column::Text("parameter_id"),
+    Column::BigInt("place"),
+    Column::BigInt("last_version"),
+];
+
 #[derive(Debug, FromRow)]
 struct DueRow {
     parameter_id: String,
     place: i64,
     path: String,
+    last_version: i64,
 }
 
-/// Lets policies have their say whose time has come, at most `limit` of them; says how many did.
-pub(crate) async fn act(db: &Db, scope: &Scope, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
-    let sql = "
-        select t.parameter_id, t.place, p.path from parameter_timer as t join parameter as p on p.id = t.parameter_id
-        where t.done = false and t.due_at <= $1 order by t.due_at limit $2";
+/// Timers whose parameters cannot be read: nobody waits for them until somebody puts the parameter again, or this process
+/// is started again.
+#[derive(Debug, Default)]
+pub(crate) struct Stuck(BTreeSet<(String, i64, i64)>);
+
+impl Stuck {
+    /// The parameter of [`DUE`].
+    fn rows(&self) -> String {
+        json(&self.0.iter().collect::<Vec<_>>())
+    }
+
+    /// Leaves these timers alone from now on; whoever reads the log is told of each parameter once.
+    fn take_in(&mut self, bad: Vec<Bad>) {
+        let mut told = BTreeSet::new();
+        for Bad { due, error } in bad {
+            if told.insert(due.path.clone()) {
+                let error = &*error as &dyn std::error::Error;
+                tracing::error!(
+                    parameter = due.path,
+                    error,
+                    "policies of a parameter cannot be read and are left alone"
+                );
+            }
+            self.0.insert((due.parameter_id, due.place, due.last_version));
+        }
+    }
+}
+
+/// A timer whose policy cannot be read.
+#[derive(Debug)]
+struct Bad {
+    due: DueRow,
+    error: Arc<StoreError>,
+}
+
+/// Lets policies have their say whose time has come, at most `limit` of them; says how many were looked at. Those that
+/// cannot be read become `stuck`, and hold up no others.
+pub(crate) async fn act(
+    db: &Db,
+    scope: &Scope,
+    now: Timestamp,
+    limit: i64,
+    stuck: &mut Stuck,
+) -> Result<usize, StoreError> {
+    let (sql, known) = (|| db.with_rows(DUE, &STUCK), stuck.rows());
     // Nobody waits for a turn while there is nothing to do.
     let found: Vec<DueRow> = read!(db, pool => {
-        sqlx::query_as(sql).bind(now.as_microsecond()).bind(limit).fetch_all(pool).await
+        sqlx::query_as(sql()).bind(&known).bind(now.as_microsecond()).bind(limit).fetch_all(pool).await
     })?;
     if found.is_empty() {
         return Ok(0);
     }
-    let heads = db.with_rows(HEADS, &[Column::Text("path")]);
-    transact!(db, tx => {
+    let (count, bad) = transact!(db, tx => {
         let (turn, _, _) = take_turn!(tx);
         // What was put meanwhile has other timers.
-        let due: Vec<DueRow> = sqlx::query_as(sql).bind(now.as_microsecond()).bind(limit).fetch_all(&mut *tx).await?;
-        let paths = json(&due.iter().map(|row| (row.path.as_str(),)).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+        let due: Vec<DueRow> =
+            sqlx::query_as(sql()).bind(&known).bind(now.as_microsecond()).bind(limit).fetch_all(&mut *tx).await?;
+        let count = due.len();
+        let paths: BTreeSet<_> = due.iter().map(|row| (row.path.as_str(),)).collect();
+        let paths = json(&paths.into_iter().collect::<Vec<_>>());
+        let heads = db.with_rows(HEADS, &[Column::Text("path")]);
         let rows: Vec<HeadRow> = sqlx::query_as(heads).bind(&paths).fetch_all(&mut *tx).await?;
-        let acted = decide(&due, rows, scope, now)?;
+        let acted = decide(due, rows, scope, now);
         if !acted.removed.is_empty() {
             let rows = json(&acted.removed);
             sqlx::query(db.with_rows(REMOVE, &[Column::Text("id")])).bind(&rows).execute(&mut *tx).await?;
@@ -99,8 +158,10 @@ pub(crate) async fn act(db: &Db, scope: &Scope, now: Timestamp, limit: i64) -> R
             sqlx::query(sql).bind(json(&acted.done)).execute(&mut *tx).await?;
         }
         tell!(db, tx, turn, acted.events);
-        Ok(due.len())
-    })
+        Ok((count, acted.bad))
+    })?;
+    stuck.take_in(bad);
+    Ok(count)
 }
 
 /// What a round of timers does.
@@ -111,23 +172,38 @@ struct Acted {
     advanced: i64,
     done: Vec<(String, i64)>,
     events: Vec<Event>,
+    bad: Vec<Bad>,
 }
 
-fn decide(due: &[DueRow], rows: Vec<HeadRow>, scope: &Scope, now: Timestamp) -> Result<Acted, StoreError> {
+fn decide(mut due: Vec<DueRow>, rows: Vec<HeadRow>, scope: &Scope, now: Timestamp) -> Acted {
     let mut acted = Acted::default();
     for row in rows {
         let is_expired = row.expires_at.is_some_and(|time| time <= now.as_microsecond());
-        let head = row.head()?;
-        let places = due
-            .iter()
-            .filter(|row| row.parameter_id == head.id)
-            .map(|row| row.place);
-        for place in places {
-            let policy = usize::try_from(place)
+        let id = row.id.clone();
+        let own = due.extract_if(.., |due| due.parameter_id == id);
+        let own: Vec<DueRow> = own.collect();
+        let head = match row.head() {
+            Ok(head) => head,
+            Err(error) => {
+                let error = Arc::new(error);
+                let bad = |due| Bad {
+                    due,
+                    error: Arc::clone(&error),
+                };
+                acted.bad.extend(own.into_iter().map(bad));
+                continue;
+            }
+        };
+        for due in own {
+            let policy = usize::try_from(due.place)
                 .ok()
                 .and_then(|place| head.latest.policies.get(place));
-            let policy = policy.ok_or_else(|| StoreError::corrupt("a timer of a policy that is not there"))?;
-            acted.done.push((head.id.clone(), place));
+            let Some(policy) = policy else {
+                let error = Arc::new(StoreError::corrupt("a timer of a policy that is not there"));
+                acted.bad.push(Bad { due, error });
+                continue;
+            };
+            acted.done.push((head.id.clone(), due.place));
             if !matches!(policy.rule, Rule::Expiration(_)) {
                 acted
                     .events
@@ -143,7 +219,7 @@ fn decide(due: &[DueRow], rows: Vec<HeadRow>, scope: &Scope, now: Timestamp) -> 
             acted.removed.push((head.id,));
         }
     }
-    Ok(acted)
+    acted
 }
 
 /// The places of policies that had their say, of parameters by their ids.

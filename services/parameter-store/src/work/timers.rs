@@ -6,7 +6,7 @@ use muster_boot::Parts;
 use muster_store::Db;
 
 use crate::domain::scope::Scope;
-use crate::store::timer;
+use crate::store::timer::{self, Stuck};
 use crate::work::Publisher;
 
 /// How often timers are looked at. Readers do not depend on it: what has expired is not shown.
@@ -18,8 +18,9 @@ const AT_ONCE: i64 = 200;
 pub(crate) fn start(parts: &Parts, db: Db, scope: Scope, publisher: Publisher) {
     let (stopping, clock) = (parts.tasks.stopping(), parts.clock.clone());
     parts.tasks.spawn("timers", async move {
+        let mut stuck = Stuck::default();
         loop {
-            match timer::act(&db, &scope, clock.now(), AT_ONCE).await {
+            match timer::act(&db, &scope, clock.now(), AT_ONCE, &mut stuck).await {
                 Ok(0) => {}
                 Ok(_) => {
                     publisher.wake();

@@ -8,7 +8,8 @@ use super::*;
 use crate::domain::asked::Asked;
 use crate::store::read::{self, Found};
 use crate::store::row::Stored;
-use crate::store::{delete, label, news, timer};
+use crate::store::timer::{self, Stuck};
+use crate::store::{delete, label, news};
 
 async fn events(db: &Db) -> Vec<String> {
     news::oldest(db, 1000)
@@ -204,8 +205,17 @@ async fn what_expired_is_not_there_before_anybody_removed_it_and_policies_act_on
         put_one(&db, &keys, short_lived("/x")).await;
         put_one(&db, &keys, short_lived("/y")).await;
         let at = |hours| NOW + SignedDuration::from_hours(hours);
-        assert_eq!(timer::act(&db, &scope(), NOW, 100).await.unwrap(), 2, "an hour before");
-        assert_eq!(timer::act(&db, &scope(), NOW, 100).await.unwrap(), 0, "once");
+        let mut stuck = Stuck::default();
+        assert_eq!(
+            timer::act(&db, &scope(), NOW, 100, &mut stuck).await.unwrap(),
+            2,
+            "an hour before"
+        );
+        assert_eq!(
+            timer::act(&db, &scope(), NOW, 100, &mut stuck).await.unwrap(),
+            0,
+            "once"
+        );
         assert_eq!(events(&db).await[2..], ["policy-action", "policy-action"]);
         let id = read::id(&db, "/x", NOW.as_microsecond()).await.unwrap().unwrap();
         assert_eq!(timer::done(&db, &[&id]).await.unwrap(), [(id, 1)]);
@@ -226,16 +236,64 @@ async fn what_expired_is_not_there_before_anybody_removed_it_and_policies_act_on
         assert_eq!(put_all(&db, &ground(), &[job], at(1)).await.unwrap(), [version(1)]);
         assert_eq!(events(&db).await[4..], ["policy-action", "deleted", "created"]);
         assert_eq!(
-            timer::act(&db, &scope(), at(3), 100).await.unwrap(),
+            timer::act(&db, &scope(), at(3), 100, &mut stuck).await.unwrap(),
             2,
             "the other one's"
         );
         assert_eq!(events(&db).await[7..], ["policy-action", "policy-action", "deleted"]);
-        assert_eq!(timer::act(&db, &scope(), at(3), 100).await.unwrap(), 0);
+        assert_eq!(timer::act(&db, &scope(), at(3), 100, &mut stuck).await.unwrap(), 0);
         let (standard, advanced): (i64, i64) = muster_store::read!(&db, pool => {
             sqlx::query_as("select standard, advanced from catalogue").fetch_one(pool).await
         })
         .unwrap();
         assert_eq!((standard, advanced), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_cannot_be_read_holds_up_no_other_one_s_policies() {
+    for (db, ..) in databases().await {
+        let keys = keys(OLD);
+        for parameter in ["/bad", "/worse", "/good"] {
+            put_one(&db, &keys, short_lived(parameter)).await;
+        }
+        muster_store::transact!(&db, tx => {
+            for sql in [
+                "update parameter_version set policies = 'no policies'
+                 where parameter_id = (select id from parameter where path = '/bad')",
+                "update parameter_version set policies = '[]'
+                 where parameter_id = (select id from parameter where path = '/worse')",
+            ] {
+                sqlx::query(sql).execute(&mut *tx).await?;
+            }
+            Ok(())
+        })
+        .unwrap();
+        let at = |hours| NOW + SignedDuration::from_hours(hours);
+        let mut stuck = Stuck::default();
+        // One at a time, so that each bad one comes before the good one or not.
+        for time in [NOW, at(3)] {
+            let mut rounds = 0;
+            while timer::act(&db, &scope(), time, 1, &mut stuck).await.unwrap() > 0 {
+                rounds += 1;
+                assert!(rounds < 20, "nobody asks for ever");
+            }
+        }
+        let told = news::oldest(&db, 1000).await.unwrap();
+        let of = |path: &str| {
+            let own = told.iter().filter(|event| event.payload.contains(path));
+            own.map(|event| event.what.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("/good"), ["created", "policy-action", "policy-action", "deleted"]);
+        assert_eq!(of("/bad"), ["created"]);
+        // Another process finds them again, and is not held up either.
+        put_one(&db, &keys, short_lived("/later")).await;
+        let mut stuck = Stuck::default();
+        while timer::act(&db, &scope(), at(3), 2, &mut stuck).await.unwrap() > 0 {}
+        assert_eq!(
+            read::id(&db, "/later", 0).await.unwrap(),
+            None,
+            "it has expired and is removed"
+        );
     }
 }
