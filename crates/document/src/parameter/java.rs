@@ -84,11 +84,29 @@ fn surrogate_pair(text: &str) -> Option<(char, &str)> {
 
 /// A character as itself, wherever it stands.
 fn literal(c: char, out: &mut String) {
+    // With the flag `x` a blank is none.
+    if let Some(escaped) = blank(c) {
+        out.push_str(escaped);
+        return;
+    }
     // Our engine gives `\<` and `\>` a meaning of their own.
     if c.is_ascii_punctuation() && !matches!(c, '<' | '>') {
         out.push('\\');
     }
     out.push(c);
+}
+
+/// How a blank is written where it must count.
+fn blank(c: char) -> Option<&'static str> {
+    Some(match c {
+        ' ' => "\\x20",
+        '\t' => "\\t",
+        '\n' => "\\n",
+        '\r' => "\\r",
+        '\x0B' => "\\x0B",
+        '\x0C' => "\\f",
+        _ => return None,
+    })
 }
 
 /// A set of characters, in a class or as one.
@@ -115,8 +133,8 @@ fn shorthand(c: char) -> Option<&'static str> {
     Some(match c {
         'd' | 'D' => "0-9",
         'w' | 'W' => "a-zA-Z0-9_",
-        's' | 'S' => " \\t\\n\\x0B\\f\\r",
-        'h' | 'H' => " \\t\\u{A0}\\u{1680}\\u{180E}\\u{2000}-\\u{200A}\\u{202F}\\u{205F}\\u{3000}",
+        's' | 'S' => "\\x20\\t\\n\\x0B\\f\\r",
+        'h' | 'H' => "\\x20\\t\\u{A0}\\u{1680}\\u{180E}\\u{2000}-\\u{200A}\\u{202F}\\u{205F}\\u{3000}",
         'v' | 'V' => "\\n\\x0B\\f\\r\\u{85}\\u{2028}\\u{2029}",
         _ => return None,
     })
@@ -132,11 +150,11 @@ fn posix(name: &str) -> Option<&'static str> {
         "Alnum" => "a-zA-Z0-9",
         "Punct" => "!-/:-@\\[-`{-\\~",
         "Graph" => "!-\\~",
-        "Print" => " -\\~",
-        "Blank" => " \\t",
+        "Print" => "\\x20-\\~",
+        "Blank" => "\\x20\\t",
         "Cntrl" => "\\x00-\\x1F\\x7F",
         "XDigit" => "0-9a-fA-F",
-        "Space" => " \\t\\n\\x0B\\f\\r",
+        "Space" => "\\x20\\t\\n\\x0B\\f\\r",
         _ => return None,
     })
 }

@@ -33,6 +33,8 @@ pub struct Pattern {
     /// For short texts, or for all.
     regex: Regex,
     is_big: bool,
+    /// It must match a text from its beginning to its end.
+    is_whole: bool,
 }
 
 /// A pattern that cannot be used.
@@ -59,8 +61,28 @@ impl Pattern {
         };
         Ok(Self {
             source: source.to_owned(),
-            regex: compile(source, limit, COMPILED_LIMIT)?,
+            regex: compile(&translate(source), limit, COMPILED_LIMIT)?,
             is_big: false,
+            is_whole: false,
+        })
+    }
+
+    /// Compiles a pattern that a value must match as a whole, whether it says so or not.
+    ///
+    /// # Errors
+    /// [`PatternError::Unusable`].
+    pub fn whole(source: &str, kind: &ParameterType) -> Result<Self, PatternError> {
+        // By itself first: what is put around it must not complete it.
+        let alone = Self::new(source, kind)?;
+        let limit = if kind.is_list() {
+            BACKTRACK_LIMIT_OF_ELEMENT
+        } else {
+            BACKTRACK_LIMIT
+        };
+        Ok(Self {
+            regex: compile(&anchored(&translate(source)), limit, COMPILED_LIMIT)?,
+            is_whole: true,
+            ..alone
         })
     }
 
@@ -72,22 +94,42 @@ impl Pattern {
         Ok(Self {
             source: source.to_owned(),
             // Compiled once, for the longest text.
-            regex: compile(source, WORK / LONGEST_FOR_BIG, COMPILED_LIMIT_OF_BIG)?,
+            regex: compile(&translate(source), WORK / LONGEST_FOR_BIG, COMPILED_LIMIT_OF_BIG)?,
             is_big: true,
+            is_whole: false,
         })
     }
 
-    /// Whether the pattern is found in a text; a pattern that means the whole text says so with `^` and `$`.
+    /// Whether the pattern is found in a text, or is the whole of it if it was compiled so; another pattern that means the
+    /// whole text says so with `^` and `$`.
     ///
     /// # Errors
     /// [`PatternError::TooCostly`].
     pub fn find(&self, text: &str) -> Result<bool, PatternError> {
-        let found = match text.len() {
-            0..=SHORT => self.regex.is_match(text),
-            0..=LONGEST_FOR_BIG if self.is_big => self.regex.is_match(text),
-            _ if self.is_big => return Err(PatternError::TooCostly),
+        match text.len() {
+            0..=SHORT => self.search(&self.regex, text),
+            0..=LONGEST_FOR_BIG if self.is_big => self.search(&self.regex, text),
+            _ if self.is_big => Err(PatternError::TooCostly),
             // The engine takes its limit when it compiles; long texts are rare and worth it.
-            long => compile(&self.source, WORK / long, COMPILED_LIMIT)?.is_match(text),
+            long => {
+                let translated = translate(&self.source);
+                let written = if self.is_whole {
+                    anchored(&translated)
+                } else {
+                    translated
+                };
+                self.search(&compile(&written, WORK / long, COMPILED_LIMIT)?, text)
+            }
+        }
+    }
+
+    fn search(&self, regex: &Regex, text: &str) -> Result<bool, PatternError> {
+        let found = match self.is_whole {
+            false => regex.is_match(text),
+            // What our engine knows beyond Java may end a match before the anchor is asked: only the place says what it is.
+            true => regex
+                .find(text)
+                .map(|found| found.is_some_and(|found| found.range() == (0..text.len()))),
         };
         found.map_err(|_| PatternError::TooCostly)
     }
@@ -99,8 +141,14 @@ impl Pattern {
     }
 }
 
-fn compile(source: &str, backtrack_limit: usize, size_limit: usize) -> Result<Regex, PatternError> {
-    RegexBuilder::new(&translate(source))
+/// A translated pattern, from the beginning of a text to its end. With `(?x)` a pattern may end in a comment: the flag and
+/// the line end close that, and are nothing where there is none.
+fn anchored(translated: &str) -> String {
+    format!("\\A(?:{translated}(?x)\n)\\z")
+}
+
+fn compile(translated: &str, backtrack_limit: usize, size_limit: usize) -> Result<Regex, PatternError> {
+    RegexBuilder::new(translated)
         .backtrack_limit(backtrack_limit)
         .delegate_size_limit(size_limit)
         .max_prog_size(PROGRAM_LIMIT)
@@ -110,7 +158,7 @@ fn compile(source: &str, backtrack_limit: usize, size_limit: usize) -> Result<Re
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
+        (&self.source, self.is_whole) == (&other.source, other.is_whole)
     }
 }
 
@@ -197,6 +245,49 @@ mod tests {
         ] {
             assert_eq!(found(pattern, text), Ok(expected), "{pattern} in {text:?}");
         }
+    }
+
+    #[test]
+    fn a_whole_pattern_is_the_whole_text_however_it_is_written() {
+        let whole = |pattern: &str, text: &str| Pattern::whole(pattern, &ParameterType::String)?.find(text);
+        for (pattern, text, expected) in [
+            (r"\d{1,4}", "1234", true),
+            (r"\d{1,4}", "12345", false),
+            // The longer alternative, although the shorter one is found first.
+            ("a|ab", "ab", true),
+            ("a|b", "ab", false),
+            ("ab|", "", true),
+            ("a", "a\n", false),
+            // Quoted to the end.
+            (r"\Qa)|(b", "a)|(b", true),
+            (r"\Qa)|(b", "b", false),
+            (r"\Qa|b\E", "a", false),
+            // Comments and blanks.
+            ("(?x)[a-z]+ # letters", "abc", true),
+            ("(?x)[a-z]+ # letters", "abc1", false),
+            ("(?x)[a-z]+ # letters)|(.*", "abc1", false),
+            ("(?x) a \n b # two", "ab", true),
+            ("a|b # no comment", "b # no comment", true),
+            ("(?x:a #b\n)c#", "ac#", true),
+            ("(?x)a|b(?-x) #", "b #", true),
+            (r"(?x)a\ \Q #\E\sb", "a  # b", true),
+            // Of one flag nothing is left outside.
+            ("(?i)a", "A", true),
+            ("(?m)^a$", "a\nb", false),
+            ("(?s).", "\n", true),
+        ] {
+            assert_eq!(whole(pattern, text), Ok(expected), "{pattern:?} and {text:?}");
+        }
+        for pattern in ["(", "a)(b", "a)|(?:b", r"a\", "[a", "(?x)(a # )"] {
+            assert_eq!(whole(pattern, "a"), Err(PatternError::Unusable), "{pattern:?}");
+        }
+        // What our engine may know and Java does not.
+        for pattern in ["a(*ACCEPT)", "(?:a(*ACCEPT)|c)d", "(?~|b)a", "a(?~|b)"] {
+            assert_ne!(whole(pattern, "ab"), Ok(true), "{pattern:?}");
+        }
+        let long = "a".repeat(SHORT + 1);
+        assert_eq!(whole("(?x)a+ # only", &long), Ok(true));
+        assert_eq!(whole("(?x)a+ # only", &(long + "b")), Ok(false));
     }
 
     #[test]

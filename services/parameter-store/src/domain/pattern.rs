@@ -9,11 +9,7 @@ use crate::error::ParameterError;
 /// # Errors
 /// If the pattern is none that can be used, or the value does not match it; the value is not repeated.
 pub(crate) fn check(pattern: &str, value: &str) -> Result<(), ParameterError> {
-    let compile = |source: &str| Pattern::new(source, &ParameterType::String);
-    // By itself first: what is put around it must not complete it.
-    let found = compile(pattern)
-        .and_then(|_| compile(&format!(r"\A(?:{pattern})\z")))
-        .and_then(|whole| whole.find(value));
+    let found = Pattern::whole(pattern, &ParameterType::String).and_then(|whole| whole.find(value));
     let bad = |why: &str| ParameterError::Pattern {
         pattern: pattern.to_owned(),
         why: why.to_owned(),
@@ -45,8 +41,16 @@ mod tests {
         assert_eq!(reason("a|ab", "ab"), None);
         assert_eq!(reason("^[a-z]+$", "abc"), None);
         assert_eq!(reason("(?=.*[0-9])(?=.*[a-z]).{3,}", "a1b"), None);
+        assert_eq!(reason("(?x)[a-z]+ # letters", "abc"), None);
         let mismatch = Some(Reason::ParameterPatternMismatchException);
-        for (pattern, value) in [(r"\d{1,4}", "12345"), (r"\d+", "a1"), ("a", "a\n"), ("a|b", "ab")] {
+        for (pattern, value) in [
+            (r"\d{1,4}", "12345"),
+            (r"\d+", "a1"),
+            ("a", "a\n"),
+            ("a|b", "ab"),
+            ("(?x)[a-z]+ # letters)|(.*", "a1"),
+            (r"\Qa)|(.*", "b"),
+        ] {
             assert_eq!(reason(pattern, value), mismatch, "{pattern}");
         }
         let bad = Some(Reason::InvalidAllowedPatternException);
@@ -67,6 +71,16 @@ mod tests {
         #[test]
         fn any_pattern_has_an_answer(pattern in ".{0,40}", value in ".{0,40}") {
             let _ = check(&pattern, &value);
+        }
+
+        #[test]
+        fn what_is_quoted_matches_itself_only(quoted in "[^\0]{0,20}", other in "[^\0]{0,20}") {
+            prop_assume!(!quoted.contains("\\E"));
+            for pattern in [format!("\\Q{quoted}"), format!("\\Q{quoted}\\E"), format!("(?x) \\Q{quoted}\\E # and {other}")] {
+                prop_assume!(!pattern.contains('\n') || !pattern.starts_with("(?x)"));
+                prop_assert_eq!(reason(&pattern, &quoted), None, "{}", pattern);
+                prop_assert_eq!(reason(&pattern, &other).is_none(), quoted == other, "{}", pattern);
+            }
         }
     }
 }
