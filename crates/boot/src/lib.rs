@@ -5,11 +5,13 @@
 //! [`Parts`] is what a service is given; `muster up` and the tests make it themselves and run the same services
 //! in one process.
 //! [`Rights`] is what a caller may do; everything that is mounted is decided before the service is asked.
+//! [`Echo`] says whether the broker has had what was published.
 //! [`Running`] is a service that answers; it can only be had by starting one.
 
 mod answers;
 mod authorize;
 mod bus;
+mod echo;
 mod node_desk;
 mod node_quota;
 mod parts;
@@ -25,6 +27,7 @@ pub use authorize::{
     AccessOverBus, Authority, Leave, NodeGate, ResourceTags, Rights, TagMap, rights_lost, while_allowed,
 };
 pub use bus::{BusError, CredentialsError, connect, connect_now};
+pub use echo::{Echo, Mark};
 pub use node_desk::{NodeAnswerer, answer_nodes};
 pub use node_quota::{NodeQuota, NodeQuotaSettings};
 pub use parts::{BootError, Database, Deciding, OpenToOthers, Parts, Readiness, Running, plain_routes};

@@ -1,3 +1,4 @@
 //! What services stand on, against a real NATS server.
 
 mod credentials;
+mod echo;

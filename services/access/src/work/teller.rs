@@ -1,14 +1,14 @@
 //! Tells what changed: CloudEvents on `muster.v1.event.access.principal.changed`.
 //!
-//! A change is written down with what it changes and forgotten when it was published, so that a crash in between, or a
-//! change by the bootstrap command, is told, too. Whoever keeps answers believes them for five seconds at most and does
+//! A change is written down with what it changes and forgotten when the broker has surely had it, so that a crash in
+//! between, or a change by the bootstrap command, is told, too. Whoever keeps answers believes them for five seconds at most and does
 //! not depend on it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use muster_boot::Parts;
+use muster_boot::{Echo, Parts};
 use muster_model::Clock;
 use muster_store::Db;
 use muster_wire::subject;
@@ -54,6 +54,7 @@ struct Data<'a> {
 struct Telling {
     db: Db,
     nats: Client,
+    echo: Option<Echo>,
     clock: Arc<dyn Clock>,
     account: Account,
 }
@@ -63,9 +64,10 @@ impl Teller {
     pub(crate) fn start(parts: &Parts, db: Db, account: Account) -> Self {
         let teller = Self::default();
         let (woken, stopping) = (Arc::clone(&teller.0), parts.tasks.stopping());
-        let telling = Telling {
+        let mut telling = Telling {
             db,
             nats: parts.nats.clone(),
+            echo: None,
             clock: Arc::clone(&parts.clock),
             account,
         };
@@ -92,7 +94,7 @@ impl Teller {
 
 impl Telling {
     /// Tells what is to be told; what cannot be told now is told later.
-    async fn tell_all(&self) {
+    async fn tell_all(&mut self) {
         loop {
             match self.tell_some().await {
                 Ok(0) => return,
@@ -105,17 +107,30 @@ impl Telling {
         }
     }
 
-    async fn tell_some(&self) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+    async fn tell_some(&mut self) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
         let changes = change::pending(&self.db).await?;
         if changes.is_empty() {
             return Ok(0);
         }
+        let mut echo = match self.echo.take() {
+            Some(echo) => echo,
+            None => Echo::open(self.nats.clone()).await?,
+        };
+        if !echo.is_connected() {
+            self.echo = Some(echo);
+            return Err("the bus is away".into());
+        }
+        let mark = echo.mark();
         for change in &changes {
             let payload = serde_json::to_vec(&self.event(change))?;
             let subject = subject::event("access", "principal", "changed");
             self.nats.publish(subject, payload.into()).await?;
         }
-        self.nats.flush().await?;
+        let is_confirmed = echo.confirms(mark).await;
+        self.echo = Some(echo);
+        if !is_confirmed {
+            return Err("the bus does not confirm it".into());
+        }
         change::told(&self.db, &changes).await?;
         Ok(changes.len())
     }

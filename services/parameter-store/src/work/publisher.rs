@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use muster_boot::{BoxError, Parts};
+use muster_boot::{BoxError, Echo, Parts};
 use muster_store::Db;
 use muster_wire::subject;
 use tokio::sync::Notify;
@@ -26,8 +26,9 @@ impl Publisher {
         let wake = Arc::new(Notify::new());
         let (woken, nats, stopping) = (Arc::clone(&wake), parts.nats.clone(), parts.tasks.stopping());
         parts.tasks.spawn("publisher", async move {
+            let mut echo = None;
             loop {
-                if let Err(error) = publish(&db, &nats).await {
+                if let Err(error) = publish(&db, &nats, &mut echo).await {
                     tracing::warn!(error = &*error, "events wait: they were not published");
                 }
                 tokio::select! {
@@ -46,18 +47,28 @@ impl Publisher {
     }
 }
 
-async fn publish(db: &Db, nats: &Client) -> Result<(), BoxError> {
+async fn publish(db: &Db, nats: &Client, echo: &mut Option<Echo>) -> Result<(), BoxError> {
     loop {
         let waiting = news::oldest(db, AT_ONCE).await?;
         if waiting.is_empty() {
             return Ok(());
         }
+        let echo = match echo {
+            Some(echo) => echo,
+            None => echo.insert(Echo::open(nats.clone()).await?),
+        };
+        if !echo.is_connected() {
+            return Err("the bus is away".into());
+        }
+        let mark = echo.mark();
         for event in &waiting {
             let subject = subject::event("parameter-store", "parameter", &event.what);
             nats.publish(subject, event.payload.clone().into()).await?;
         }
-        // They are forgotten when the server has them.
-        nats.flush().await?;
+        // They are forgotten when the server has them; until then they are published again.
+        if !echo.confirms(mark).await {
+            return Err("the bus does not confirm them".into());
+        }
         news::published(db, &waiting).await?;
     }
 }

@@ -6,9 +6,8 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Subscriber};
-use futures::StreamExt;
-use muster_boot::Parts;
+use async_nats::{Client, HeaderMap};
+use muster_boot::{Echo, Parts};
 use muster_store::Db;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -24,7 +23,7 @@ const AT_ONCE: i64 = 64;
 const LOOK: Duration = Duration::from_secs(5);
 /// How long published rows may stay: deleting them costs a transaction.
 const LAG: Duration = Duration::from_millis(250);
-/// How long the broker may take to give a message back.
+/// Pause after a bus that took no subscription.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes events that were just committed.
@@ -69,12 +68,6 @@ struct Publisher {
     delete_at: Option<Instant>,
 }
 
-/// Our own message that comes back, and the connection that it came over.
-struct Echo {
-    subject: String,
-    messages: Subscriber,
-}
-
 impl Publisher {
     async fn run(mut self, mut fresh: mpsc::Receiver<Row>) {
         let mut echo = self.echo().await;
@@ -109,10 +102,9 @@ impl Publisher {
     }
 
     async fn echo(&self) -> Echo {
-        let subject = self.nats.new_inbox();
         loop {
-            match self.nats.subscribe(subject.clone()).await {
-                Ok(messages) => return Echo { subject, messages },
+            match Echo::open(self.nats.clone()).await {
+                Ok(echo) => return echo,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "events wait for the bus");
                     tokio::time::sleep(PATIENCE).await;
@@ -138,11 +130,7 @@ impl Publisher {
 
     /// Whether the broker has surely had them all.
     async fn publish(&self, rows: &[Row], echo: &mut Echo) -> bool {
-        let connects = || {
-            let statistics = self.nats.statistics();
-            statistics.connects.load(std::sync::atomic::Ordering::Relaxed)
-        };
-        let before = connects();
+        let mark = echo.mark();
         for row in rows {
             for (number, event) in row.events.iter().enumerate() {
                 let id = format!("{}-{number}", row.id);
@@ -156,25 +144,7 @@ impl Publisher {
                 }
             }
         }
-        let word = Uuid::new_v4().to_string();
-        if self
-            .nats
-            .publish(echo.subject.clone(), word.clone().into())
-            .await
-            .is_err()
-        {
-            return false;
-        }
-        let back = async {
-            while let Some(message) = echo.messages.next().await {
-                if message.payload.as_ref() == word.as_bytes() {
-                    return true;
-                }
-            }
-            false
-        };
-        let came_back = tokio::time::timeout(PATIENCE, back).await.unwrap_or(false);
-        came_back && connects() == before
+        echo.confirms(mark).await
     }
 
     async fn delete(&mut self) {
