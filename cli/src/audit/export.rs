@@ -40,7 +40,7 @@ pub(super) struct TruncateArguments {
 }
 
 /// The members of a line that is a record; all are hashed.
-const MEMBERS: [&str; 12] = [
+const MEMBERS: [&str; 13] = [
     "Sequence",
     "TimeMicros",
     "Principal",
@@ -53,6 +53,7 @@ const MEMBERS: [&str; 12] = [
     "Statements",
     "RequestId",
     "Hash",
+    "Details",
 ];
 
 /// The first line.
@@ -97,6 +98,7 @@ fn record(shown: &AuditRecord) -> Option<Record> {
             decision: shown.decision().word().to_owned(),
             statements: shown.statements.clone(),
             request_id: text(&shown.request_id),
+            details: shown.details.clone(),
         },
     })
 }
@@ -111,7 +113,10 @@ fn record_of_line(line: &Value) -> Option<Record> {
         line.get(name)
             .map_or(Some(String::new()), |value| value.as_str().map(str::to_owned))
     };
-    let statements = line.get("Statements")?.as_array()?.iter();
+    let list = |value: &Value| -> Option<Vec<String>> {
+        let texts = value.as_array()?.iter();
+        texts.map(|each| each.as_str().map(str::to_owned)).collect()
+    };
     Some(Record {
         sequence: line.get("Sequence")?.as_i64()?,
         hash: Hash::parse(line.get("Hash")?.as_str()?)?,
@@ -124,10 +129,10 @@ fn record_of_line(line: &Value) -> Option<Record> {
             action: text("Action")?,
             resource: text("Resource")?,
             decision: text("Decision")?,
-            statements: statements
-                .map(|each| each.as_str().map(str::to_owned))
-                .collect::<Option<_>>()?,
+            statements: list(line.get("Statements")?)?,
             request_id: text("RequestId")?,
+            // Most records have none, and those of older files neither.
+            details: line.get("Details").map_or(Some(Vec::new()), list)?,
         },
     })
 }
@@ -300,6 +305,7 @@ mod tests {
                 time: 1_800_000_000_123_456 + number,
                 principal: format!("user/{number}"),
                 decision: "Allow".to_owned(),
+                details: (0..number % 2).map(|_| "version=3".to_owned()).collect(),
                 ..Entry::default()
             };
             let made = verifier.at().next(entry);
@@ -310,6 +316,7 @@ mod tests {
                 hash: Some(made.hash.to_string()),
                 time_micros: Some(made.entry.time),
                 time: Some(prost_types::Timestamp::default()),
+                details: made.entry.details,
                 ..AuditRecord::default()
             };
             shown.set_decision(muster_proto::access::v1::Decision::Allow);

@@ -17,7 +17,7 @@ const PAGE: usize = 1000;
 /// What was asked about parameters.
 #[derive(Debug, clap::Args)]
 pub(super) struct ParameterArguments {
-    /// The parameter.
+    /// The parameter: its name or its ARN; a version or a label behind it is not looked at.
     #[arg(long)]
     name: String,
     /// At most so many.
@@ -30,15 +30,30 @@ pub(super) struct ParameterArguments {
 
 impl From<ParameterArguments> for Arguments {
     fn from(wanted: ParameterArguments) -> Self {
-        // As ARNs have it: without the slash in front, and without a version or a label.
-        let name = wanted.name.split(':').next().unwrap_or_default().trim_matches('/');
         Self {
-            resource: Some(format!("parameter/{name}")),
+            resource: Some(resource(&wanted.name)),
             limit: wanted.limit,
             json: wanted.json,
             ..Self::default()
         }
     }
+}
+
+/// How the log writes a parameter, as far as its name or its ARN says: without a slash in front, and without what follows
+/// a colon, which no name has.
+fn resource(name: &str) -> String {
+    let name = name.trim();
+    let parts: Vec<&str> = name.splitn(6, ':').collect();
+    let (scope, own) = match parts.as_slice() {
+        ["arn", .., own] if parts.len() == 6 => (&name[..name.len() - own.len()], *own),
+        _ => ("", name),
+    };
+    let own = own.split(':').next().unwrap_or_default();
+    let own = match scope.is_empty() {
+        true => own,
+        false => own.strip_prefix("parameter/").unwrap_or(own),
+    };
+    format!("{scope}parameter/{}", own.trim_matches('/'))
 }
 
 #[derive(Debug, Default, clap::Args)]
@@ -118,7 +133,16 @@ pub(super) async fn run(wanted: Arguments, server: &Server) -> Result<Exit, Comp
 }
 
 fn table(records: &[AuditRecord]) -> String {
-    let mut table = Table::new(&["NO", "TIME", "PRINCIPAL", "ACTION", "RESOURCE", "DECISION", "BY"]);
+    let mut table = Table::new(&[
+        "NO",
+        "TIME",
+        "PRINCIPAL",
+        "ACTION",
+        "RESOURCE",
+        "DECISION",
+        "BY",
+        "DETAILS",
+    ]);
     for record in records {
         table.row([
             record.sequence().to_string(),
@@ -128,7 +152,25 @@ fn table(records: &[AuditRecord]) -> String {
             record.resource().to_owned(),
             record.decision().word().to_owned(),
             record.statements.join(","),
+            record.details.join(" "),
         ]);
     }
     table.text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_found_by_its_name_or_its_arn_with_a_selector_or_without() {
+        for name in ["/app/host", "/app/host:3", "/app/host:live", " /app/host ", "app/host"] {
+            assert_eq!(resource(name), "parameter/app/host", "{name:?}");
+        }
+        assert_eq!(resource("host:3"), "parameter/host");
+        let arn = "arn:aws:ssm:us-east-1:000000000000:parameter/app/host";
+        for selector in ["", ":3", ":live"] {
+            assert_eq!(resource(&format!("{arn}{selector}")), arn, "{selector}");
+        }
+    }
 }

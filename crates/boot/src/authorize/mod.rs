@@ -37,7 +37,7 @@ use crate::{BoxError, Tasks};
 pub use authority::{AccessOverBus, Authority};
 pub use lasting::{rights_lost, while_allowed};
 pub use node::NodeGate;
-pub use rights::{Leave, Rights};
+pub use rights::{Leave, Read, Rights};
 
 use arn::arn;
 pub(crate) use bearers::BearerCache;

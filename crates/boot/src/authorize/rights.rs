@@ -148,6 +148,39 @@ impl Rights {
             None => Ok(()),
         }
     }
+
+    /// Writes down what the operation has read, or could not read although it was allowed, beside the decision on the
+    /// operation itself. It is in the audit log when this returns.
+    ///
+    /// # Errors
+    /// If it cannot be written down: then it must not be shown.
+    pub async fn record_reads(&self, reads: Vec<Read>) -> Result<(), Failure> {
+        let Some(asking) = self.0.as_ref().filter(|_| !reads.is_empty()) else {
+            return Ok(());
+        };
+        let records = reads.into_iter().map(|read| {
+            // By leave of what was said of it, or of what it was found by.
+            let own = |(_, on, _): &&(Action, Arn, Context)| on.to_string() == read.resource;
+            let of_operation = || asking.allowed.iter().filter(|(action, ..)| *action == asking.action);
+            let leave = of_operation().find(own).or_else(|| of_operation().next());
+            let decision = leave.map(|(action, on, context)| asking.decide(action, on, context));
+            let decision = decision.unwrap_or_else(|| Decision::Allow(Vec::new()));
+            DecisionRecord {
+                details: read.details,
+                ..asking.entry(asking.action.to_string(), read.resource, &decision)
+            }
+        });
+        asking.write(records.collect()).await
+    }
+}
+
+/// Something that an operation has read, for the audit log: a secret, for example.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// Its ARN.
+    pub resource: String,
+    /// What is known of it: `version=3`. Never what was read.
+    pub details: Vec<String>,
 }
 
 /// Whether the caller needs leave for what is not the operation itself.
@@ -191,31 +224,37 @@ impl Asking {
 
     /// Writes decisions down: before anything is done, or for plain reads a moment later.
     pub(super) async fn record(&self, decisions: &[(Action, Arn, Decision)]) -> Result<(), Failure> {
+        let entry =
+            |(action, on, decision): &(Action, Arn, Decision)| self.entry(action.to_string(), on.to_string(), decision);
+        self.write(decisions.iter().map(entry).collect()).await
+    }
+
+    fn entry(&self, action: String, on: String, decision: &Decision) -> DecisionRecord {
         let now = self.gate.clock.now();
-        let time = Timestamp {
-            seconds: now.as_second(),
-            nanos: now.subsec_nanosecond(),
+        let word = match decision {
+            Decision::Allow(_) => Word::Allow,
+            Decision::ExplicitDeny(_) => Word::ExplicitDeny,
+            Decision::ImplicitDeny => Word::ImplicitDeny,
         };
-        let record = |(action, on, decision): &(Action, Arn, Decision)| {
-            let word = match decision {
-                Decision::Allow(_) => Word::Allow,
-                Decision::ExplicitDeny(_) => Word::ExplicitDeny,
-                Decision::ImplicitDeny => Word::ImplicitDeny,
-            };
-            DecisionRecord {
-                time: Some(time),
-                principal: Some(self.caller.principal.to_string()),
-                access_key_id: self.caller.access_key.clone(),
-                surface: Some(self.surface.word().to_owned()),
-                source_ip: self.caller.source_ip.map(|address| address.to_string()),
-                action: Some(action.to_string()),
-                resource: Some(cut(on.to_string(), LONGEST_NAME)),
-                decision: Some(word.into()),
-                statements: statements(decision),
-                request_id: self.caller.request_id.map(|id| id.to_string()),
-            }
-        };
-        let records = decisions.iter().map(record).collect();
+        DecisionRecord {
+            time: Some(Timestamp {
+                seconds: now.as_second(),
+                nanos: now.subsec_nanosecond(),
+            }),
+            principal: Some(self.caller.principal.to_string()),
+            access_key_id: self.caller.access_key.clone(),
+            surface: Some(self.surface.word().to_owned()),
+            source_ip: self.caller.source_ip.map(|address| address.to_string()),
+            action: Some(action),
+            resource: Some(cut(on, LONGEST_NAME)),
+            decision: Some(word.into()),
+            statements: statements(decision),
+            request_id: self.caller.request_id.map(|id| id.to_string()),
+            details: Vec::new(),
+        }
+    }
+
+    async fn write(&self, records: Vec<DecisionRecord>) -> Result<(), Failure> {
         match self.is_plain_read {
             true => self.gate.ledger.note(records).await,
             false => self.gate.ledger.write(records).await,

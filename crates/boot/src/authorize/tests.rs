@@ -368,6 +368,35 @@ async fn rights_judge_what_only_the_service_knows() {
 }
 
 #[tokio::test]
+async fn what_was_read_is_written_down_by_leave_of_what_it_was_found_by() {
+    let world = World::new(&[r#"{"Version": "2012-10-17", "Statement": [
+        {"Sid": "All", "Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": "*"}
+    ]}"#]);
+    let rights = world.ask("GetParametersByPath", r#"{"Path": "/app"}"#).await.unwrap();
+    let arn = "arn:aws:ssm:us-east-1:000000000000:parameter/app/password";
+    let read = Read {
+        resource: arn.to_owned(),
+        details: vec!["version=3".to_owned()],
+    };
+    rights.record_reads(vec![read.clone()]).await.unwrap();
+    let log = world.log().await;
+    assert_eq!(log.len(), 2, "the decision on the path, and the read");
+    assert_eq!((log[1].action(), log[1].resource()), ("ssm:GetParametersByPath", arn));
+    assert_eq!((log[1].decision(), log[1].principal()), (Word::Allow, ALICE));
+    assert_eq!(
+        (&log[1].statements, &log[1].details),
+        (&vec!["own0/All".to_owned()], &read.details)
+    );
+    assert_eq!(log[1].request_id, log[0].request_id);
+    world.access.is_away.store(true, Ordering::SeqCst);
+    let outcome = rights.record_reads(vec![read]).await;
+    assert!(
+        matches!(outcome, Err(Failure::Unavailable { .. })),
+        "it is not shown then"
+    );
+}
+
+#[tokio::test]
 async fn services_and_development_are_not_decided_and_not_written_down() {
     let world = World::new(&[]);
     for caller in [Caller::service(), Caller::development()] {

@@ -146,6 +146,7 @@ fn shown(record: Record) -> AuditRecord {
         request_id: some(entry.request_id),
         hash: Some(record.hash.to_string()),
         time_micros: Some(entry.time),
+        details: entry.details,
     }
 }
 

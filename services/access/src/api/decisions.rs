@@ -30,6 +30,7 @@ use crate::work::{IdentityProviders, LastUsed, Recorder};
 /// Characters of a text in the audit log.
 const LONGEST_TEXT: usize = 2048;
 const MOST_STATEMENTS: usize = 100;
+const MOST_DETAILS: usize = 100;
 /// What the other services ask.
 #[derive(Debug)]
 pub(crate) struct DecisionsApi {
@@ -227,6 +228,7 @@ fn entry(record: DecisionRecord, now: i64) -> Result<Entry, AccessError> {
         decision: decision.to_owned(),
         statements: record.statements.into_iter().take(MOST_STATEMENTS).map(cut).collect(),
         request_id: text(record.request_id),
+        details: record.details.into_iter().take(MOST_DETAILS).map(cut).collect(),
     })
 }
 

@@ -12,6 +12,7 @@ use super::secret::SealingKey;
 
 /// Says which form is hashed; another one has another first line.
 const FORM: &[u8] = b"muster audit record 1\n";
+const FORM_WITH_DETAILS: &[u8] = b"muster audit record 2\n";
 const FORM_OF_ENDS: &[u8] = b"muster audit ends 1\n";
 const FORM_OF_KEY: &[u8] = b"muster audit sealing key 1\n";
 
@@ -69,6 +70,8 @@ pub struct Entry {
     pub statements: Vec<String>,
     /// The request's id, as the caller knows it.
     pub request_id: String,
+    /// What else is known: `version=3`.
+    pub details: Vec<String>,
 }
 
 /// A record of the log.
@@ -136,7 +139,12 @@ pub(crate) fn chain(after: Link, entries: Vec<Entry>) -> (Vec<Record>, Link) {
 /// Every part with its length before it, so that no two contents have one form.
 fn hash(before: &Hash, sequence: i64, entry: &Entry) -> Hash {
     let mut hasher = Sha256::new();
-    hasher.update(FORM);
+    // Records from before there were details keep their hashes.
+    hasher.update(if entry.details.is_empty() {
+        FORM
+    } else {
+        FORM_WITH_DETAILS
+    });
     hasher.update(before.0);
     hasher.update(sequence.to_be_bytes());
     hasher.update(entry.time.to_be_bytes());
@@ -159,6 +167,12 @@ fn hash(before: &Hash, sequence: i64, entry: &Entry) -> Hash {
     put(&entry.statements.len().to_string());
     for statement in &entry.statements {
         put(statement);
+    }
+    if !entry.details.is_empty() {
+        put(&entry.details.len().to_string());
+        for detail in &entry.details {
+            put(detail);
+        }
     }
     Hash(hasher.finalize().into())
 }

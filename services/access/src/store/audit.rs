@@ -23,10 +23,10 @@ const MOVE_ENDS: &str = "
     where id = 1 and seal = $7";
 const INSERT: &str = "
     insert into audit_record (sequence, recorded_at, principal, access_key_id, surface, source_ip, action, resource,
-        decision, statements, request_id, hash)
+        decision, statements, request_id, hash, details)
     select r.sequence, r.recorded_at, r.principal, r.access_key_id, r.surface, r.source_ip, r.action, r.resource,
-        r.decision, r.statements, r.request_id, r.hash from {rows} as r";
-const COLUMNS: [Column; 12] = [
+        r.decision, r.statements, r.request_id, r.hash, r.details from {rows} as r";
+const COLUMNS: [Column; 13] = [
     Column::BigInt("sequence"),
     Column::BigInt("recorded_at"),
     Column::Text("principal"),
@@ -39,10 +39,11 @@ const COLUMNS: [Column; 12] = [
     Column::Text("statements"),
     Column::Text("request_id"),
     Column::Text("hash"),
+    Column::Text("details"),
 ];
 const SELECT: &str = "
     select sequence, recorded_at, principal, access_key_id, surface, source_ip, action, resource, decision, statements,
-        request_id, hash from audit_record";
+        request_id, hash, details from audit_record";
 const HASH: &str = "select hash from audit_record where sequence = $1";
 
 #[derive(Debug, Clone, FromRow)]
@@ -98,20 +99,17 @@ struct RecordRow {
     statements: String,
     request_id: String,
     hash: String,
+    details: String,
 }
 
 impl From<RecordRow> for Record {
     /// What cannot be read becomes something that its hash does not fit.
     fn from(row: RecordRow) -> Self {
-        let statements: Option<Vec<String>> = serde_json::from_str(&row.statements).ok();
-        // One spelling only: another one was not written here.
-        let statements = statements.filter(|list| serde_json::to_string(list).is_ok_and(|text| text == row.statements));
+        let (statements, details) = (texts(&row.statements), texts(&row.details));
+        let hash = Hash::parse(&row.hash).filter(|_| statements.is_some() && details.is_some());
         Self {
             sequence: row.sequence,
-            hash: match statements {
-                Some(_) => Hash::parse(&row.hash).unwrap_or(Hash::NONE),
-                None => Hash::NONE,
-            },
+            hash: hash.unwrap_or(Hash::NONE),
             entry: Entry {
                 time: row.recorded_at,
                 principal: row.principal,
@@ -123,9 +121,20 @@ impl From<RecordRow> for Record {
                 decision: row.decision,
                 statements: statements.unwrap_or_default(),
                 request_id: row.request_id,
+                details: details.unwrap_or_default(),
             },
         }
     }
+}
+
+/// A list of texts. One spelling only: another one was not written here.
+fn texts(written: &str) -> Option<Vec<String>> {
+    let list: Vec<String> = serde_json::from_str(written).ok()?;
+    (as_text(&list) == written).then_some(list)
+}
+
+fn as_text(list: &[String]) -> String {
+    serde_json::to_string(list).expect("texts have a JSON form")
 }
 
 /// Writes the ends of an empty log, once.
@@ -185,7 +194,6 @@ pub(crate) async fn append(db: &Db, keys: &KeyRing, entries: Vec<Entry>) -> Resu
             .iter()
             .map(|record| {
                 let entry = &record.entry;
-                let statements = serde_json::to_string(&entry.statements).expect("texts have a JSON form");
                 (
                     record.sequence,
                     entry.time,
@@ -196,9 +204,10 @@ pub(crate) async fn append(db: &Db, keys: &KeyRing, entries: Vec<Entry>) -> Resu
                     &entry.action,
                     &entry.resource,
                     &entry.decision,
-                    statements,
+                    as_text(&entry.statements),
                     &entry.request_id,
                     record.hash.to_string(),
+                    as_text(&entry.details),
                 )
             })
             .collect();

@@ -23,6 +23,7 @@ fn record(number: usize) -> DecisionRecord {
         resource: Some("*".to_owned()),
         statements: vec!["operator/RunCommands".to_owned()],
         request_id: Some(number.to_string()),
+        details: (0..number % 2).map(|_| "version=3".to_owned()).collect(),
         ..DecisionRecord::default()
     };
     record.set_decision(match number % 3 {
@@ -184,6 +185,8 @@ async fn whatever_is_done_to_the_tables_shows_and_where() {
         ("update audit_record set principal = 'nobody' where sequence = 5", 5, "record 5 is not what was written"),
         ("update audit_record set recorded_at = recorded_at + 1 where sequence = 12", 12, "record 12 is not what was written"),
         ("update audit_record set statements = '[ ]' where sequence = 7", 7, "record 7 is not what was written"),
+        ("update audit_record set details = '[]' where sequence = 8", 8, "record 8 is not what was written"),
+        ("update audit_record set details = '[\"version=3\"]' where sequence = 7", 7, "record 7 is not what was written"),
         ("delete from audit_record where sequence = 5", 5, "record 5 is missing: record 6 comes where it belongs"),
         ("delete from audit_record where sequence = 1", 1, "record 1 is missing"),
         ("delete from audit_record where sequence > 9", 10, "record 10 is missing, and all behind it to 12"),
@@ -195,13 +198,13 @@ async fn whatever_is_done_to_the_tables_shows_and_where() {
         ),
         (
             "insert into audit_record select 13, recorded_at, principal, access_key_id, surface, source_ip, action, resource,
-             decision, statements, request_id, hash from audit_record where sequence = 12",
+             decision, statements, request_id, hash, details from audit_record where sequence = 12",
             13,
             "record 13 was put in behind the last one that was written, 12",
         ),
         (
             "insert into audit_record select 0, recorded_at, principal, access_key_id, surface, source_ip, action, resource,
-             decision, statements, request_id, hash from audit_record where sequence = 12",
+             decision, statements, request_id, hash, details from audit_record where sequence = 12",
             1,
             "record 1 is missing: record 0 comes where it belongs",
         ),

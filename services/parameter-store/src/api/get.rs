@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use muster_boot::Rights;
+use muster_boot::{Leave, Rights};
 use muster_proto::parameterstore::v1::{
     GetParameterHistoryRequest, GetParameterHistoryResult, GetParameterRequest, GetParameterResult,
     GetParametersRequest, GetParametersResult, Parameter, ParameterType,
@@ -12,6 +12,7 @@ use muster_wire::{Failure, Principal};
 use super::put::from_key;
 use super::{ParametersApi, Reader, leave, view};
 use crate::domain::asked::{Asked, Selector};
+use crate::domain::value::Value;
 use crate::error::{ParameterError, from_store};
 use crate::secret::{Binding, Sealed};
 use crate::store::read::{self, Found};
@@ -29,10 +30,12 @@ impl ParametersApi {
         request: GetParameterRequest,
         rights: Rights,
     ) -> Result<GetParameterResult, Failure> {
-        let reader = Reader {
-            decrypts: request.with_decryption.unwrap_or_default(),
-            rights,
-        };
+        let mut reader = Reader::new(request.with_decryption, rights);
+        let answer = self.get_for(request, &mut reader).await;
+        reader.tell(answer).await
+    }
+
+    async fn get_for(&self, request: GetParameterRequest, reader: &mut Reader) -> Result<GetParameterResult, Failure> {
         let given = request.name.unwrap_or_default();
         let asked = self.asked(&given, reader.decrypts)?;
         let row = match self.find(&asked).await? {
@@ -46,7 +49,7 @@ impl ParametersApi {
             Found::Nothing => return Err(ParameterError::Missing { name: given }.into()),
         };
         Ok(GetParameterResult {
-            parameter: Some(self.shown(*row, Some(&asked), &reader).await?),
+            parameter: Some(self.shown(*row, Some(&asked), reader).await?),
         })
     }
 
@@ -55,10 +58,25 @@ impl ParametersApi {
         request: GetParametersRequest,
         rights: Rights,
     ) -> Result<GetParametersResult, Failure> {
-        let reader = Reader {
-            decrypts: request.with_decryption.unwrap_or_default(),
-            rights,
-        };
+        let mut reader = Reader::new(request.with_decryption, rights);
+        let answer = self.get_many_for(&request, &mut reader).await;
+        reader.tell(answer).await
+    }
+
+    /// Whether [`ParametersApi::get_many`] would answer. Nobody is shown anything, so nothing was read.
+    ///
+    /// # Errors
+    /// As it would say it.
+    pub(crate) async fn may_get_many(&self, request: &GetParametersRequest, rights: Rights) -> Result<(), Failure> {
+        let mut reader = Reader::new(request.with_decryption, rights);
+        self.get_many_for(request, &mut reader).await.map(drop)
+    }
+
+    async fn get_many_for(
+        &self,
+        request: &GetParametersRequest,
+        reader: &mut Reader,
+    ) -> Result<GetParametersResult, Failure> {
         let asked = request.names.iter().map(|name| self.asked(name, reader.decrypts));
         let asked: Vec<Asked> = asked.collect::<Result<_, _>>()?;
         let plain = asked
@@ -86,7 +104,7 @@ impl ParametersApi {
                 },
             };
             match found {
-                Some(row) => answer.parameters.push(self.shown(row, Some(asked), &reader).await?),
+                Some(row) => answer.parameters.push(self.shown(row, Some(asked), reader).await?),
                 None => answer.invalid_parameters.push(given.clone()),
             }
         }
@@ -100,10 +118,17 @@ impl ParametersApi {
         rights: Rights,
         asker: &Principal,
     ) -> Result<GetParameterHistoryResult, Failure> {
-        let reader = Reader {
-            decrypts: request.with_decryption.unwrap_or_default(),
-            rights,
-        };
+        let mut reader = Reader::new(request.with_decryption, rights);
+        let answer = self.history_for(request, &mut reader, asker).await;
+        reader.tell(answer).await
+    }
+
+    async fn history_for(
+        &self,
+        request: GetParameterHistoryRequest,
+        reader: &mut Reader,
+        asker: &Principal,
+    ) -> Result<GetParameterHistoryResult, Failure> {
         let given = request.name.unwrap_or_default();
         let asked = self.asked(&given, reader.decrypts)?;
         let missing = || ParameterError::Missing { name: given.clone() };
@@ -131,7 +156,7 @@ impl ParametersApi {
             let kind = row.facts.parameter_type().map_err(from_store)?;
             let stored = row.stored.stored().map_err(from_store)?;
             let value = self
-                .value(stored, &row.facts.path, row.facts.version, kind, &reader)
+                .value(stored, &row.facts.path, row.facts.version, kind, reader)
                 .await?;
             parameters.push(view::history(row.facts, value, &labels, &done).map_err(from_store)?);
         }
@@ -159,7 +184,7 @@ impl ParametersApi {
         &self,
         row: ValueRow,
         asked: Option<&Asked>,
-        reader: &Reader,
+        reader: &mut Reader,
     ) -> Result<Parameter, Failure> {
         let kind = row.parameter_type().map_err(from_store)?;
         let mut parameter = view::parameter(&row, asked, self.scope());
@@ -177,7 +202,7 @@ impl ParametersApi {
         path: &str,
         version: i64,
         kind: ParameterType,
-        reader: &Reader,
+        reader: &mut Reader,
     ) -> Result<String, Failure> {
         match stored {
             Stored::Plain(value) => Ok(value.reveal().to_owned()),
@@ -186,28 +211,38 @@ impl ParametersApi {
                 sealed,
                 has_default_key,
             } => {
-                let key = self.scope().key_arn(&sealed.wrapped.key.id);
-                reader
-                    .rights
-                    .require("kms:Decrypt", &key, leave(has_default_key))
-                    .await?;
                 let binding = Binding {
                     scope: self.scope(),
                     path,
                     version,
                     kind,
                 };
-                match self.keys.open(&sealed, &binding).await {
-                    Ok(value) => Ok(value.reveal().to_owned()),
-                    Err(error) => {
-                        // The caller is told only that it is so: whoever keeps the keys has to know where.
-                        let key = &sealed.wrapped.key;
-                        let cause = &error as &dyn std::error::Error;
-                        tracing::error!(parameter = path, version, %key, error = cause, "a SecureString is not decrypted");
-                        Err(from_key(error))
-                    }
-                }
+                let opened = self
+                    .open(&sealed, &binding, leave(has_default_key), &reader.rights)
+                    .await;
+                let outcome = opened.as_ref().map(drop);
+                reader.note(self.scope().arn(path), version, &sealed.wrapped.key, outcome);
+                Ok(opened?.reveal().to_owned())
             }
         }
+    }
+
+    async fn open(
+        &self,
+        sealed: &Sealed,
+        binding: &Binding<'_>,
+        leave: Leave,
+        rights: &Rights,
+    ) -> Result<Value, Failure> {
+        let key = &sealed.wrapped.key;
+        rights
+            .require("kms:Decrypt", &self.scope().key_arn(&key.id), leave)
+            .await?;
+        self.keys.open(sealed, binding).await.map_err(|error| {
+            // The caller is told only that it is so: whoever keeps the keys has to know where.
+            let (parameter, version, cause) = (binding.path, binding.version, &error as &dyn std::error::Error);
+            tracing::error!(parameter, version, %key, error = cause, "a SecureString is not decrypted");
+            from_key(error)
+        })
     }
 }

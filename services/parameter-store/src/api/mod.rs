@@ -4,6 +4,7 @@ mod get;
 mod label;
 mod list;
 mod put;
+mod reader;
 mod remove;
 mod settings;
 mod tags;
@@ -26,6 +27,7 @@ use muster_store::{Db, Pager};
 use muster_wire::{Caller, Failure};
 use tonic::{Request, Response, Status};
 
+use reader::Reader;
 pub(crate) use settings::SettingsApi;
 pub(crate) use tags::TagsApi;
 pub(crate) use watch::WatchApi;
@@ -36,14 +38,6 @@ use crate::secret::Keys;
 use crate::store::Outcome;
 use crate::store::put::Ground;
 use crate::work::{Publisher, Writer};
-
-/// Whoever reads values.
-#[derive(Debug)]
-struct Reader {
-    /// It wants encrypted values in clear.
-    decrypts: bool,
-    rights: Rights,
-}
 
 /// Whether a key needs leave of its own: the default one is everybody's unless somebody denied it (parameter-store 9).
 fn leave(is_default_key: bool) -> Leave {

@@ -81,7 +81,7 @@ impl Lender {
             .admit_sender(sender, SERVICE, "GetParameters", wanted, run)
             .await?;
         // Reading them shows whether the sender may use their keys as well.
-        self.parameters.get_many(wanted.clone(), rights).await.map(drop)
+        self.parameters.may_get_many(wanted, rights).await
     }
 }
 

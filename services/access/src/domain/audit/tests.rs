@@ -16,6 +16,8 @@ fn entry(number: usize, text: &str) -> Entry {
         decision: "Allow".to_owned(),
         statements: vec!["operator/RunCommands".to_owned(), text.to_owned()],
         request_id: number.to_string(),
+        // Records of both forms stand in one log.
+        details: (0..number % 3).map(|detail| format!("{detail}={text}")).collect(),
     }
 }
 
@@ -56,6 +58,11 @@ fn changed(entry: &Entry, member: usize) -> Entry {
             let last = other.surface.pop().unwrap();
             other.source_ip.insert(0, last);
         }
+        12 => other.details.push(String::new()),
+        13 => match other.details.pop() {
+            Some(detail) => other.statements.push(detail),
+            None => other.details.push("version=3".to_owned()),
+        },
         _ => {
             let second = other.statements.pop().unwrap();
             other.statements[0].push_str(&second);
@@ -64,7 +71,7 @@ fn changed(entry: &Entry, member: usize) -> Entry {
     other
 }
 
-const MEMBERS: usize = 13;
+const MEMBERS: usize = 15;
 
 proptest! {
     #[test]
