@@ -12,23 +12,31 @@ use muster_store::Db;
 use crate::domain::scope::Scope;
 use crate::secret::{Binding, KeyError, KeyName, Keys};
 use crate::store::key::{self, WrappedRow};
+use crate::work::key_uses::KeyUses;
+use crate::work::witness::Witness;
 
 /// How often somebody looks for keys that are not current any more.
 const EVERY: Duration = Duration::from_secs(60);
 /// Steps of a second.
 const STEPS: u32 = 10;
 
-/// Starts the task; `per_second` data keys are wrapped at most, none if it is 0.
+/// Starts the task; `per_second` data keys are wrapped at most. If it is 0 none is, and only their keys are counted.
 pub(crate) fn start(parts: &Parts, db: Db, scope: Scope, keys: Arc<Keys>, per_second: u32) {
-    if per_second == 0 {
-        return;
-    }
     let stopping = parts.tasks.stopping();
     let at_once = i64::from(per_second.div_ceil(STEPS));
-    let pause = Duration::from_secs(1) * u32::try_from(at_once).unwrap_or(1) / per_second;
+    let pause = Duration::from_secs(1) * u32::try_from(at_once).unwrap_or(1) / per_second.max(1);
+    let (uses, witness) = (KeyUses::register(parts), Witness::new(parts, scope.clone()));
     parts.tasks.spawn("rewrapper", async move {
         loop {
-            let work = round(&db, &scope, &keys, at_once, || tokio::time::sleep(pause));
+            let work = async {
+                uses.show(&key::in_use(&db).await?);
+                if per_second > 0
+                    && round(&db, &scope, &keys, at_once, &witness, || tokio::time::sleep(pause)).await? > 0
+                {
+                    uses.show(&key::in_use(&db).await?);
+                }
+                Ok::<(), BoxError>(())
+            };
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
                 outcome = work => if let Err(error) = outcome {
@@ -50,10 +58,11 @@ pub(crate) async fn round<P: Future<Output = ()>>(
     scope: &Scope,
     keys: &Keys,
     at_once: i64,
+    witness: &Witness,
     pause: impl Fn() -> P,
 ) -> Result<usize, BoxError> {
     let mut total = 0;
-    for (old, _) in key::in_use(db).await? {
+    for (old, needed) in key::in_use(db).await? {
         match keys.is_current(&old).await {
             Ok(true) => continue,
             Ok(false) => {}
@@ -64,18 +73,35 @@ pub(crate) async fn round<P: Future<Output = ()>>(
                 continue;
             }
         }
-        let (mut after, mut count) = ((String::new(), 0), 0);
-        loop {
-            let rows = key::wrapped_with(db, &old, &after, at_once).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.place();
-            count += some(db, scope, keys, &old, rows).await?;
-            pause().await;
-        }
+        witness.begins(&old, needed).await;
+        let mut count = 0;
+        let outcome = of_key(db, scope, keys, &old, at_once, &pause, &mut count).await;
         tracing::info!(key = %old, count, "data keys were wrapped anew");
+        witness.ends(&old, needed, count, &key::in_use(db).await?).await;
+        outcome?;
         total += count;
     }
     Ok(total)
+}
+
+/// The same for one key; counts as it goes on, so that it is known how many there were when it is broken off.
+async fn of_key<P: Future<Output = ()>>(
+    db: &Db,
+    scope: &Scope,
+    keys: &Keys,
+    old: &KeyName,
+    at_once: i64,
+    pause: &impl Fn() -> P,
+    count: &mut usize,
+) -> Result<(), BoxError> {
+    let mut after = (String::new(), 0);
+    loop {
+        let rows = key::wrapped_with(db, old, &after, at_once).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.place();
+        *count += some(db, scope, keys, old, rows).await?;
+        pause().await;
+    }
 }
 
 /// The same for some data keys. One that cannot be read stays as it is; whoever reads its value is told.

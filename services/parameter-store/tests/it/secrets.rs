@@ -99,6 +99,14 @@ async fn a_key_is_changed_under_running_readers_and_the_old_one_can_go() {
         .unwrap()
         .into_inner();
     assert_eq!(read.parameter.unwrap().value(), "3");
+    let count = r#"muster_parameter_store_data_keys{provider="file",key="aws/ssm",version="new"} 12"#;
+    until("nothing needs the old one", async || {
+        let metrics = service.metrics().await;
+        (metrics.contains(count) && !metrics.contains(&old))
+            .then_some(())
+            .ok_or(metrics)
+    })
+    .await;
     // And without the new one.
     std::fs::write(service.key_file(), lines).unwrap();
     let refused = service.restart_refused().await;

@@ -104,6 +104,12 @@ impl Service {
         files.flat_map(|path| std::fs::read(path).unwrap()).collect()
     }
 
+    /// What it counts.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.running.address());
+        reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+
     pub(crate) fn by_nats(&self) -> ParameterStoreClient<NatsChannel> {
         ParameterStoreClient::new(NatsChannel::new(self.nats.clone()))
     }

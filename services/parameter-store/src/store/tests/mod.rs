@@ -4,12 +4,18 @@ mod lists;
 mod puts;
 mod secrets;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use futures::future::BoxFuture;
+use muster_boot::Authority;
 use muster_harness::{Folder, Postgres};
-use muster_model::Timestamp;
+use muster_model::{SystemClock, Timestamp};
+use muster_proto::access::v1::{
+    CheckBearerRequest, CheckBearerResult, DecisionRecord, GetPrincipalRequest, GetPrincipalResult,
+};
 use muster_proto::parameterstore::v1::{ParameterTier, ParameterType};
 use muster_store::Db;
+use muster_wire::Failure;
 
 use super::put::{Done, Ground, Job, head, put_all, rules};
 use crate::domain::name::tests::{name, scope};
@@ -17,6 +23,7 @@ use crate::domain::put::{Put, decide};
 use crate::domain::tag::Tags;
 use crate::domain::value::Value;
 use crate::secret::{KeyFile, Keys};
+use crate::work::witness::Witness;
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
@@ -49,6 +56,37 @@ async fn databases() -> Vec<(Db, Option<Folder>, Option<Postgres>)> {
         super::prepare(db).await.unwrap();
     }
     all
+}
+
+/// An audit log.
+#[derive(Debug, Default)]
+struct Log(Mutex<Vec<DecisionRecord>>);
+
+impl Log {
+    fn witness(self: &Arc<Self>) -> Witness {
+        Witness::writing(Arc::clone(self) as Arc<dyn Authority>, Arc::new(SystemClock), scope())
+    }
+
+    /// The details of what was written.
+    fn details(&self) -> Vec<String> {
+        let log = self.0.lock().unwrap();
+        log.iter().map(|record| record.details.join(" ")).collect()
+    }
+}
+
+impl Authority for Log {
+    fn principal(&self, _: GetPrincipalRequest) -> BoxFuture<'_, Result<GetPrincipalResult, Failure>> {
+        unreachable!("nobody is decided")
+    }
+
+    fn bearer(&self, _: CheckBearerRequest) -> BoxFuture<'_, Result<CheckBearerResult, Failure>> {
+        unreachable!("nobody is asked for")
+    }
+
+    fn record(&self, decisions: Vec<DecisionRecord>) -> BoxFuture<'_, Result<(), Failure>> {
+        self.0.lock().unwrap().extend(decisions);
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// Keys of a file of these lines.

@@ -74,9 +74,11 @@ async fn a_new_version_of_a_key_takes_over_while_others_write() {
         }
         let before = sealed(&db, "/p/0:1").await.2;
         let scope = scope();
+        let log = Arc::new(Log::default());
+        let witness = log.witness();
         // In the first pause somebody writes who has not heard of the new version, and somebody who has.
         let paused = AtomicBool::new(false);
-        let count = round(&db, &scope, &both, 4, || {
+        let count = round(&db, &scope, &both, 4, &witness, || {
             let (db, old, both, first) = (&db, &old, &both, !paused.swap(true, Ordering::Relaxed));
             async move {
                 if first {
@@ -85,8 +87,17 @@ async fn a_new_version_of_a_key_takes_over_while_others_write() {
                 }
             }
         });
-        let count = count.await.unwrap() + round(&db, &scope, &both, 4, || std::future::ready(())).await.unwrap();
+        let again = round(&db, &scope, &both, 4, &witness, || std::future::ready(()));
+        let count = count.await.unwrap() + again.await.unwrap();
         assert_eq!(count, 26);
+        let told = log.details();
+        assert_eq!(told[0], "state=begins key=file:aws/ssm key-version=1 data-keys=25");
+        assert!(
+            told[1].starts_with("state=ends key=file:aws/ssm key-version=1 data-keys="),
+            "{}",
+            told[1]
+        );
+        assert!(told.last().unwrap().ends_with(" file:aws/ssm version 2=27"), "{told:?}");
         let in_use = key::in_use(&db).await.unwrap();
         let versions: Vec<_> = in_use
             .iter()
@@ -116,10 +127,10 @@ async fn a_round_that_was_broken_off_is_taken_up_by_the_next() {
         for number in 0..10 {
             secure(&db, &old, "/x", &number.to_string()).await;
         }
-        let scope = scope();
+        let (scope, witness) = (scope(), Arc::new(Log::default()).witness());
         for left in [7, 4, 1] {
             // It dies in the pause after its first transaction.
-            let dying = round(&db, &scope, &both, 3, std::future::pending::<()>);
+            let dying = round(&db, &scope, &both, 3, &witness, std::future::pending::<()>);
             let died = tokio::time::timeout(std::time::Duration::from_millis(500), dying).await;
             assert!(died.is_err());
             let in_use = key::in_use(&db).await.unwrap();
@@ -134,7 +145,9 @@ async fn a_round_that_was_broken_off_is_taken_up_by_the_next() {
             }
         }
         assert_eq!(
-            round(&db, &scope, &both, 3, || std::future::ready(())).await.unwrap(),
+            round(&db, &scope, &both, 3, &witness, || std::future::ready(()))
+                .await
+                .unwrap(),
             1
         );
     }
@@ -162,5 +175,29 @@ async fn a_rewrap_that_was_overtaken_changes_nothing() {
         key::rewrap(&db, &[(rows[0].clone(), late)]).await.unwrap();
         assert_eq!(sealed(&db, "/x").await.2.wrapped, anew);
         assert_eq!(open(&db, &both, "/x").await.unwrap(), "one");
+    }
+}
+
+#[tokio::test]
+async fn data_keys_that_cannot_be_wrapped_anew_are_told_of_once() {
+    for (db, ..) in databases().await {
+        secure(&db, &keys(OLD), "/x", "one").await;
+        // Version 1 is another key than it was.
+        let other = keys(&BOTH.replace("AAAAAAAA=", "AAAAAAAE="));
+        let log = Arc::new(Log::default());
+        let (scope, witness) = (scope(), log.witness());
+        for _ in 0..3 {
+            let count = round(&db, &scope, &other, 4, &witness, || std::future::ready(())).await;
+            assert_eq!(count.unwrap(), 0);
+        }
+        let told = log.details();
+        let of_old = "key=file:aws/ssm key-version=1";
+        assert_eq!(
+            told,
+            [
+                format!("state=begins {of_old} data-keys=1"),
+                format!("state=ends {of_old} data-keys=0 file:aws/ssm version 1=1")
+            ]
+        );
     }
 }
