@@ -41,8 +41,32 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     }
     drop(open);
 
-    let held = World::start_with(0, prepare).await?;
-    let mut access = AccessClient::new(NatsChannel::new(held.nats().await?));
+    let Held { caller, world: _world } = held().await?;
+    for ((operation, body, what, status), floor) in ASKED.into_iter().zip(floors) {
+        let times = measure(&caller, operation, body, status).await?;
+        let shown = |times: &[Duration]| format!("p50 {}, p99 {}", ms(median(times.to_vec())), ms(high(times)));
+        let more = median(times.clone()).saturating_sub(median(floor.clone()));
+        report.row(
+            format!("signature, policy and audit log on {what} ({operation})"),
+            format!("development: {}", shown(&floor)),
+            shown(&times),
+            format!("{} more at p50", ms(more)),
+        );
+    }
+    Ok(())
+}
+
+/// Where signatures and policies count, and an administrator.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) world: World,
+    pub(crate) caller: Signed,
+}
+
+/// Starts it.
+pub(crate) async fn held() -> Result<Held> {
+    let world = World::start_with(0, prepare).await?;
+    let mut access = AccessClient::new(NatsChannel::new(world.nats().await?));
     let user_name = Some(USER.to_owned());
     let user = CreateUserRequest {
         user_name: user_name.clone(),
@@ -57,19 +81,8 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     access.attach_policy(attach).await?;
     let made = access.create_access_key(CreateAccessKeyRequest { user_name }).await?;
     let key = made.into_inner().access_key.context("no access key")?;
-    let caller = Signed::new(&held.ready.gateway, key.access_key_id(), key.secret_access_key());
-    for ((operation, body, what, status), floor) in ASKED.into_iter().zip(floors) {
-        let times = measure(&caller, operation, body, status).await?;
-        let shown = |times: &[Duration]| format!("p50 {}, p99 {}", ms(median(times.to_vec())), ms(high(times)));
-        let more = median(times.clone()).saturating_sub(median(floor.clone()));
-        report.row(
-            format!("signature, policy and audit log on {what} ({operation})"),
-            format!("development: {}", shown(&floor)),
-            shown(&times),
-            format!("{} more at p50", ms(more)),
-        );
-    }
-    Ok(())
+    let caller = Signed::new(&world.ready.gateway, key.access_key_id(), key.secret_access_key());
+    Ok(Held { world, caller })
 }
 
 fn prepare(data: &Path) -> Result<()> {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::workspace::Profile;
-use crate::{nats, process, workspace};
+use crate::{nats, process, python, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -20,10 +20,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         process::run(&mut workspace::cargo(&["build", "--release", "--workspace", "--bins"]))
     })?;
     let binaries = workspace::binaries(Profile::Release)?;
+    // With it comes moto, which is measured for comparison.
+    let judges = python::judges()?;
     process::run(
         std::process::Command::new(binaries.join("muster-bench"))
             .current_dir(workspace::root())
             .args(&arguments.words)
-            .env("MUSTER_NATS_SERVER", server),
+            .env("MUSTER_NATS_SERVER", server)
+            .env("MUSTER_TEST_PYTHON", judges.python),
     )
 }

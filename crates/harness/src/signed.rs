@@ -72,7 +72,9 @@ impl Signed {
         }
     }
 
-    fn request(&self, operation: &str, body: &str) -> String {
+    /// The headers of a call besides those of HTTP itself, with its signature.
+    #[must_use]
+    pub fn headers(&self, operation: &str, body: &str) -> [(&'static str, String); 5] {
         let time = SystemClock.now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let day = &time[..8];
         let (host, target) = (&self.address, format!("AmazonSSM.{operation}"));
@@ -89,13 +91,23 @@ impl Signed {
             key = mac(&key, part);
         }
         let signature = hex::encode(mac(&key, &text));
-        let access_key = &self.access_key;
-        format!(
-            "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-type: {CONTENT_TYPE}\r\nx-amz-date: {time}\r\n\
-             x-amz-target: {target}\r\ncontent-length: {}\r\nconnection: close\r\nauthorization: AWS4-HMAC-SHA256 \
-             Credential={access_key}/{scope}, SignedHeaders={signed}, Signature={signature}\r\n\r\n{body}",
-            body.len()
-        )
+        let credential = format!("{}/{scope}", self.access_key);
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={signed}, Signature={signature}");
+        [
+            ("host", host.clone()),
+            ("content-type", CONTENT_TYPE.to_owned()),
+            ("x-amz-date", time),
+            ("x-amz-target", target),
+            ("authorization", authorization),
+        ]
+    }
+
+    fn request(&self, operation: &str, body: &str) -> String {
+        let headers = self.headers(operation, body);
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = body.len();
+        format!("POST / HTTP/1.1\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
     }
 }
 

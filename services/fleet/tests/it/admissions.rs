@@ -75,6 +75,8 @@ async fn a_node_has_what_its_activation_says() {
 #[tokio::test]
 async fn of_twenty_machines_at_once_exactly_as_many_become_nodes_as_may() {
     let world = World::guarded().await;
+    // Two replicas share the questions.
+    let other = world.replica().await;
     let ticket = Ticket::of(&world, wanted(7)).await;
     let machines: Vec<_> = (0..20).map(|number| Machine::new(&format!("m{number}"))).collect();
     let answers = join_all(machines.iter().map(|machine| machine.register(&world, &ticket))).await;
@@ -91,6 +93,7 @@ async fn of_twenty_machines_at_once_exactly_as_many_become_nodes_as_may() {
         .collect();
     assert_eq!(ids, shown);
     assert_eq!(activation(&world, &ticket).await.registrations_count(), 7);
+    other.stop(Duration::from_secs(10)).await;
     world.end().await;
 }
 

@@ -149,6 +149,12 @@ impl World {
     }
 
     async fn launch(&self) {
+        let running = self.replica().await;
+        *self.fleet.lock().unwrap() = Some(running);
+    }
+
+    /// Another fleet on the same tables; whoever has it stops it.
+    pub(crate) async fn replica(&self) -> Running {
         let (mut common, _): (_, Settings) = muster_boot::load(DEFAULTS, None).unwrap();
         common.nats.url = self.server.url();
         common.database.url = self.url.clone();
@@ -156,8 +162,7 @@ impl World {
         let parts = Parts::assemble("muster-fleet", &common, Some(DATABASE));
         let mut parts = Box::pin(parts).await.unwrap();
         parts.clock = Arc::new(self.clock.clone());
-        let running = Box::pin(Server::start(self.settings.clone(), parts)).await.unwrap();
-        *self.fleet.lock().unwrap() = Some(running);
+        Box::pin(Server::start(self.settings.clone(), parts)).await.unwrap()
     }
 
     /// Stops fleet and starts it again on the same tables.
