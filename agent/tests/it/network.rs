@@ -280,7 +280,8 @@ async fn a_connection_from_an_address_that_has_gone_is_given_up_soon() {
     };
     network.ip("link set lo up");
     network.ip("address add 10.99.0.1/32 dev lo");
-    let mut agent = AgentProcess::start_within(network.entrance(), "nats://10.99.0.1:4222", "");
+    let settings = "[nats]\ninsecure = true\n";
+    let mut agent = AgentProcess::start_within(network.entrance(), "nats://10.99.0.1:4222", settings);
     // Nobody registers anybody here.
     let state = agent.state();
     until("it has a state directory", async || {

@@ -9,7 +9,9 @@ async fn what_the_broker_has_had_is_confirmed() {
     let server = NatsServer::start().await;
     let (ours, theirs) = (server.client().await, server.client().await);
     let mut heard = theirs.subscribe("told").await.unwrap();
-    theirs.flush().await.unwrap();
+    // Not before the broker knows of it.
+    let mut known = Echo::open(theirs).await.unwrap();
+    assert!(known.confirms(known.mark()).await);
     let mut echo = Echo::open(ours.clone()).await.unwrap();
     for word in ["one", "two"] {
         let mark = echo.mark();
