@@ -101,6 +101,8 @@ impl Poster {
                     request = request.header(name, value);
                 }
             }
+            // No AWS: another's server would look at the signature.
+            None if self.operation.is_empty() => request = request.header("Content-Type", "application/json"),
             None => {
                 request = request
                     .header("X-Amz-Target", format!("AmazonSSM.{}", self.operation))

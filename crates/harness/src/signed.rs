@@ -105,7 +105,10 @@ impl Signed {
 
     fn request(&self, operation: &str, body: &str) -> String {
         let headers = self.headers(operation, body);
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers: String = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
         let length = body.len();
         format!("POST / HTTP/1.1\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
     }
