@@ -1,6 +1,7 @@
 //! Registration by activation (agent.md B8, fleet 9): a machine becomes a node with the id and the code of an activation.
 //! It asks on the bus, or over HTTPS at the gateway.
 
+mod door;
 mod gateway;
 
 use std::collections::BTreeMap;
@@ -10,31 +11,27 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{Auth, Client, ConnectOptions, HeaderMap, ServerAddr};
 use muster_credential::work::WorkKeys;
-use muster_credential::{Creds, Key, Proof, Purpose, layout};
+use muster_credential::{Creds, Key, Proof, Purpose};
 use muster_model::NodeId;
 use muster_proto::aws::v1::Tag;
 use muster_proto::fleet::v1::{RegisterManagedInstanceRequest, RegisterManagedInstanceResult};
-use muster_wire::subject;
 use tokio::time::Instant;
 
+pub(crate) use door::Door;
 pub use gateway::{GatewayUrl, UrlError};
 
-use crate::daemon::{CallError, ServerError, backoff, call, servers};
+use crate::daemon::{ServerError, backoff, servers};
 use crate::keys::Keys;
 use crate::settings::{Bus, InClear, Settings, WorkSignatures};
 use crate::state::{Identity, StateDir};
 use crate::update::RESTART;
 use crate::{facts, machine};
+use door::Trouble;
 use gateway::Gateway;
 
-/// The name of whoever has no credential yet.
-const BOOT: &str = "boot";
 /// With this the service begins when a key is another node's.
 const FOREIGN_KEY: &str = "ForeignKey:";
-/// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// The code of an activation. It does not print itself.
 #[derive(Clone)]
@@ -217,16 +214,20 @@ fn door(settings: &Settings, wanted: &Wanted) -> Result<Door, Error> {
         return Err(Error::NoServer);
     }
     let servers = servers(&settings.server)?;
-    let bus = Bus {
-        insecure: settings.nats.insecure || wanted.is_insecure,
-        ..settings.nats.clone()
-    };
+    let bus = bus(settings, wanted);
     bus.check(&servers)?;
     Ok(Door::Bus {
         servers,
         bus,
         ticket: wanted.ticket.clone(),
     })
+}
+
+/// With what the bus is spoken to.
+fn bus(settings: &Settings, wanted: &Wanted) -> Bus {
+    let mut bus = settings.nats.clone();
+    bus.insecure |= wanted.is_insecure;
+    bus
 }
 
 /// Where the bus is from now on, and by which authority it is known: as somebody said on this machine, otherwise as the
@@ -248,11 +249,8 @@ fn bus_of(
         "" => settings.nats.ca.clone(),
         pem => state.keep_authority(pem)?,
     };
-    let bus = Bus {
-        ca: ca.clone(),
-        insecure: settings.nats.insecure || wanted.is_insecure,
-        ..Bus::default()
-    };
+    let mut bus = bus(settings, wanted);
+    bus.ca.clone_from(&ca);
     // What cannot be used would be found out by an agent that does not come up.
     bus.check(&servers(&told)?)?;
     Ok((told, ca))
@@ -344,77 +342,6 @@ impl Applicant<'_> {
     }
 }
 
-/// Where a machine asks that has no credential.
-#[derive(Debug, Clone)]
-pub(crate) enum Door {
-    Bus {
-        servers: Vec<ServerAddr>,
-        bus: Bus,
-        ticket: Option<String>,
-    },
-    Gateway(Gateway),
-}
-
-impl Door {
-    /// The door of a machine that is registered; none if nothing lets it in.
-    ///
-    /// # Errors
-    /// If what it remembers cannot be used, for people.
-    pub(crate) fn of(identity: &Identity, settings: &Settings) -> Result<Option<Self>, String> {
-        if !identity.url.is_empty() {
-            // Whoever registered it there has said that it may be asked there.
-            let url = GatewayUrl::parse(&identity.url, true).map_err(|error| error.to_string())?;
-            let gateway = Gateway::at(&url, &identity.url_ca).map_err(|error| error.to_string())?;
-            return Ok(Some(Self::Gateway(gateway)));
-        }
-        if identity.ticket.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Self::Bus {
-            servers: servers(&settings.server).map_err(|error| error.to_string())?,
-            bus: settings.nats.clone(),
-            ticket: Some(identity.ticket.clone()),
-        }))
-    }
-
-    /// Asks for the service's time, and then what is made with it: the proof is over the service's time, whatever this
-    /// machine's clock says.
-    async fn ask(
-        &self,
-        question: impl FnOnce(i64) -> RegisterManagedInstanceRequest,
-    ) -> Result<RegisterManagedInstanceResult, Trouble> {
-        let empty = RegisterManagedInstanceRequest::default();
-        let time = |first: RegisterManagedInstanceResult| first.service_time.map_or(0, |time| time.seconds);
-        match self {
-            Self::Gateway(gateway) => {
-                let first = gateway.ask(&empty).await?;
-                gateway.ask(&question(time(first))).await
-            }
-            Self::Bus { servers, bus, ticket } => {
-                let client = connect(servers.clone(), bus, ticket.clone()).await?;
-                let subject = match ticket {
-                    Some(_) => subject::REGISTER_IN_BOOT,
-                    None => subject::REGISTER,
-                };
-                let first = on_bus(&client, subject, &empty).await?;
-                on_bus(&client, subject, &question(time(first))).await
-            }
-        }
-    }
-}
-
-async fn on_bus(
-    client: &Client,
-    subject: &str,
-    question: &RegisterManagedInstanceRequest,
-) -> Result<RegisterManagedInstanceResult, Trouble> {
-    let answer = call(client, subject.to_owned(), HeaderMap::new(), question).await;
-    answer.map_err(|error| match &error {
-        CallError::Refused { text, .. } if error.is_final() => Trouble::Final(text.clone()),
-        _ => Trouble::Passing(error.to_string()),
-    })
-}
-
 /// A node whose claims for the bus have ended while it was away.
 pub(crate) struct Returned {
     pub(crate) door: Door,
@@ -453,49 +380,4 @@ impl Returned {
             false => Err("the service answered with credentials of another node".to_owned()),
         }
     }
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-enum Trouble {
-    /// Asking again does not help.
-    Final(String),
-    /// It may.
-    Passing(String),
-}
-
-impl From<async_nats::ConnectError> for Trouble {
-    fn from(error: async_nats::ConnectError) -> Self {
-        let text = match std::error::Error::source(&error) {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        };
-        Self::Passing(text)
-    }
-}
-
-async fn connect(
-    servers: Vec<ServerAddr>,
-    bus: &Bus,
-    ticket: Option<String>,
-) -> Result<Client, async_nats::ConnectError> {
-    let options = match ticket {
-        // The ticket needs no signature: it is no secret, and lets in nobody without an activation's code.
-        Some(ticket) => ConnectOptions::with_auth_callback(move |_| {
-            let ticket = ticket.clone();
-            async move {
-                let mut auth = Auth::new();
-                auth.jwt = Some(ticket);
-                Ok(auth)
-            }
-        }),
-        None => ConnectOptions::new(),
-    };
-    bus.trusting(options, &servers)
-        .name(format!("muster-agent {BOOT}"))
-        .custom_inbox_prefix(layout::boot_inbox())
-        .connection_timeout(Duration::from_secs(5))
-        .request_timeout(Some(ANSWER))
-        .connect(servers)
-        .await
 }

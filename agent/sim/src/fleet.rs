@@ -242,5 +242,6 @@ async fn connect(
             }
             std::future::ready(())
         });
-    Ok(options.connect(settings.nats_url.as_str()).await?)
+    // Large, and part of the future of whoever starts nodes.
+    Ok(Box::pin(options.connect(settings.nats_url.as_str())).await?)
 }

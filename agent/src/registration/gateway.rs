@@ -16,7 +16,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, StatusCode, Url};
 use serde::Deserialize;
 
-use super::Trouble;
+use super::door::Trouble;
 
 const TARGET: &str = "AmazonSSM.RegisterManagedInstance";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";

@@ -96,7 +96,7 @@ fn free() -> Result<u16> {
 
 async fn moto() -> Result<Option<Other>> {
     let python = std::env::var_os("MUSTER_TEST_PYTHON").map(PathBuf::from);
-    let Some(python) = python.filter(|python| has_moto(python)) else {
+    let Some(python) = python.filter(has_moto) else {
         return Ok(None);
     };
     let port = free()?;

@@ -142,7 +142,8 @@ pub async fn connect_now(name: &str, settings: &NatsSettings) -> Result<Client, 
         Some(server) if !settings.insecure => return Err(BusError::InClear(server)),
         _ => {}
     }
-    Ok(options(name, settings, &servers)?.connect(servers).await?)
+    // Large, and part of the future of everything that starts.
+    Ok(Box::pin(options(name, settings, &servers)?.connect(servers)).await?)
 }
 
 /// Connects, and waits for a server and for credentials as long as it takes.
