@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::inner_steps;
 use super::route::Routes;
 use crate::finding::{Pointer, Report};
+use crate::interpolate::references_in;
 use crate::step::Setting;
 
 const SYSTEM: &[&str] = &[
@@ -59,16 +60,63 @@ pub(super) fn check(document: &Map<String, Value>, list: &[Value], setting: &Set
 
     let root = Pointer::root();
     if let Some(role) = document.get("assumeRole") {
-        checker.value(role, None, &root.key("assumeRole"));
+        let at = root.key("assumeRole");
+        checker.value(role, None, &at);
+        refuse_stored(role, &at, "assumeRole", checker.report);
     }
     for (position, step) in list.iter().enumerate() {
-        checker.value(step, Some(position), &root.key("mainSteps").index(position));
+        let at = root.key("mainSteps").index(position);
+        checker.value(step, Some(position), &at);
+        check_inputs(step, &at, checker.report);
     }
     let outputs = document.get("outputs").and_then(Value::as_array);
     for (position, output) in outputs.into_iter().flatten().enumerate() {
         let Some(text) = output.as_str() else { continue };
         let bare = text.trim().trim_start_matches("{{").trim_end_matches("}}").trim();
         checker.reference(bare, None, &root.key("outputs").index(position));
+    }
+}
+
+/// Refuses references to the parameter store in the inputs of a step, and of the steps in a loop.
+fn check_inputs(step: &Value, at: &Pointer, report: &mut Report) {
+    let at = at.key("inputs");
+    let inner = step.as_object().and_then(inner_steps);
+    for (key, input) in step.get("inputs").and_then(Value::as_object).into_iter().flatten() {
+        match inner {
+            Some(steps) if key == "Steps" => {
+                for (position, step) in steps.iter().enumerate() {
+                    check_inputs(step, &at.key(key).index(position), report);
+                }
+            }
+            _ => refuse_stored(input, &at.key(key), "a step's inputs", report),
+        }
+    }
+}
+
+/// Refuses `{{ssm:name}}` in a value: a runbook has it as the value or default of a parameter only (parameter-store 11).
+fn refuse_stored(value: &Value, at: &Pointer, place: &str, report: &mut Report) {
+    match value {
+        Value::String(text) => {
+            if let Some(reference) = references_in(text).find(|reference| reference.starts_with("ssm:")) {
+                report.error(
+                    at,
+                    format!(
+                        "{{{{{reference}}}}} cannot stand in {place}: make it the value or the default of a parameter"
+                    ),
+                );
+            }
+        }
+        Value::Array(list) => {
+            for (index, inner) in list.iter().enumerate() {
+                refuse_stored(inner, &at.index(index), place, report);
+            }
+        }
+        Value::Object(map) => {
+            for (key, inner) in map {
+                refuse_stored(inner, &at.key(key), place, report);
+            }
+        }
+        _ => {}
     }
 }
 

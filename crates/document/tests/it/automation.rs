@@ -247,11 +247,42 @@ fn references_must_be_known() {
             "{{ variable:nope }}",
             &["error /mainSteps/1/inputs/Parameters/commands/0: there is no variable \"nope\""],
         ),
-        ("{{ssm:x}} {{ssm:/a/b:3}}", &[]),
+        ("{{ ssm-secure:x }} {{ssm:}}", &[]),
         ("{{.State}} {{ item | upper }} {{ \"x\" }} {{}} {{ a b }} {% if %}", &[]),
     ] {
         check(json!([sleep("first"), using("second", text)]), expected);
     }
+}
+
+#[test]
+fn the_parameter_store_is_read_by_parameters_only() {
+    let refused = |at: &str, reference: &str| {
+        format!("error {at}: {{{{{reference}}}}} cannot stand in a step's inputs: make it the value or the default")
+    };
+    check(
+        json!([using("a", "echo {{ ssm:/a/b:3 }} {{ssm:x}}")]),
+        &[&refused("/mainSteps/0/inputs/Parameters/commands/0", "ssm:/a/b:3")],
+    );
+    let looped = json!({"name": "l", "action": "aws:loop", "inputs": {"Iterators": ["{{ssm:i}}"], "Steps": [
+        with("b", json!({"description": "not as {{ssm:x}}", "inputs": {"Duration": "{{ssm:pause}}"}})),
+    ]}});
+    check(
+        json!([looped]),
+        &[
+            &refused("/mainSteps/0/inputs/Iterators/0", "ssm:i"),
+            &refused("/mainSteps/0/inputs/Steps/0/inputs/Duration", "ssm:pause"),
+        ],
+    );
+    let steps = json!([using("a", "{{ p }}")]);
+    let parameters = json!({"p": {"type": "String", "default": "{{ssm:x}}"}});
+    check_document(
+        &json!({"schemaVersion": "0.3", "parameters": parameters, "mainSteps": steps}),
+        &[],
+    );
+    check_document(
+        &json!({"schemaVersion": "0.3", "assumeRole": "{{ssm:role}}", "parameters": parameters, "mainSteps": steps}),
+        &["error /assumeRole: {{ssm:role}} cannot stand in assumeRole"],
+    );
 }
 
 #[test]
