@@ -191,7 +191,7 @@ pub(crate) fn weight(value: &Value) -> usize {
     }
 }
 
-/// The parameter store references in a value, `ssm:name` or `ssm-secure:name:3`, each once and in order.
+/// The parameter store references in a value, `ssm:name:3` or `ssm-secure:name`, each once and in order.
 ///
 /// They are resolved on the node, after the document's own parameters were put in (run-command.md 8.2).
 #[must_use]
@@ -215,20 +215,46 @@ pub(crate) fn references_in(text: &str) -> impl Iterator<Item = &str> {
     reference_spans(text).map(|(_, reference)| reference)
 }
 
+/// How a reference to the parameter store is written between its braces (parameter-store 11).
+struct Grammar {
+    prefix: &'static str,
+    /// What may stand between the braces and the reference.
+    blanks: &'static [char],
+    /// What its name may have besides letters, digits and `_`.
+    marks: &'static [char],
+}
+
+/// `\{\{ *ssm:[/\w.:-]+ *\}\}` and `\{\{\s*ssm-secure:[\w\-./]+\s*\}\}`: a secret has no version in its name.
+const GRAMMARS: [Grammar; 2] = [
+    Grammar {
+        prefix: "ssm:",
+        blanks: &[' '],
+        marks: &['/', '.', ':', '-'],
+    },
+    Grammar {
+        prefix: "ssm-secure:",
+        blanks: &[' ', '\t', '\n', '\r', '\x0c'],
+        marks: &['/', '.', '-'],
+    },
+];
+
 /// The parameter store references in a text, each with the bytes from brace to brace.
 pub(crate) fn reference_spans(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     text.match_indices("{{").filter_map(|(start, braces)| {
-        let inner = text[start + braces.len()..].trim_start_matches(' ');
-        let name = inner
-            .strip_prefix("ssm:")
-            .or_else(|| inner.strip_prefix("ssm-secure:"))?;
-        let length = name
-            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '.' | ':' | '-')))
-            .filter(|length| *length > 0)?;
-        let rest = name[length..].trim_start_matches(' ').strip_prefix("}}")?;
-        Some((
-            start..text.len() - rest.len(),
-            &inner[..inner.len() - name.len() + length],
-        ))
+        let inner = &text[start + braces.len()..];
+        let (reference, rest) = GRAMMARS.iter().find_map(|grammar| grammar.read(inner))?;
+        Some((start..text.len() - rest.len(), reference))
     })
+}
+
+impl Grammar {
+    /// The reference that a text begins with behind its opening braces, and what follows the closing ones.
+    fn read<'a>(&self, inner: &'a str) -> Option<(&'a str, &'a str)> {
+        let reference = inner.trim_start_matches(self.blanks);
+        let name = reference.strip_prefix(self.prefix)?;
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || self.marks.contains(&c);
+        let length = name.find(|c| !is_part(c)).filter(|length| *length > 0)?;
+        let rest = name[length..].trim_start_matches(self.blanks).strip_prefix("}}")?;
+        Some((&reference[..self.prefix.len() + length], rest))
+    }
 }

@@ -56,7 +56,7 @@ impl fmt::Debug for Stored {
     }
 }
 
-/// What was found, by reference: `ssm:name`, `ssm-secure:name:3`.
+/// What was found, by reference: `ssm:name:3`, `ssm-secure:name`.
 pub type StoredValues = BTreeMap<String, Stored>;
 
 /// Why a run that refers to the parameter store does not begin; it is its trace. No value is in it.

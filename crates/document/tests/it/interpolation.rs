@@ -149,6 +149,21 @@ fn store_references_are_listed_and_left_alone() {
         (json!("{{ssm-secure:token}}"), &["ssm-secure:token"]),
         (json!("{{ssm:}} {{ssm:a b}} {{ssm:a} {{ssm:a }x} ssm:a {{ssm:é}}"), &[]),
         (json!("{{ssm:a"), &[]),
+        // Only a secret may have other blanks than spaces around it, and only text a version.
+        (json!("{{  ssm:a  }}"), &["ssm:a"]),
+        (json!("{{\tssm:a}} {{ssm:a\n}} {{\u{a0}ssm:a}}"), &[]),
+        (
+            json!("{{ \t\r\n\u{c}ssm-secure:/a/b_c.d-1\n\t }}"),
+            &["ssm-secure:/a/b_c.d-1"],
+        ),
+        (
+            json!("{{\u{a0}ssm-secure:a}} {{\u{b}ssm-secure:a}} {{ssm-secure:}}"),
+            &[],
+        ),
+        (
+            json!("{{ssm-secure:a:3}} {{ssm-secure:a:label}} {{ssm-secure: a}}"),
+            &[],
+        ),
     ] {
         assert_eq!(interpolate::references(&value), expected, "{value}");
     }
