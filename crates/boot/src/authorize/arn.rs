@@ -38,7 +38,9 @@ pub(crate) fn arn(account: &Account, resource: &Resource) -> (Arn, String) {
     };
     // The path that all parameters are below, which has no name.
     let is_root = kind == "parameter" && written == "/";
-    let made = match kind.is_empty() || (name.is_empty() && !is_root) {
+    let is_nothing = kind.is_empty() || (name.is_empty() && !is_root);
+    let is_garbled = kind == "parameter" && !is_root && !names_a_parameter(written, &name);
+    let made = match is_nothing || is_garbled {
         true => None,
         false => Arn::new(partition, service, region, owner, &format!("{kind}/{name}{version}")).ok(),
     };
@@ -87,6 +89,16 @@ fn name<'a>(kind: &str, text: &'a str) -> &'a str {
         "role" => text.rsplit('/').next().unwrap_or(text),
         _ => text,
     }
+}
+
+/// Whether some parameter could be called like this (parameter-store 2). `written` is what the name was taken from.
+fn names_a_parameter(written: &str, name: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    let is_shaped = name
+        .split('/')
+        .all(|part| !part.is_empty() && part.bytes().all(is_part));
+    let is_broken_arn = written.starts_with("arn:") && written.parse::<Arn>().is_err();
+    is_shaped && !is_broken_arn
 }
 
 fn before_colon(text: &str) -> &str {
@@ -191,6 +203,26 @@ mod tests {
     #[test]
     fn the_path_of_all_parameters_is_above_them_and_not_everything() {
         assert_eq!(of("parameter", "/"), "arn:aws:ssm:us-east-1:000000000000:parameter/");
+    }
+
+    #[test]
+    fn what_no_parameter_can_be_called_is_everything_of_the_account() {
+        for name in [
+            "bad name!",
+            "/secret/bad name!",
+            "/secret/x*",
+            "/secret/?",
+            "/secret//x",
+            "//",
+            "é",
+            "bad name!:3",
+            "arn:",
+            "arn:x",
+            "arn:aws:ssm:us-east-1:000000000000:parameter/secret/bad name!",
+        ] {
+            let on = of("parameter", name);
+            assert_eq!(on, "arn:aws:ssm:us-east-1:000000000000:*", "{name}");
+        }
     }
 
     #[test]

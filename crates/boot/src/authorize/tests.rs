@@ -228,6 +228,16 @@ async fn each_resource_of_a_request_must_be_allowed() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_none_is_decided_on_everything() {
+    let world = World::new(&[&saying("Allow", "ssm:GetParameter", "arn:aws:ssm:*:*:parameter/app/*")]);
+    assert!(world.may("GetParameter", r#"{"Name": "/app/a"}"#).await);
+    let refusal = refused(world.ask("GetParameter", r#"{"Name": "/app/bad name!"}"#).await);
+    assert_eq!(refusal.reason, Reason::AccessDeniedException);
+    let on = "on resource: arn:aws:ssm:us-east-1:000000000000:* because";
+    assert!(refusal.message.contains(on), "{}", refusal.message);
+}
+
+#[tokio::test]
 async fn passing_a_role_is_an_action_of_its_own() {
     let activate = saying("Allow", "ssm:CreateActivation", "*");
     let body = r#"{"IamRole": "service-role/Node"}"#;
