@@ -130,3 +130,30 @@ async fn a_token_belongs_to_its_list() {
     assert_eq!(versions, [1, 2, 3, 4]);
     service.stop().await;
 }
+
+#[tokio::test]
+async fn a_page_has_its_size_when_nobody_says_one() {
+    let service = Service::start().await;
+    let mut parameters = service.by_nats();
+    for number in 0..51 {
+        let each = put(&format!("/many/{number:02}"), "x");
+        parameters.put_parameter(each).await.unwrap();
+        parameters.put_parameter(overwrite("/old", "x")).await.unwrap();
+    }
+    let page = parameters
+        .get_parameters_by_path(by_path("/many", true))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((page.parameters.len(), page.next_token.is_some()), (10, true));
+    let request = DescribeParametersRequest::default();
+    let page = parameters.describe_parameters(request).await.unwrap().into_inner();
+    assert_eq!((page.parameters.len(), page.next_token.is_some()), (50, true));
+    let request = GetParameterHistoryRequest {
+        name: Some("/old".to_owned()),
+        ..GetParameterHistoryRequest::default()
+    };
+    let page = parameters.get_parameter_history(request).await.unwrap().into_inner();
+    assert_eq!((page.parameters.len(), page.next_token.is_some()), (50, true));
+    service.stop().await;
+}

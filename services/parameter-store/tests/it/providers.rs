@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::service::{Service, decrypted, get, refusal, secure};
 
 /// A file that only its owner may read.
-fn private(text: &str) -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn private(text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     std::fs::write(&path, text).unwrap();

@@ -3,7 +3,7 @@
 use muster_proto::aws::v1::Reason;
 use muster_proto::parameterstore::v1::{
     DeleteParameterRequest, DeleteParametersRequest, DescribeParametersRequest, GetParameterHistoryRequest,
-    GetParametersByPathRequest, LabelParameterVersionRequest, ParameterStringFilter, ParametersFilter,
+    GetParametersByPathRequest, LabelParameterVersionRequest, ParameterStringFilter, ParameterTier, ParametersFilter,
     ParametersFilterKey,
 };
 
@@ -196,4 +196,32 @@ async fn descriptions_have_no_values_and_two_forms_of_filters() {
         Reason::ParameterNotFound
     );
     service.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_expired_is_in_no_list_and_in_no_history() {
+    on_each_surface!(parameters => {
+        let mut gone = put("/app/gone", "x");
+        gone.set_tier(ParameterTier::Advanced);
+        gone.policies = Some(
+            r#"[{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2020-01-01T00:00:00.000Z"}}]"#.to_owned(),
+        );
+        parameters.put_parameter(gone).await.unwrap();
+        parameters.put_parameter(put("/app/here", "x")).await.unwrap();
+        let many = parameters.get_parameters(get_many(&["/app/gone", "/app/here"])).await.unwrap().into_inner();
+        assert_eq!(many.invalid_parameters, ["/app/gone"]);
+        let shown: Vec<_> = many.parameters.iter().map(|parameter| parameter.name()).collect();
+        assert_eq!(shown, ["/app/here"]);
+        let below = parameters.get_parameters_by_path(by_path("/app", false)).await.unwrap().into_inner();
+        let shown: Vec<_> = below.parameters.iter().map(|parameter| parameter.name()).collect();
+        assert_eq!(shown, ["/app/here"]);
+        let described = parameters.describe_parameters(DescribeParametersRequest::default()).await.unwrap().into_inner();
+        let shown: Vec<_> = described.parameters.iter().map(|parameter| parameter.name()).collect();
+        assert_eq!(shown, ["/app/here"]);
+        let history = GetParameterHistoryRequest {
+            name: Some("/app/gone".to_owned()),
+            ..GetParameterHistoryRequest::default()
+        };
+        assert_eq!(reason(parameters.get_parameter_history(history).await), Reason::ParameterNotFound);
+    });
 }
