@@ -10,7 +10,7 @@ use async_nats::{Client, HeaderMap};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use muster_boot::Parts;
+use muster_boot::{Echo, Parts};
 use muster_model::{Clock, SignedDuration};
 use muster_store::Db;
 use prometheus_client::metrics::counter::Counter;
@@ -184,18 +184,28 @@ impl Work {
     async fn send(&self, sink: &Sink, id: &str, payload: String) -> Result<(), WebError> {
         match &sink.place {
             Place::Webhook(address) => webhook::post(address, id, payload).await,
-            Place::Nats(subject) => {
-                let mut headers = HeaderMap::new();
-                headers.insert("Nats-Msg-Id", id);
-                headers.insert("Content-Type", "application/json");
-                let broken = |text: String| WebError::Connect(std::io::Error::other(text));
-                self.nats
-                    .publish_with_headers(subject.clone(), headers, payload.into())
-                    .await
-                    .map_err(|error| broken(error.to_string()))?;
-                self.nats.flush().await.map_err(|error| broken(error.to_string()))
-            }
+            Place::Nats(subject) => publish(&self.nats, subject, id, payload).await,
         }
+    }
+}
+
+/// Publishes a notification. `Ok`: the broker has it, and not only the socket to it.
+async fn publish(nats: &Client, subject: &str, id: &str, payload: String) -> Result<(), WebError> {
+    let broken = |text: String| WebError::Connect(std::io::Error::other(text));
+    let opened = Echo::open(nats.clone()).await;
+    let mut echo = opened.map_err(|error| broken(error.to_string()))?;
+    if !echo.is_connected() {
+        return Err(broken("the bus is away".to_owned()));
+    }
+    let mark = echo.mark();
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Msg-Id", id);
+    headers.insert("Content-Type", "application/json");
+    let published = nats.publish_with_headers(subject.to_owned(), headers, payload.into());
+    published.await.map_err(|error| broken(error.to_string()))?;
+    match echo.confirms(mark).await {
+        true => Ok(()),
+        false => Err(broken("the bus does not confirm it".to_owned())),
     }
 }
 
@@ -208,7 +218,21 @@ fn pause(attempts: i64) -> SignedDuration {
 
 #[cfg(test)]
 mod tests {
+    use muster_harness::NatsServer;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_notification_is_sent_when_the_broker_has_it_and_not_before() {
+        let mut server = NatsServer::start().await;
+        let nats = server.client().await;
+        let mut heard = nats.subscribe("sink").await.unwrap();
+        publish(&nats, "sink", "1", "one".to_owned()).await.unwrap();
+        assert_eq!(heard.next().await.unwrap().payload, "one");
+        // The client takes it at once all the same, and keeps it in memory.
+        server.kill();
+        assert!(publish(&nats, "sink", "2", "two".to_owned()).await.is_err());
+    }
 
     #[test]
     fn pauses_double_up_to_five_minutes() {
