@@ -10,8 +10,10 @@ use muster_proto::access::v1::{
     DecisionRecord, GetPrincipalRequest, GetPrincipalResult, PrincipalPolicy, RecordDecisionsRequest,
     RecordDecisionsResult,
 };
+use muster_proto::aws::v1::Reason;
 use muster_proto::parameterstore::v1::{
     GetParameterHistoryRequest, GetParametersByPathRequest, GetParametersByPathResult, GetParametersRequest,
+    ParameterTier, PutParameterResult,
 };
 use muster_wire::{CallMetrics, Caller, CallerKind, Mount, Mounted, NatsChannel, Principal, subject};
 use prometheus_client::registry::Registry;
@@ -19,14 +21,14 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status};
 
-use crate::service::{Service, by_path, decrypted, get, get_many, overwrite, secure};
+use crate::service::{Service, by_path, decrypted, get, get_many, overwrite, refusal, secure};
 
 const ALICE: &str = "arn:aws:iam::000000000000:user/alice";
 const CANARY: &str = "canary-5be0c3a1";
 
-/// Access, where everybody is an admin.
+/// Access, where everybody is an admin, but for what a policy denies.
 #[derive(Debug, Clone, Default)]
-struct Access(Arc<Mutex<Vec<DecisionRecord>>>);
+struct Access(Arc<Mutex<Vec<DecisionRecord>>>, Option<String>);
 
 #[tonic::async_trait]
 impl Decisions for Access {
@@ -35,9 +37,13 @@ impl Decisions for Access {
             policy_name: Some("admin".to_owned()),
             policy_document: None,
         };
+        let denying = self.1.clone().map(|text| PrincipalPolicy {
+            policy_name: Some("denying".to_owned()),
+            policy_document: Some(text),
+        });
         Ok(Response::new(GetPrincipalResult {
             known: Some(true),
-            policies: vec![admin],
+            policies: [admin].into_iter().chain(denying).collect(),
             ..GetPrincipalResult::default()
         }))
     }
@@ -82,6 +88,15 @@ impl Access {
 
 /// Alice asks.
 async fn ask<Q: Message, A: Message + Default>(service: &Service, operation: &str, question: &Q) -> A {
+    try_to_ask(service, operation, question).await.unwrap()
+}
+
+/// Alice asks, and may be refused.
+async fn try_to_ask<Q: Message, A: Message + Default>(
+    service: &Service,
+    operation: &str,
+    question: &Q,
+) -> Result<A, Status> {
     let alice = Caller {
         principal: Principal::new(ALICE).unwrap(),
         kind: CallerKind::User,
@@ -93,9 +108,8 @@ async fn ask<Q: Message, A: Message + Default>(service: &Service, operation: &st
     let channel = NatsChannel::new(service.nats.clone());
     let answer = channel
         .request(subject, headers, question.encode_to_vec().into())
-        .await
-        .unwrap();
-    A::decode(answer).unwrap()
+        .await?;
+    Ok(A::decode(answer).unwrap())
 }
 
 fn read(name: &str, operation: &str, version: i64) -> (String, String, String) {
@@ -149,4 +163,30 @@ async fn each_secret_that_is_shown_is_in_the_audit_log() {
     assert_eq!(access.reads(), []);
     mounted.stop(Duration::from_secs(5)).await;
     service.stop().await;
+}
+
+#[tokio::test]
+async fn the_tier_decides_which_right_to_a_key_a_put_needs() {
+    for (denied, other, tier) in [
+        ("GenerateDataKey", ParameterTier::Standard, ParameterTier::Advanced),
+        ("Encrypt", ParameterTier::Advanced, ParameterTier::Standard),
+    ] {
+        let service = Service::start().await;
+        let text = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Deny", "Action": "kms:{denied}", "Resource": "*"}}}}"#
+        );
+        let access = Access(Arc::default(), Some(text));
+        let mounted = access.start(&service).await;
+        let mut request = secure("/x", CANARY);
+        request.set_tier(tier);
+        let refused = try_to_ask::<_, PutParameterResult>(&service, "PutParameter", &request).await;
+        let (word, message) = refusal(refused);
+        assert_eq!(word, Reason::AccessDeniedException);
+        assert!(message.contains(&format!("perform: kms:{denied} on")), "{message}");
+        request.set_tier(other);
+        let put: PutParameterResult = ask(&service, "PutParameter", &request).await;
+        assert_eq!(put.version(), 1, "the refused one made none");
+        service.stop().await;
+        drop(mounted);
+    }
 }

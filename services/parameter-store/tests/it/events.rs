@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use muster_harness::until;
 use muster_proto::parameterstore::v1::{
     DeleteParameterRequest, LabelParameterVersionRequest, ParameterTier, ParameterType,
 };
@@ -101,5 +102,39 @@ async fn an_expired_parameter_is_gone_at_once_and_somebody_is_told_soon() {
     );
     assert_eq!(event["data"]["detail"]["policy-type"], json!("Expiration"));
     assert_eq!(next(&mut heard).await.0, "deleted");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn events_wait_while_the_bus_is_away() {
+    let mut service = Service::start().await;
+    // Whoever subscribes by itself may come back later than the event.
+    let stream = async_nats::jetstream::stream::Config {
+        name: "events".to_owned(),
+        subjects: vec!["muster.v1.event.parameter-store.>".to_owned()],
+        ..Default::default()
+    };
+    let jetstream = async_nats::jetstream::new(service.nats.clone());
+    jetstream.create_stream(stream).await.unwrap();
+    let mut parameters = service.by_grpc().await;
+    service.bus().kill();
+    parameters.put_parameter(put("/x", "1")).await.unwrap();
+    parameters.put_parameter(overwrite("/x", "2")).await.unwrap();
+    service.bus().restart().await;
+    for (number, what) in [(1, "created"), (2, "updated")] {
+        let subject = until("the event is in the stream", async || {
+            let stream = jetstream
+                .get_stream("events")
+                .await
+                .map_err(|error| error.to_string())?;
+            let message = stream
+                .get_raw_message(number)
+                .await
+                .map_err(|error| error.to_string())?;
+            Ok::<_, String>(message.subject.to_string())
+        })
+        .await;
+        assert!(subject.ends_with(&format!(".{what}")), "{subject}");
+    }
     service.stop().await;
 }

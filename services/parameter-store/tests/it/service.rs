@@ -92,6 +92,11 @@ impl Service {
         self.running.stop(Duration::from_secs(5)).await;
     }
 
+    /// The NATS server.
+    pub(crate) fn bus(&mut self) -> &mut NatsServer {
+        &mut self.server
+    }
+
     pub(crate) fn key_file(&self) -> PathBuf {
         self.folder.join("parameter-store.key")
     }
