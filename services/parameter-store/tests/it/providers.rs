@@ -83,6 +83,15 @@ async fn keys_in_kms_wrap_and_unwrap() {
         (value(&service, "/mine").await, value(&service, "/default").await),
         ("one".to_owned(), "two".to_owned())
     );
+    // Nothing needs to be configured for the default key of AWS, named or not: KMS has it.
+    let mut named = secure("/named", "three");
+    named.key_id = Some("alias/aws/ssm".to_owned());
+    parameters.put_parameter(named).await.unwrap();
+    assert_eq!(value(&service, "/named").await, "three");
+    let default = kms.call("DescribeKey", json!({"KeyId": "alias/aws/ssm"})).await["KeyMetadata"]["KeyId"].clone();
+    let default = default.as_str().unwrap();
+    let tables = String::from_utf8_lossy(&service.tables()).into_owned();
+    assert!(default != key && tables.matches(default).count() >= 2, "{default}");
     assert!(!service.key_file().exists(), "nobody needs it");
     mine.key_id = Some("alias/nope".to_owned());
     assert_eq!(
