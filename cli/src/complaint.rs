@@ -70,6 +70,9 @@ pub(crate) enum Complaint {
         /// What to do.
         hint: String,
     },
+    /// Ctrl-C, or another signal that ends programs, where the person at the terminal was asked for something.
+    #[error("broken off")]
+    Interrupted,
     /// A file of the caller's.
     #[error("{path} cannot be read")]
     Read {
@@ -167,6 +170,7 @@ impl Complaint {
                 _ => Exit::Failed,
             },
             Self::Usage { .. } => Exit::Usage,
+            Self::Interrupted => Exit::Interrupted,
             Self::Read { .. }
             | Self::Output(_)
             | Self::System { .. }

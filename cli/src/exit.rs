@@ -17,6 +17,8 @@ pub enum Exit {
     Unfinished = 4,
     /// The server is not known, not there, or does not answer.
     Unreachable = 5,
+    /// The person at the terminal broke off a question, as shells have it: 128 and the number of the signal.
+    Interrupted = 130,
 }
 
 impl Exit {
@@ -28,7 +30,8 @@ Exit codes:
   2  the command line is not understood
   3  no node matched; for `policy test`: denied
   4  timed out or cancelled
-  5  the server is not known, not there, or does not answer";
+  5  the server is not known, not there, or does not answer
+  130  broken off with Ctrl-C where something was asked";
 }
 
 impl From<Exit> for ExitCode {

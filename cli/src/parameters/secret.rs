@@ -3,8 +3,11 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::complaint::Complaint;
+use crate::exit::Exit;
 use crate::print;
 
 /// Reads a file; `-` is the standard input. A line end at the end of it does not belong to the value.
@@ -30,13 +33,15 @@ pub(super) fn from_file(file: &str) -> Result<String, Complaint> {
     Ok(text)
 }
 
-/// Asks the person at the terminal, and shows nothing of what is typed; without a terminal, reads the standard input.
-pub(super) fn asked(name: &str) -> Result<String, Complaint> {
-    if !io::stdin().is_terminal() {
-        return from_file("-");
-    }
-    let first = hidden(&format!("Value of {name}: "))?;
-    match hidden("The same again: ")? == first {
+/// Whether there is a person at a terminal.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Asks the person at the terminal, and shows nothing of what is typed.
+pub(super) async fn asked(name: &str) -> Result<String, Complaint> {
+    let first = hidden(&format!("Value of {name}: ")).await?;
+    match hidden("The same again: ").await? == first {
         true => Ok(first),
         false => Err(Complaint::Usage {
             what: "the two values differ".to_owned(),
@@ -45,19 +50,43 @@ pub(super) fn asked(name: &str) -> Result<String, Complaint> {
     }
 }
 
-fn hidden(prompt: &str) -> Result<String, Complaint> {
-    let failed = |source: io::Error| Complaint::Read {
+/// Does something that asks the person at the terminal. Ctrl-C, and whatever else ends programs, breaks it off in order, so
+/// that the terminal is left as it was.
+pub(super) async fn unless_broken_off(work: impl Future<Output = Result<Exit, Complaint>>) -> Result<Exit, Complaint> {
+    // From here on the signals do not end the program by themselves.
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(no_terminal)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(no_terminal)?;
+    let mut hung_up = signal(SignalKind::hangup()).map_err(no_terminal)?;
+    tokio::select! {
+        done = work => done,
+        _ = interrupted.recv() => Err(Complaint::Interrupted),
+        _ = terminated.recv() => Err(Complaint::Interrupted),
+        _ = hung_up.recv() => Err(Complaint::Interrupted),
+    }
+}
+
+async fn hidden(prompt: &str) -> Result<String, Complaint> {
+    let quiet = Quiet::begin().map_err(no_terminal)?;
+    let _ = write!(io::stderr(), "{prompt}").and_then(|()| io::stderr().flush());
+    let (answer, answered) = oneshot::channel();
+    // A thread that nobody waits for: the end of the program does not hang on a line that never comes.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        let _ = answer.send(read.map(|_| line));
+    });
+    let line = answered
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into()));
+    drop(quiet);
+    Ok(line.map_err(no_terminal)?.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+fn no_terminal(source: io::Error) -> Complaint {
+    Complaint::Read {
         path: "the terminal".to_owned(),
         source,
-    };
-    let _ = write!(io::stderr(), "{prompt}").and_then(|()| io::stderr().flush());
-    let quiet = Quiet::begin().map_err(failed)?;
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    drop(quiet);
-    print::say("");
-    read.map_err(failed)?;
-    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+    }
 }
 
 /// A terminal that shows nothing, until it is dropped.
@@ -77,5 +106,6 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         // There is nobody to tell when the terminal is gone.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        print::say("");
     }
 }

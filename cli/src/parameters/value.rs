@@ -75,8 +75,25 @@ pub(super) async fn get(name: String, decrypt: bool, json: bool, server: &Server
 }
 
 pub(super) async fn put(arguments: PutArguments, server: &ServerArguments) -> Result<Exit, Complaint> {
-    let value = value(&arguments)?;
     let policies = arguments.policies.as_deref().map(secret::from_file).transpose()?;
+    match given(&arguments)? {
+        Some(value) => store(arguments, value, policies, server).await,
+        None => {
+            let asked = async {
+                let value = secret::asked(&arguments.name).await?;
+                store(arguments, value, policies, server).await
+            };
+            secret::unless_broken_off(asked).await
+        }
+    }
+}
+
+async fn store(
+    arguments: PutArguments,
+    value: String,
+    policies: Option<String>,
+    server: &ServerArguments,
+) -> Result<Exit, Complaint> {
     let tag = |pair: Pair| Tag {
         key: Some(pair.key),
         value: Some(pair.value),
@@ -103,7 +120,8 @@ pub(super) async fn put(arguments: PutArguments, server: &ServerArguments) -> Re
     Ok(Exit::Success)
 }
 
-fn value(arguments: &PutArguments) -> Result<String, Complaint> {
+/// The value; none: the person at the terminal is to be asked.
+fn given(arguments: &PutArguments) -> Result<Option<String>, Complaint> {
     match (&arguments.value, &arguments.file) {
         // Without a type it may become a SecureString, if it is one already.
         (Some(_), _) if !matches!(arguments.kind, Some(ParameterType::String | ParameterType::StringList)) => {
@@ -115,8 +133,9 @@ fn value(arguments: &PutArguments) -> Result<String, Complaint> {
                 hint: "give it with --file, on the standard input, or type it when you are asked".to_owned(),
             })
         }
-        (Some(value), _) => Ok(value.clone()),
-        (None, Some(file)) => secret::from_file(file),
-        (None, None) => secret::asked(&arguments.name),
+        (Some(value), _) => Ok(Some(value.clone())),
+        (None, Some(file)) => secret::from_file(file).map(Some),
+        (None, None) if secret::can_ask() => Ok(None),
+        (None, None) => secret::from_file("-").map(Some),
     }
 }

@@ -126,3 +126,26 @@ fn a_secret_on_the_command_line_is_refused_before_anything_else() {
         );
     }
 }
+
+#[test]
+fn a_question_that_is_broken_off_leaves_the_terminal_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let python = std::env::var_os("MUSTER_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let output = std::process::Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts/break_off.py"))
+        .args(["Value of /x: ", env!("CARGO_BIN_EXE_muster")])
+        .args(["parameters", "put", "/x", "--type", "SecureString"])
+        .env("HOME", home.path())
+        // Whoever tries to store something is told that nobody is there.
+        .env("MUSTER_SERVER", "nats://127.0.0.1:1")
+        .output()
+        .unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(
+        (&said["code"], &said["shows_at_prompt"], &said["shows_in_the_end"]),
+        (&Value::from(130), &Value::from(false), &Value::from(true)),
+        "{said}"
+    );
+    assert!(!said["seen"].as_str().unwrap().contains("canary"), "{said}");
+}
