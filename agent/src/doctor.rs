@@ -276,7 +276,7 @@ async fn network(server: &str, node: Option<&NodeId>, settings: &Settings, check
     }
     let servers = match daemon::servers(server) {
         Ok(servers) => servers,
-        Err(error) => return checks.push(bad("server", error.to_string(), "write it as nats://host:4222")),
+        Err(error) => return checks.push(bad("server", error.to_string(), "write it as tls://host:4222")),
     };
     if let Err(error) = settings.nats.check(&servers) {
         return checks.push(bad("server", error.to_string(), "the agent does not start before"));

@@ -192,7 +192,7 @@ pub async fn register(state: &StateDir, settings: &Settings, wanted: &Wanted) ->
         ticket: wanted.ticket.clone().unwrap_or_default(),
         url: wanted.url.as_ref().map(GatewayUrl::to_string).unwrap_or_default(),
         url_ca: settings.nats.ca.clone(),
-        insecure: wanted.is_insecure,
+        insecure: Some(wanted.is_insecure),
         ..identity
     })?;
     // Nobody listens where no agent runs.

@@ -64,9 +64,10 @@ pub struct Identity {
     /// The authority of the gateway's certificate; empty: one that the system trusts.
     #[serde(default)]
     pub url_ca: PathBuf,
-    /// Whoever registered it has said that the way there need not be encrypted.
+    /// Whether whoever registered it has said that the way there need not be encrypted; none: registered by a version that
+    /// asked for it, and did not write it down.
     #[serde(default)]
-    pub insecure: bool,
+    pub insecure: Option<bool>,
 }
 
 /// The directory.
@@ -212,7 +213,7 @@ impl StateDir {
             ticket: String::new(),
             url: String::new(),
             url_ca: PathBuf::new(),
-            insecure: false,
+            insecure: Some(false),
         };
         self.set_identity(&identity)?;
         Ok(identity)

@@ -308,7 +308,7 @@ pub(crate) fn take_registration(settings: &mut Settings, state: &StateDir) {
     if let Ok(Some(identity)) = state.known_identity() {
         // What was said of the way there was not said of another one.
         if settings.server.is_empty() || settings.server == identity.server {
-            settings.nats.insecure |= identity.insecure;
+            settings.nats.insecure |= identity.insecure.unwrap_or(true);
         }
         if settings.server.is_empty() {
             settings.server = identity.server;

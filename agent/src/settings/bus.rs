@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use async_nats::{Auth, AuthError, ConnectOptions, ServerAddr};
 use muster_credential::{Creds, CredsError};
 use muster_model::NodeId;
-use muster_wire::in_clear;
+use muster_wire::{in_clear, stay_encrypted};
 use serde::{Deserialize, Serialize};
 
 /// With what the agent connects.
@@ -129,15 +129,12 @@ impl Bus {
     /// The same server certificates are trusted with other credentials.
     #[must_use]
     pub fn trusting(&self, options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
-        let options = match servers.iter().any(ServerAddr::is_websocket) {
-            // What a server tells of others is where they speak without WebSocket.
-            true => options.ignore_discovered_servers(),
+        let has_authority = !self.ca.as_os_str().is_empty();
+        let options = match has_authority {
+            true => options.add_root_certificates(self.ca.clone()),
             false => options,
         };
-        match self.ca.as_os_str().is_empty() {
-            true => options,
-            false => options.add_root_certificates(self.ca.clone()).require_tls(true),
-        }
+        stay_encrypted(options, servers, has_authority, self.insecure)
     }
 }
 

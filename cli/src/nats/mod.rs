@@ -145,8 +145,8 @@ impl Ground {
                 .map_or_else(|| format!("{scheme}://{listen}"), str::to_owned),
             credentials: folder.creds("system"),
             ca,
-            // Whoever made the folder has said so.
-            insecure: server.is_insecure() || !chosen.tls,
+            // Where the folder says that the server listens whoever made it has said how.
+            insecure: server.is_insecure() || (!chosen.tls && server.named().is_none()),
         };
         let system = connect(&settings).await?;
         Ok(Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::{Auth, AuthError, Client, ConnectOptions, Event, ServerAddr};
 use muster_credential::{Creds, CredsError};
-use muster_wire::in_clear;
+use muster_wire::{in_clear, stay_encrypted};
 
 use crate::NatsSettings;
 use crate::private_file::{PrivateFileError, read_private};
@@ -96,16 +96,12 @@ fn options(name: &str, settings: &NatsSettings, servers: &[ServerAddr]) -> Resul
         true => ConnectOptions::new(),
         false => with_credentials(&settings.credentials)?,
     };
-    let options = match settings.ca.as_os_str().is_empty() {
-        true => options,
-        // Whoever names an authority does not want to talk in the clear.
-        false => options.add_root_certificates(settings.ca.clone()).require_tls(true),
-    };
-    let options = match servers.iter().any(ServerAddr::is_websocket) {
-        // What a server tells of others is where they speak without WebSocket.
-        true => options.ignore_discovered_servers(),
+    let has_authority = !settings.ca.as_os_str().is_empty();
+    let options = match has_authority {
+        true => options.add_root_certificates(settings.ca.clone()),
         false => options,
     };
+    let options = stay_encrypted(options, servers, has_authority, settings.insecure);
     Ok(options
         .name(name)
         .max_reconnects(None)

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use async_nats::ServerAddr;
+use async_nats::{ConnectOptions, ServerAddr};
 
 /// The first server elsewhere to which the connection would not be encrypted, as scheme, host and port. Whoever names an
 /// authority asks for TLS; WebSocket in clear stays so, authority or not.
@@ -17,6 +17,28 @@ pub fn in_clear(servers: &[ServerAddr], has_authority: bool) -> Option<String> {
         .iter()
         .find(|server| !is_encrypted(server) && !is_loopback(server.host()))?;
     Some(format!("{}://{}:{}", server.scheme(), server.host(), server.port()))
+}
+
+/// Keeps a client from leaving what [`in_clear`] has looked at: a server tells of others of its cluster, and names no
+/// encryption with them.
+#[must_use]
+pub fn stay_encrypted(
+    options: ConnectOptions,
+    servers: &[ServerAddr],
+    has_authority: bool,
+    is_insecure: bool,
+) -> ConnectOptions {
+    let all = |schemes: &[&str]| servers.iter().all(|server| schemes.contains(&server.scheme()));
+    if servers.iter().any(ServerAddr::is_websocket) {
+        // Those that it tells of speak without WebSocket.
+        options.ignore_discovered_servers()
+    } else if has_authority || all(&["tls"]) {
+        options.require_tls(true)
+    } else if is_insecure {
+        options
+    } else {
+        options.ignore_discovered_servers()
+    }
 }
 
 /// Whether a host is this machine.

@@ -43,7 +43,7 @@ pub use caller::{BadPrincipal, Caller, CallerKind, Principal};
 pub use check::{CheckLayer, CheckService};
 pub use failure::{Failure, Refusal};
 pub use grpc_caller::{Bearer, Bearers, GrpcCallers};
-pub use in_clear::{in_clear, is_loopback};
+pub use in_clear::{in_clear, is_loopback, stay_encrypted};
 pub use mount::{Mount, MountError, Mounted};
 pub use nats_channel::{CallOptions, NatsChannel, NatsStatus};
 pub use observe::{CallMetrics, ObserveLayer, ObserveService};
