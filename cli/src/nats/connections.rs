@@ -2,7 +2,8 @@
 //!
 //! Two connections with one key from different addresses are two machines, if both live: a machine that has changed its
 //! address leaves a connection behind, of which the server does not know yet that it is dead. So both must have said
-//! something after the later one began, or have been there so long that the server would have found out. Pure.
+//! something after the later one began, or have been there so long that the server would have found out. What the server
+//! delivers to a connection says nothing; so it is counted what comes from it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -30,6 +31,10 @@ pub(super) struct Live {
     public_key: String,
     host: String,
     start: Timestamp,
+    /// How many messages had come from it when somebody last looked, and when that was.
+    counted: Option<(u64, Timestamp)>,
+    /// It has said something after this moment.
+    spoke_after: Option<Timestamp>,
 }
 
 impl Live {
@@ -44,27 +49,37 @@ impl Live {
 
 /// Who is connected.
 #[derive(Debug, Default)]
-pub(super) struct Connections(HashMap<Id, Live>);
+pub(super) struct Connections {
+    all: HashMap<Id, Live>,
+    /// The key that was looked at last: the next look goes on behind it.
+    looked_at: String,
+}
 
 impl Connections {
     pub(super) fn begin(&mut self, id: Id, live: Live) {
-        self.0.insert(id, live);
+        self.all.insert(id, live);
     }
 
     pub(super) fn end(&mut self, id: &Id) {
-        self.0.remove(id);
+        self.all.remove(id);
     }
 
-    /// These are all.
+    /// These are all. What is known of those that were there stays known.
     pub(super) fn replace(&mut self, all: HashMap<Id, Live>) {
-        self.0 = all;
+        let mut former = std::mem::take(&mut self.all);
+        self.all = all;
+        for (id, live) in &mut self.all {
+            if let Some(known) = former.remove(id).filter(|known| known.public_key == live.public_key) {
+                *live = known;
+            }
+        }
     }
 
-    /// Connections whose keys are used from several addresses, the longest known keys first.
-    pub(super) fn suspects(&self, now: Timestamp) -> Vec<Vec<Id>> {
+    /// Connections whose keys are used from several addresses; not all at once, but all in turn.
+    pub(super) fn suspects(&mut self, now: Timestamp) -> Vec<Vec<Id>> {
         // Of several from one address the latest is the one that matters.
-        let mut by_key: HashMap<&str, BTreeMap<&str, (Timestamp, &Id)>> = HashMap::new();
-        for (id, live) in &self.0 {
+        let mut by_key: BTreeMap<&str, BTreeMap<&str, (Timestamp, &Id)>> = BTreeMap::new();
+        for (id, live) in &self.all {
             let latest = by_key
                 .entry(&live.public_key)
                 .or_default()
@@ -72,45 +87,54 @@ impl Connections {
                 .or_insert((live.start, id));
             *latest = (*latest).max((live.start, id));
         }
-        let mut suspects: Vec<(Timestamp, Vec<Id>)> = by_key
-            .into_values()
-            .filter_map(|places| {
+        let mut suspects: Vec<(String, Vec<Id>)> = by_key
+            .into_iter()
+            .filter_map(|(key, places)| {
                 let mut starts: Vec<Timestamp> = places.values().map(|(start, _)| *start).collect();
                 starts.sort_unstable();
                 // Since when there are two.
                 let since = *starts.get(1)?;
                 let ids = places.into_values().take(MOST_OF_A_KEY).map(|(_, id)| id.clone());
-                (now >= since + SETTLED).then(|| (since, ids.collect()))
+                (now >= since + SETTLED).then(|| (key.to_owned(), ids.collect()))
             })
             .collect();
-        suspects.sort_unstable();
+        let next = suspects.partition_point(|(key, _)| *key <= self.looked_at);
+        suspects.rotate_left(next);
         suspects.truncate(MOST_LOOKED_AT);
+        if let Some((last, _)) = suspects.last() {
+            self.looked_at.clone_from(last);
+        }
         suspects.into_iter().map(|(_, ids)| ids).collect()
     }
 
-    /// Whether the connections of one key are those of several machines, by when something was last said on each;
+    /// Whether the connections of one key are those of several machines, by how many messages have come from each;
     /// those of which the server knows nothing any more are gone.
-    pub(super) fn judge(&mut self, ids: &[Id], last: &HashMap<Id, Timestamp>, now: Timestamp) -> Option<SharedKey> {
+    pub(super) fn judge(&mut self, ids: &[Id], count: &HashMap<Id, u64>, now: Timestamp) -> Option<SharedKey> {
         for id in ids {
-            if !last.contains_key(id) {
+            let (Some(count), Some(live)) = (count.get(id), self.all.get_mut(id)) else {
                 self.end(id);
+                continue;
+            };
+            if let Some((former, at)) = live.counted
+                && *count > former
+            {
+                live.spoke_after = Some(at);
             }
+            live.counted = Some((*count, now));
         }
-        let known: Vec<(Timestamp, &Live)> = ids
-            .iter()
-            .filter_map(|id| Some((*last.get(id)?, self.0.get(id)?)))
-            .collect();
+        let known: Vec<&Live> = ids.iter().filter_map(|id| self.all.get(id)).collect();
         let mut hosts = BTreeSet::new();
-        for (number, (said, one)) in known.iter().enumerate() {
-            for (other_said, other) in &known[number + 1..] {
+        for (number, one) in known.iter().enumerate() {
+            for other in &known[number + 1..] {
                 let since = one.start.max(other.start);
-                let is_alive = |said: Timestamp| said >= since + SETTLED || now >= since + FOUND_OUT;
-                if one.host != other.host && is_alive(*said) && is_alive(*other_said) {
+                let has_spoken = |live: &Live| live.spoke_after.is_some_and(|moment| moment >= since + SETTLED);
+                let is_alive = |live: &Live| has_spoken(live) || now >= since + FOUND_OUT;
+                if one.host != other.host && is_alive(one) && is_alive(other) {
                     hosts.extend([&one.host, &other.host]);
                 }
             }
         }
-        let (_, one) = known.first().filter(|_| !hosts.is_empty())?;
+        let one = known.first().filter(|_| !hosts.is_empty())?;
         Some(SharedKey {
             name: one.name.clone(),
             public_key: one.public_key.clone(),
@@ -166,7 +190,7 @@ struct ListedClient {
     #[serde(default)]
     start: String,
     #[serde(default)]
-    last_activity: String,
+    in_msgs: u64,
     #[serde(default)]
     jwt: String,
 }
@@ -195,8 +219,8 @@ pub(super) struct Page {
     pub(super) count: usize,
     /// Those of nodes.
     pub(super) nodes: Vec<(Id, Live)>,
-    /// When something was last said on each of all of them.
-    pub(super) last: Vec<(Id, Timestamp)>,
+    /// How many messages have come from each of all of them.
+    pub(super) said: Vec<(Id, u64)>,
 }
 
 /// Reads a page.
@@ -213,9 +237,7 @@ pub(super) fn page(said: &[u8], services: &PublicKey) -> Option<Page> {
     };
     for client in connections {
         let id = (server_id.clone(), client.cid);
-        if let Ok(last) = client.last_activity.parse().or_else(|_| client.start.parse()) {
-            page.last.push((id.clone(), last));
-        }
+        page.said.push((id.clone(), client.in_msgs));
         if let Some(live) = live(&client.jwt, client.ip, &client.start, services) {
             page.nodes.push((id, live));
         }
@@ -231,6 +253,8 @@ fn live(jwt: &str, host: String, start: &str, services: &PublicKey) -> Option<Li
         public_key: verified.claims.subject.to_string(),
         host,
         start: start.parse().unwrap_or(Timestamp::UNIX_EPOCH),
+        counted: None,
+        spoke_after: None,
     })
 }
 
@@ -253,59 +277,105 @@ mod tests {
     fn of(connections: &[(&str, i64)]) -> Connections {
         let mut all = Connections::default();
         for ((host, start), number) in connections.iter().zip(0..) {
-            let live = Live {
-                name: "mi-0".to_owned(),
-                public_key: "U".to_owned(),
-                host: (*host).to_owned(),
-                start: at(*start),
-            };
-            all.begin(id(number), live);
+            all.begin(id(number), live("U", host, *start));
         }
         all
     }
 
-    fn judge(connections: &[(&str, i64)], last: &[i64], now: i64) -> Option<Vec<String>> {
-        let ids: Vec<Id> = (0..connections.len() as u64).map(id).collect();
-        let last = ids.iter().cloned().zip(last.iter().map(|second| at(*second))).collect();
-        of(connections).judge(&ids, &last, at(now)).map(|shared| shared.hosts)
+    fn live(key: &str, host: &str, start: i64) -> Live {
+        Live {
+            name: "mi-0".to_owned(),
+            public_key: key.to_owned(),
+            host: host.to_owned(),
+            start: at(start),
+            counted: None,
+            spoke_after: None,
+        }
     }
+
+    /// What is found when it is looked at these moments, with what has come from each connection until then.
+    fn judge(connections: &[(&str, i64)], looks: &[(i64, &[u64])]) -> Option<Vec<String>> {
+        let ids: Vec<Id> = (0..connections.len() as u64).map(id).collect();
+        let mut all = of(connections);
+        let mut found = None;
+        for (now, counts) in looks {
+            let counts = ids.iter().cloned().zip(counts.iter().copied()).collect();
+            found = all.judge(&ids, &counts, at(*now)).map(|shared| shared.hosts);
+        }
+        found
+    }
+
+    const NOBODY: [Vec<Id>; 0] = [];
 
     #[test]
     fn a_key_in_two_places_is_found_once_both_have_spoken() {
         let two = [("a", 0), ("b", 100)];
         assert_eq!(
             of(&two).suspects(at(105)),
-            Vec::<Vec<Id>>::new(),
+            NOBODY,
             "perhaps the former one has just gone"
         );
         assert_eq!(of(&two).suspects(at(110)).len(), 1);
-        assert_eq!(judge(&two, &[109, 150], 160), None);
         let both = Some(vec!["a".to_owned(), "b".to_owned()]);
-        assert_eq!(judge(&two, &[110, 150], 160), both);
+        assert_eq!(
+            judge(&two, &[(110, &[7, 3])]),
+            None,
+            "what was said before counts for nothing"
+        );
+        assert_eq!(judge(&two, &[(110, &[7, 3]), (112, &[7, 4])]), None);
+        assert_eq!(judge(&two, &[(110, &[7, 3]), (112, &[7, 4]), (114, &[8, 4])]), both);
         // Whoever only listens is found too, by being there.
-        assert_eq!(judge(&two, &[0, 100], 100 + 8 * 60 - 1), None);
-        assert_eq!(judge(&two, &[0, 100], 100 + 8 * 60), both);
+        assert_eq!(judge(&two, &[(110, &[7, 3]), (100 + 8 * 60 - 1, &[7, 3])]), None);
+        assert_eq!(judge(&two, &[(110, &[7, 3]), (100 + 8 * 60, &[7, 3])]), both);
     }
 
     #[test]
     fn a_machine_that_moves_is_one() {
         // The former connection is dead, and is said to be there for some minutes more.
-        assert_eq!(judge(&[("a", 0), ("b", 100)], &[99, 400], 400), None);
+        assert_eq!(judge(&[("a", 0), ("b", 100)], &[(110, &[7, 3]), (400, &[7, 30])]), None);
         // Several from one place are one machine's: one ends while the next begins.
-        assert_eq!(of(&[("a", 0), ("a", 1)]).suspects(at(1_000)), Vec::<Vec<Id>>::new());
+        assert_eq!(of(&[("a", 0), ("a", 1)]).suspects(at(1_000)), NOBODY);
         // It comes back to where it was.
-        assert_eq!(judge(&[("a", 0), ("b", 100), ("a", 200)], &[99, 199, 500], 400), None);
+        let looks: &[(i64, &[u64])] = &[
+            (110, &[7, 3, 0]),
+            (150, &[7, 9, 0]),
+            (220, &[7, 9, 2]),
+            (400, &[7, 9, 30]),
+        ];
+        assert_eq!(judge(&[("a", 0), ("b", 100), ("a", 200)], looks), None);
     }
 
     #[test]
     fn connections_of_which_the_server_knows_nothing_are_gone() {
         let mut all = of(&[("a", 0), ("b", 0)]);
         let ids = [id(0), id(1)];
-        assert_eq!(all.judge(&ids, &HashMap::from([(id(0), at(900))]), at(1_000)), None);
-        assert_eq!(all.suspects(at(1_000)), Vec::<Vec<Id>>::new());
+        assert_eq!(all.judge(&ids, &HashMap::from([(id(0), 1)]), at(1_000)), None);
+        assert_eq!(all.suspects(at(1_000)), NOBODY);
         let mut all = of(&[("a", 0), ("b", 0)]);
         all.end(&id(1));
-        assert_eq!(all.suspects(at(1_000)), Vec::<Vec<Id>>::new());
+        assert_eq!(all.suspects(at(1_000)), NOBODY);
+        // A server that was started anew has others, and those that it has are known as before.
+        let mut all = of(&[("a", 0), ("b", 0)]);
+        all.judge(&ids, &HashMap::from([(id(0), 1), (id(1), 1)]), at(20));
+        all.replace(HashMap::from([(id(0), live("U", "a", 0)), (id(7), live("U", "c", 30))]));
+        assert!(all.all[&id(0)].counted.is_some() && !all.all.contains_key(&id(1)));
+    }
+
+    #[test]
+    fn all_suspects_are_looked_at_in_turn() {
+        let mut all = Connections::default();
+        for key in 0..50 {
+            for (number, host) in ["a", "b"].into_iter().enumerate() {
+                all.begin(id(2 * key + number as u64), live(&format!("U{key:02}"), host, 0));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for _ in 0..3 {
+            let looked_at = all.suspects(at(1_000));
+            assert_eq!(looked_at.len(), MOST_LOOKED_AT);
+            seen.extend(looked_at.into_iter().flatten());
+        }
+        assert_eq!(seen.len(), 100);
     }
 
     #[test]
@@ -341,13 +411,12 @@ mod tests {
         assert_eq!(disconnected(said("").as_bytes()), Some(id(7)));
 
         let list = json!({"server": {}, "data": {"server_id": "N", "total": 3, "connections": [
-            {"cid": 1, "ip": "192.0.2.1", "start": "2026-01-02T03:04:05Z", "last_activity": "2026-01-02T03:04:06Z",
-             "jwt": token(&nodes)},
+            {"cid": 1, "ip": "192.0.2.1", "start": "2026-01-02T03:04:05Z", "in_msgs": 5, "jwt": token(&nodes)},
             {"cid": 2, "ip": "192.0.2.1", "jwt": token(&services)},
         ]}});
         let page = page(list.to_string().as_bytes(), services.public()).unwrap();
         assert_eq!((page.server.as_str(), page.total, page.count), ("N", 3, 2));
         assert_eq!(page.nodes[0].0, id(1));
-        assert_eq!(page.last, [(id(1), "2026-01-02T03:04:06Z".parse().unwrap())]);
+        assert_eq!(page.said, [(id(1), 5), (id(2), 0)]);
     }
 }

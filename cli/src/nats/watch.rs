@@ -11,11 +11,11 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Client, Message, StatusCode, Subscriber};
 use futures::StreamExt as _;
-use futures::stream::{Select, select};
 use muster_credential::layout::{self, Account};
 use muster_model::{Clock as _, SystemClock};
 use muster_proto::fleet::v1::nodes_client::NodesClient;
@@ -38,8 +38,8 @@ pub(crate) const USER: &str = "muster-watcher";
 const PAUSE: Duration = Duration::from_secs(2);
 /// Most connections that are told at once.
 const MOST_SEEN: usize = 50_000;
-/// The end of the subject of an event.
-const CONNECT: &str = ".CONNECT";
+/// How often it is asked anew who is connected, whatever the events say.
+const LOOK_ANEW: Duration = Duration::from_secs(5 * 60);
 const ALL_SERVERS: &str = "$SYS.REQ.SERVER.PING.CONNZ";
 /// Connections on a page of a server's answer: with claims of 3 KiB a page fits into a message.
 const PAGE: usize = 1_024;
@@ -68,8 +68,12 @@ pub(crate) struct Watcher {
     nodes: NodesClient<NatsChannel>,
     keys: Keys,
     /// Who comes and goes, once it listens.
-    events: Option<Select<Subscriber, Subscriber>>,
+    events: Option<Subscriber>,
+    /// When it last asked who is there, and how often the bus had been reached then.
+    asked: (Instant, u64),
     connections: Connections,
+    /// Keys that are used in two places, for fleet.
+    shared: Vec<SharedKey>,
     /// Who has connected since fleet was told.
     seen: Vec<NodeConnection>,
 }
@@ -82,7 +86,9 @@ impl Watcher {
             nodes: NodesClient::new(NatsChannel::new(bus)),
             keys,
             events: None,
+            asked: (Instant::now(), 0),
             connections: Connections::default(),
+            shared: Vec::new(),
             seen: Vec::new(),
         }
     }
@@ -111,6 +117,10 @@ impl Watcher {
                     }
                 }
             }
+            // Behind what must not wait, and not for long.
+            if let Ok(shared) = tokio::time::timeout(PAUSE, self.find_shared()).await {
+                self.shared = shared;
+            }
             self.listen(PAUSE).await;
         }
     }
@@ -118,6 +128,11 @@ impl Watcher {
     /// Hears who comes and goes, for a while.
     async fn listen(&mut self, pause: Duration) {
         let end = Instant::now() + pause;
+        // What came and went while the bus was away nobody tells, and what got lost shows at the next look.
+        let (at, connects) = self.asked;
+        if self.connects() != connects || at.elapsed() >= LOOK_ANEW {
+            self.events = None;
+        }
         if self.events.is_none() {
             self.begin_to_listen().await;
         }
@@ -133,28 +148,34 @@ impl Watcher {
         tokio::time::sleep_until(end).await;
     }
 
+    /// How often the bus was reached.
+    fn connects(&self) -> u64 {
+        self.system.statistics().connects.load(Ordering::Relaxed)
+    }
+
     /// Listens from now on, and asks who was there before.
     async fn begin_to_listen(&mut self) {
-        let account = self.keys.account(Account::Muster).public().clone();
-        let subject = |what: &str| format!("$SYS.ACCOUNT.{account}.{what}");
-        let Ok(connects) = self.system.subscribe(subject("CONNECT")).await else {
-            return;
-        };
-        let Ok(disconnects) = self.system.subscribe(subject("DISCONNECT")).await else {
+        let asked = (Instant::now(), self.connects());
+        // Both kinds over one subscription, so that a connection never ends before it begins.
+        let subject = format!("$SYS.ACCOUNT.{}.*", self.keys.account(Account::Muster).public());
+        let Ok(events) = self.system.subscribe(subject).await else {
             return;
         };
         let Some(all) = self.ask_for_all().await else { return };
         self.seen.extend(all.values().map(Live::told));
         self.connections.replace(all);
-        self.events = Some(select(connects, disconnects));
+        self.asked = asked;
+        self.events = Some(events);
     }
 
     fn note(&mut self, event: &Message) {
-        if !event.subject.ends_with(CONNECT) {
+        if event.subject.ends_with(".DISCONNECT") {
             if let Some(id) = connections::disconnected(&event.payload) {
                 self.connections.end(&id);
             }
-        } else if let Some((id, live)) = connections::connected(&event.payload, self.keys.services.public()) {
+        } else if event.subject.ends_with(".CONNECT")
+            && let Some((id, live)) = connections::connected(&event.payload, self.keys.services.public())
+        {
             self.seen.push(live.told());
             self.connections.begin(id, live);
         }
@@ -201,6 +222,11 @@ impl Watcher {
         while let Ok(Some(answer)) =
             tokio::time::timeout(if pages.is_empty() { FIRST } else { OTHERS }, answers.next()).await
         {
+            if answer.status == Some(StatusCode::NO_RESPONDERS) {
+                // The server is gone, and what it had is too.
+                pages.extend(is_one.then(Page::default));
+                break;
+            }
             pages.extend(connections::page(&answer.payload, self.keys.services.public()));
             if is_one {
                 break;
@@ -210,20 +236,20 @@ impl Watcher {
     }
 
     /// Keys with which two machines are connected.
-    async fn shared(&mut self) -> Vec<SharedKey> {
+    async fn find_shared(&mut self) -> Vec<SharedKey> {
         let mut shared = Vec::new();
         for ids in self.connections.suspects(SystemClock.now()) {
-            let mut last = HashMap::new();
+            let mut said = HashMap::new();
             let mut is_told = true;
             for (server, number) in &ids {
                 let subject = format!("$SYS.REQ.SERVER.{server}.CONNZ");
                 let pages = self.ask(&subject, json!({"cid": number})).await;
                 is_told &= !pages.is_empty();
-                last.extend(pages.into_iter().flat_map(|page| page.last));
+                said.extend(pages.into_iter().flat_map(|page| page.said));
             }
-            // A server that does not answer may have gone with its connections, which others will have then.
+            // One that is slow is asked again.
             if is_told {
-                shared.extend(self.connections.judge(&ids, &last, SystemClock.now()));
+                shared.extend(self.connections.judge(&ids, &said, SystemClock.now()));
             }
         }
         shared
@@ -232,7 +258,6 @@ impl Watcher {
     /// Makes the server refuse what it should. Gives how many keys that changed.
     async fn look(&mut self) -> Result<usize, WatchError> {
         let mut changed = 0;
-        let mut shared = self.shared().await;
         for _ in 0..ROUNDS {
             let known = push::known(&self.system, &self.keys, Account::Muster).await?;
             let Some(known) = known else {
@@ -241,13 +266,14 @@ impl Watcher {
             let request = SyncRevocationsRequest {
                 held: known.body.revocations.into_iter().collect(),
                 connections: self.seen.clone(),
-                shared: std::mem::take(&mut shared),
+                shared: self.shared.clone(),
             };
             let answer = self.nodes.sync_revocations(request).await;
             let answer = answer
                 .map_err(|status| WatchError::Fleet(Box::new(status)))?
                 .into_inner();
             self.seen.clear();
+            self.shared.clear();
             if answer.missing.is_empty() && answer.over.is_empty() {
                 break;
             }
