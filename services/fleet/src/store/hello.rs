@@ -66,14 +66,17 @@ pub(crate) async fn greet(
     doubted: &HashSet<String>,
     now: i64,
 ) -> Result<Greeted, StoreError> {
-    let facts: Vec<_> = hellos
+    let mut facts: Vec<_> = hellos
         .iter()
         .filter(|(node_id, _)| !doubted.contains(*node_id))
         .map(|(node_id, facts)| facts_row(node_id, facts))
         .collect();
     // Nor is it a sign of their life.
     let alive = hellos.keys().filter(|node_id| !doubted.contains(*node_id));
-    let pings: Vec<_> = alive.map(|node_id| (node_id, now)).collect();
+    let mut pings: Vec<_> = alive.map(|node_id| (node_id, now)).collect();
+    // In an order, so that two that write seldom wait for each other.
+    facts.sort_unstable();
+    pings.sort_unstable();
     let ids: Vec<_> = hellos.keys().map(|node_id| (node_id,)).collect();
     let (facts, pings, ids) = (json(&facts), json(&pings), json(&ids));
     let (standing, tags, back) = transact!(db, tx => {

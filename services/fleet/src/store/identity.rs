@@ -62,7 +62,9 @@ pub(crate) async fn of_nodes(db: &Db, ids: &[&str]) -> Result<HashMap<String, St
 
 /// Takes what nodes tell for what their machines are from now on.
 pub(crate) async fn learn(db: &Db, nodes: &[(&str, Attributes)]) -> Result<(), StoreError> {
-    let ids: Vec<_> = nodes.iter().map(|(node_id, _)| (node_id,)).collect();
+    let mut ids: Vec<_> = nodes.iter().map(|(node_id, _)| (node_id,)).collect();
+    // In an order, so that two that write seldom wait for each other.
+    ids.sort_unstable();
     let told: Vec<_> = nodes
         .iter()
         .flat_map(|(node_id, told)| told.0.iter().map(move |(kind, hash)| (node_id, kind.word(), hash)))
@@ -85,7 +87,8 @@ pub(crate) async fn learn(db: &Db, nodes: &[(&str, Attributes)]) -> Result<(), S
 /// Asks an operator about nodes whose machines have changed, each with the fingerprint of its parts; gives those about
 /// which nobody was asked yet.
 pub(crate) async fn doubt(db: &Db, nodes: &[(&str, &str)], now: i64) -> Result<Vec<String>, StoreError> {
-    let ids: Vec<_> = nodes.iter().map(|(node_id, _)| (node_id,)).collect();
+    let mut ids: Vec<_> = nodes.iter().map(|(node_id, _)| (node_id,)).collect();
+    ids.sort_unstable();
     let claims: Vec<_> = nodes
         .iter()
         .map(|(node_id, fingerprint)| (node_id, fingerprint, "IdentityChanged", "", now))

@@ -112,8 +112,9 @@ pub(crate) async fn confirm(db: &Db, node_id: &str, key: &str, now: i64) -> Resu
         let sql = "
             update node set rotation_asked_at = null
             where node_id = $1 and deregistered_at is null and exists (
-                select 1 from node_key as k where k.node_id = $1 and k.public_key = $2 and k.retired_at is null)";
-        let found = sqlx::query(sql).bind(node_id).bind(key).execute(&mut *tx).await?;
+                select 1 from node_key as k where k.node_id = $1 and k.public_key = $2 and k.retired_at is null
+                    and (k.offered_until is null or k.offered_until > $3))";
+        let found = sqlx::query(sql).bind(node_id).bind(key).bind(now).execute(&mut *tx).await?;
         if found.rows_affected() == 0 {
             return Ok(false);
         }

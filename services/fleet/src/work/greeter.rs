@@ -32,6 +32,8 @@ use crate::work::{Metrics, News, answer};
 const QUEUE: &str = "fleet";
 /// Most hellos in one transaction.
 const GROUP: usize = 1_024;
+/// Hellos of one node that are looked at in a group; each takes a transaction of its own.
+const ROUNDS: usize = 4;
 
 /// Starts answering.
 ///
@@ -139,14 +141,19 @@ impl Greeter {
         let mut rounds: Vec<Round<'_>> = Vec::new();
         for message in group {
             match self.quota.take(message).and_then(|()| read(message)) {
-                Ok(hello) => match rounds.iter_mut().find(|round| !round.has(&hello.node)) {
-                    Some(round) => round.add(message, hello),
-                    None => {
-                        let mut round = Round::default();
-                        round.add(message, hello);
-                        rounds.push(round);
+                Ok(hello) => {
+                    if rounds.iter().all(|round| round.has(&hello.node)) && rounds.len() < ROUNDS {
+                        rounds.push(Round::default());
                     }
-                },
+                    match rounds.iter_mut().find(|round| !round.has(&hello.node)) {
+                        Some(round) => round.add(message, hello),
+                        None => {
+                            let text = "this node says hello too often at once: try again in a few seconds";
+                            self.refuse(message, Refusal::new(Reason::ThrottlingException, text))
+                                .await;
+                        }
+                    }
+                }
                 Err(refusal) => self.refuse(message, refusal).await,
             }
         }

@@ -113,22 +113,23 @@ impl Renewals {
         let Some(tags) = tag::of_node(&self.db, node.as_str()).await.map_err(from_store)? else {
             return Err(stranger(node).into());
         };
-        let holding = self.check_key(node, &public, now).await?;
+        let mut holding = self.check_key(node, &public, now).await?;
         self.recognise(node, &Attributes::read(&request.attributes), now)
             .await?;
-        // Nobody has confirmed it: its claims end when the offer does.
-        let mut until = match holding {
-            Holding::Own => None,
-            Holding::Offered(until) => Some(until),
-        };
         if request.confirms_key {
-            until = None;
             let confirmed = key::confirm(&self.db, node.as_str(), public.as_str(), now.as_microsecond()).await;
             if confirmed.map_err(from_store)? {
                 tracing::info!(node_id = node.as_str(), "a node has another key");
                 self.news.key_rotated(node.as_str()).await;
             }
+            // It may have been over in the meantime.
+            holding = self.check_key(node, &public, now).await?;
         }
+        // Claims for a key that nobody has confirmed end when the offer does.
+        let until = match holding {
+            Holding::Own => None,
+            Holding::Offered(until) => Some(until),
+        };
         Ok(RenewResult {
             service_time,
             user_jwt: self.issuer.sign(node.as_str(), &public, &tags, now, until)?,
