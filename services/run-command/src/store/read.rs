@@ -200,8 +200,9 @@ pub(crate) async fn open_on(db: &Db, node: &str) -> Result<Vec<String>, StoreErr
 /// Nodes on which some command is open, in the order of their ids, from behind `after` on.
 pub(crate) async fn nodes_with_open(db: &Db, after: &str, most: usize) -> Result<Vec<String>, StoreError> {
     let sql = "
-        select distinct node_id from invocation
-        where status in ('Pending', 'InProgress', 'Delayed') and node_id > $1 order by node_id limit $2";
+        select distinct i.node_id from command as c join invocation as i on i.command_id = c.command_id
+        where not c.finished and i.status in ('Pending', 'InProgress', 'Delayed') and i.node_id > $1
+        order by i.node_id limit $2";
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     Ok(read!(db, pool => sqlx::query_scalar(sql).bind(after).bind(most).fetch_all(pool).await)?)
 }

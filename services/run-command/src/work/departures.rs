@@ -2,6 +2,7 @@
 //! what runs is asked to stop. Should the news get lost, it is made up for: now and then fleet is asked how the nodes stand
 //! on which something is open.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use muster_store::{Db, StoreError};
 use muster_wire::{NatsChannel, subject};
 use serde::Deserialize;
 use tokio::time::MissedTickBehavior;
+use tonic::Status;
 
 use crate::store;
 use crate::store::cancel::Scope;
@@ -25,6 +27,8 @@ const GROUP: &str = "muster-run-command";
 const EVERY: Duration = Duration::from_secs(60);
 /// Nodes of which fleet is asked at once.
 const AT_ONCE: usize = 500;
+/// Commands and nodes of which it is remembered that they were ended.
+const REMEMBERED: usize = 100_000;
 /// Fleet's word for a node that was put out.
 const DEREGISTERED: &str = "deregistered";
 
@@ -42,11 +46,12 @@ pub(crate) async fn start(parts: &Parts, db: Db, dispatcher: Dispatcher) -> Resu
     let subject = subject::event("fleet", "node", "deregistered");
     let mut departures = parts.nats.queue_subscribe(subject, GROUP.to_owned()).await?;
     let stopping = parts.tasks.stopping();
-    let ending = Ending {
+    let mut ending = Ending {
         db,
         dispatcher,
         nodes: NodesClient::new(NatsChannel::new(parts.nats.clone())),
         clock: Arc::clone(&parts.clock),
+        ended: HashSet::new(),
     };
     parts.tasks.spawn("departures", async move {
         let mut tick = tokio::time::interval(EVERY);
@@ -79,23 +84,33 @@ struct Ending {
     dispatcher: Dispatcher,
     nodes: NodesClient<NatsChannel>,
     clock: Arc<dyn Clock>,
+    /// Commands and nodes of which this was said: what runs there may never answer, and stays open until its deadline.
+    ended: HashSet<(CommandId, String)>,
 }
 
 impl Ending {
     /// Asks fleet for the nodes on which something is open.
-    async fn catch_up(&self) -> Result<(), BoxError> {
-        let mut after = String::new();
+    async fn catch_up(&mut self) -> Result<(), BoxError> {
+        let (mut after, mut last_error) = (String::new(), None);
         loop {
             let instance_ids = store::read::nodes_with_open(&self.db, &after, AT_ONCE).await?;
             let Some(last) = instance_ids.last() else {
-                return Ok(());
+                return last_error.map_or(Ok(()), |status: Status| Err(status.into()));
             };
             after.clone_from(last);
             let request = ResolveTargetsRequest {
                 instance_ids,
                 ..ResolveTargetsRequest::default()
             };
-            let standing = self.nodes.clone().resolve_targets(request).await?.into_inner();
+            // Others may have a better answer, and these are asked about again.
+            let standing = match self.nodes.clone().resolve_targets(request).await {
+                Ok(standing) => standing.into_inner(),
+                Err(status) if last_error.is_none() => {
+                    last_error = Some(status);
+                    continue;
+                }
+                Err(status) => return Err(status.into()),
+            };
             for node in standing.unresolved {
                 if node.reason == DEREGISTERED {
                     self.end_all(&node.node_id).await;
@@ -104,7 +119,7 @@ impl Ending {
         }
     }
 
-    async fn end_all(&self, node: &str) {
+    async fn end_all(&mut self, node: &str) {
         let not_followed = |error: &StoreError| {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
@@ -120,11 +135,21 @@ impl Ending {
             let Ok(id) = command.parse::<CommandId>() else {
                 continue;
             };
+            if self.ended.contains(&(id, node.to_owned())) {
+                continue;
+            }
             let gone = [node.to_owned()];
             let now = self.clock.now().as_microsecond();
             match store::cancel::cancel(&self.db, id, Scope::Nodes(&gone), "", now).await {
-                Ok(Some((entry, _))) => self.dispatcher.tell(vec![entry]),
-                Ok(None) => {}
+                Ok(told) => {
+                    if let Some((entry, _)) = told {
+                        self.dispatcher.tell(vec![entry]);
+                    }
+                    if self.ended.len() >= REMEMBERED {
+                        self.ended.clear();
+                    }
+                    self.ended.insert((id, node.to_owned()));
+                }
                 Err(error) => not_followed(&error),
             }
         }
