@@ -219,6 +219,11 @@ fn decide(mut due: Vec<DueRow>, rows: Vec<HeadRow>, scope: &Scope, now: Timestam
             acted.removed.push((head.id,));
         }
     }
+    // Nothing is known of whose they are.
+    acted.bad.extend(due.into_iter().map(|due| {
+        let error = Arc::new(StoreError::corrupt("a timer of a parameter that has no latest version"));
+        Bad { due, error }
+    }));
     acted
 }
 

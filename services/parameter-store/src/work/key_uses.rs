@@ -1,6 +1,7 @@
 //! How many versions of SecureStrings each version of a key is needed by, for whoever wants to retire one.
 
-use std::sync::PoisonError;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use muster_boot::Parts;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -18,7 +19,7 @@ struct Label {
 
 /// The counts on `/metrics`.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct KeyUses(Family<Label, Gauge>);
+pub(crate) struct KeyUses(Family<Label, Gauge>, Arc<Mutex<HashSet<Label>>>);
 
 impl KeyUses {
     pub(crate) fn register(parts: &Parts) -> Self {
@@ -34,7 +35,8 @@ impl KeyUses {
 
     /// Shows these counts in the place of the last ones. One that nothing needs is not shown.
     pub(crate) fn show(&self, counts: &[(KeyName, i64)]) {
-        self.0.clear();
+        let mut shown = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = HashSet::new();
         for (key, count) in counts {
             let label = Label {
                 provider: key.provider.clone(),
@@ -42,6 +44,11 @@ impl KeyUses {
                 version: key.version.clone(),
             };
             self.0.get_or_create(&label).set(*count);
+            now.insert(label);
         }
+        for gone in shown.difference(&now) {
+            self.0.remove(gone);
+        }
+        *shown = now;
     }
 }
