@@ -80,6 +80,15 @@ pub(super) async fn post(connections: usize, poster: &Poster, body: fn(usize) ->
     .await
 }
 
+/// Posts once for each name.
+pub(super) async fn once(poster: &Poster, body: fn(usize) -> Value) -> Result<()> {
+    let client: Http = Client::builder(TokioExecutor::new()).build_http();
+    for number in 0..NAMES {
+        poster.call(&client, body(number).to_string()).await?;
+    }
+    Ok(())
+}
+
 type Http = Client<HttpConnector, Full<Bytes>>;
 
 /// Where and how something is posted.

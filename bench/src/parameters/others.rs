@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::load::{Figure, Poster, post};
+use super::load::{Figure, Poster, once, post};
 use super::{NAMES, VALUE, get_json, name, put_json};
 use crate::report::{Report, tell};
 
@@ -43,7 +43,7 @@ pub(super) async fn run(report: &mut Report, connections: usize) -> Result<()> {
                 signed: None,
             };
             // It holds what is asked for only once it was put.
-            post(1, &poster("PutParameter"), put_json).await?;
+            once(&poster("PutParameter"), put_json).await?;
             let get = post(connections, &poster("GetParameter"), get_json).await?;
             let put = post(connections, &poster("PutParameter"), put_json).await?;
             rows(report, "moto's server", connections, &get, &put);
@@ -57,7 +57,7 @@ pub(super) async fn run(report: &mut Report, connections: usize) -> Result<()> {
                 operation: "",
                 signed: None,
             };
-            post(1, &poster("put"), put_key).await?;
+            once(&poster("put"), put_key).await?;
             let get = post(connections, &poster("range"), get_key).await?;
             let put = post(connections, &poster("put"), put_key).await?;
             rows(report, "etcd over HTTP", connections, &get, &put);

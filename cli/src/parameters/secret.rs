@@ -105,7 +105,8 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         // There is nobody to tell when the terminal is gone.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        // What was typed and not read is not for the shell.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
         print::say("");
     }
 }
