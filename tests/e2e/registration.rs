@@ -49,7 +49,8 @@ impl Machine {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+        // Who refuses before it has read has closed it perhaps.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
         child.wait_with_output().await.unwrap()
     }
 

@@ -36,8 +36,10 @@ pub(crate) const USER: &str = "muster-watcher";
 
 /// How long a key that was revoked may go on, at most, where all is well.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Most connections that are told at once.
+/// Most connections that wait to be told.
 const MOST_SEEN: usize = 50_000;
+/// Most connections that are told at once, so that they fit into a message of any server.
+const MOST_TOLD: usize = 5_000;
 /// How often it is asked anew who is connected, whatever the events say.
 const LOOK_ANEW: Duration = Duration::from_secs(5 * 60);
 const ALL_SERVERS: &str = "$SYS.REQ.SERVER.PING.CONNZ";
@@ -265,14 +267,14 @@ impl Watcher {
             };
             let request = SyncRevocationsRequest {
                 held: known.body.revocations.into_iter().collect(),
-                connections: self.seen.clone(),
+                connections: self.seen.iter().take(MOST_TOLD).cloned().collect(),
                 shared: self.shared.clone(),
             };
             let answer = self.nodes.sync_revocations(request).await;
             let answer = answer
                 .map_err(|status| WatchError::Fleet(Box::new(status)))?
                 .into_inner();
-            self.seen.clear();
+            self.seen.drain(..self.seen.len().min(MOST_TOLD));
             self.shared.clear();
             if answer.missing.is_empty() && answer.over.is_empty() {
                 break;
