@@ -279,7 +279,11 @@ async fn network(server: &str, node: Option<&NodeId>, settings: &Settings, check
         Err(error) => return checks.push(bad("server", error.to_string(), "write it as tls://host:4222")),
     };
     if let Err(error) = settings.nats.check(&servers) {
-        return checks.push(bad("server", error.to_string(), "the agent does not start before"));
+        return checks.push(bad(
+            "server",
+            error.to_string(),
+            "write `server` as tls://host:4222, or name the authority; the agent does not start before",
+        ));
     }
     let mut is_reachable = false;
     for server in &servers {

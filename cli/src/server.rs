@@ -23,7 +23,7 @@ use crate::ready::Ready;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ServerArguments {
     /// The server's bus; without it, the `muster up` of the default data directory.
-    #[arg(long, global = true, env = "MUSTER_SERVER", value_name = "nats://HOST:PORT")]
+    #[arg(long, global = true, env = "MUSTER_SERVER", value_name = "tls://HOST:PORT")]
     server: Option<String>,
     /// The .creds file with which to ask; without it, that of the `muster up` whose server is used.
     #[arg(long, global = true, env = "MUSTER_CREDS", value_name = "FILE")]
