@@ -124,11 +124,14 @@ impl Db {
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
+            // A file does not go away; asking it costs two changes of threads.
+            .test_before_acquire(false)
             .connect_with(options.clone())
             .await?;
         let reader = SqlitePoolOptions::new()
             .max_connections(4)
             .idle_timeout(Duration::from_secs(60))
+            .test_before_acquire(false)
             .connect_lazy_with(options.pragma("query_only", "on"));
         Ok(Self::Sqlite(SqlitePools { writer, reader }))
     }

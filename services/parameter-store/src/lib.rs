@@ -4,7 +4,7 @@
 //! - `domain`: names, values, tiers, policies, labels, filters, and what a put makes of a parameter; pure.
 //! - `secret`: how SecureStrings are encrypted, and who holds the keys.
 //! - `store`: the queries. Writers take turns; many puts make one transaction.
-//! - `work`: puts in groups, events, timers of policies, data keys that are wrapped anew, values for nodes.
+//! - `work`: what goes together in groups, events, timers of policies, data keys that are wrapped anew, values for nodes.
 //!
 //! A value is never in a log, an event or an error, and an encrypted one is never in the tables in clear.
 
@@ -33,7 +33,7 @@ use crate::api::{ParametersApi, SettingsApi, TagsApi, WatchApi};
 use crate::domain::scope::Scope;
 use crate::secret::Keys;
 use crate::store::put::Ground;
-use crate::work::{Publisher, Writer};
+use crate::work::{Groups, Publisher};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -70,7 +70,7 @@ impl Server {
             max_advanced: settings.max_advanced.into(),
         };
         let publisher = Publisher::start(&parts, db.clone());
-        let writer = Writer::start(&parts, db.clone(), ground.clone(), publisher.clone());
+        let groups = Groups::start(&parts, &db, &ground, &publisher);
         work::timers::start(&parts, db.clone(), scope.clone(), publisher.clone());
         work::rewrapper::start(
             &parts,
@@ -92,7 +92,7 @@ impl Server {
             ground.default_tier,
         );
         let watch = WatchApi::new(parts.nats.clone(), parts.tasks.stopping());
-        let parameters = ParametersApi::new(&parts, db, pager, ground, keys, writer, publisher);
+        let parameters = ParametersApi::new(&parts, db, pager, ground, keys, groups, publisher);
         let parameters = Arc::new(parameters.checking_each(settings.bypath_per_parameter_check));
         let for_nodes = (Arc::clone(&parameters), Arc::clone(&tags) as Arc<dyn ResourceTags>);
         work::lender::start(&parts, &settings, for_nodes.0, for_nodes.1).await?;

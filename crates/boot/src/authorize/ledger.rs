@@ -12,6 +12,7 @@ use muster_proto::access::v1::DecisionRecord;
 use muster_wire::Failure;
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::authority::Authority;
 use crate::Tasks;
@@ -24,6 +25,8 @@ const BYTES: usize = 512 * 1024;
 const WAITING: usize = 1_024;
 /// Decisions that could not be written yet; beyond, nothing new is taken.
 const LEFT: usize = 8 * GROUP;
+/// How long what nobody waits for may wait for more of its kind: under load it costs few transactions then.
+const GATHERING: Duration = Duration::from_millis(20);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Longest time that a call waits for its decision to be written.
@@ -150,14 +153,31 @@ impl Writer {
         loop {
             let mut group = Vec::new();
             if self.left.is_empty() {
-                match self.batches.recv().await {
-                    Some(batch) => group.push(batch),
-                    None => std::future::pending().await,
-                }
+                self.gather(&mut group).await;
             }
             self.fill(&mut group);
             if !self.write(group).await {
                 tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Waits for the first decisions, and for more until somebody waits for one or the time is over.
+    async fn gather(&mut self, group: &mut Vec<Batch>) {
+        let Some(first) = self.batches.recv().await else {
+            return std::future::pending().await;
+        };
+        let until = Instant::now() + GATHERING;
+        let mut next = Some(first);
+        while let Some(batch) = next.take() {
+            if batch.done.is_some() {
+                group.push(batch);
+                return;
+            }
+            // At once among what must not be lost: this may be cut off at any time.
+            self.left.extend(batch.decisions);
+            if self.left.len() < GROUP {
+                next = tokio::time::timeout_at(until, self.batches.recv()).await.ok().flatten();
             }
         }
     }
@@ -387,6 +407,22 @@ mod tests {
         assert_eq!(log.actions().len(), 100);
         let calls = log.calls.lock().unwrap().len();
         assert!(calls <= 10, "{calls} calls");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_is_written_together_and_soon() {
+        let (log, ledger, _tasks) = start();
+        for action in ["1", "2", "3"] {
+            ledger.note(decision(action)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(log.actions().is_empty());
+        tokio::time::sleep(GATHERING).await;
+        assert_eq!(log.calls.lock().unwrap().len(), 1, "one group");
+        assert_eq!(log.actions(), ["1", "2", "3"]);
+        ledger.note(decision("4")).await.unwrap();
+        ledger.write(decision("5")).await.unwrap();
+        assert_eq!(log.actions(), ["1", "2", "3", "4", "5"], "who waits waits for nobody");
     }
 
     #[tokio::test(start_paused = true)]

@@ -83,13 +83,12 @@ impl ParametersApi {
             .iter()
             .filter(|asked| asked.selector.is_none() && !asked.is_reserved);
         let plain: HashSet<&str> = plain.map(|asked| asked.path.as_str()).collect();
-        let plain: Vec<&str> = plain.into_iter().collect();
-        let mut latest = match plain.is_empty() {
-            true => HashMap::new(),
-            false => read::latest(&self.db, &plain, self.now().as_microsecond())
-                .await
-                .map_err(from_store)?,
-        };
+        let plain = plain.into_iter().map(|path| async move {
+            let row = self.groups.latest.ask(path.to_owned()).await?;
+            Ok::<_, Failure>(row.map(|row| (path, row)))
+        });
+        let latest = futures::future::try_join_all(plain).await?;
+        let mut latest: HashMap<&str, ValueRow> = latest.into_iter().flatten().collect();
         let mut answer = GetParametersResult::default();
         let mut seen: HashSet<(&str, Option<&Selector>)> = HashSet::new();
         for (asked, given) in asked.iter().zip(request.names.iter()) {
@@ -97,7 +96,7 @@ impl ParametersApi {
                 continue;
             }
             let found = match asked.selector {
-                None => latest.remove(&asked.path),
+                None => latest.remove(asked.path.as_str()),
                 Some(_) => match self.find(asked).await? {
                     Found::Version(row) => Some(*row),
                     Found::NoVersion | Found::Nothing => None,
@@ -175,8 +174,17 @@ impl ParametersApi {
         if asked.is_reserved {
             return Ok(Found::Nothing);
         }
-        let now = self.now().as_microsecond();
-        read::find(&self.db, asked, now).await.map_err(from_store)
+        match &asked.selector {
+            None => {
+                let row = self.groups.latest.ask(asked.path.clone()).await?;
+                Ok(row.map_or(Found::Nothing, |row| Found::Version(Box::new(row))))
+            }
+            Some(selector) => {
+                let now = self.now().as_microsecond();
+                let found = read::selected(&self.db, &asked.path, selector, now).await;
+                found.map_err(from_store)
+            }
+        }
     }
 
     /// A version as readers see it.

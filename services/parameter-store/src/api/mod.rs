@@ -37,7 +37,7 @@ use crate::error::{ParameterError, from_store};
 use crate::secret::Keys;
 use crate::store::Outcome;
 use crate::store::put::Ground;
-use crate::work::{Publisher, Writer};
+use crate::work::{Groups, Publisher};
 
 /// Whether a key needs leave of its own: the default one is everybody's unless somebody denied it (parameter-store 9).
 fn leave(is_default_key: bool) -> Leave {
@@ -55,7 +55,7 @@ pub(crate) struct ParametersApi {
     pager: Pager,
     clock: Arc<dyn Clock>,
     keys: Arc<Keys>,
-    writer: Writer,
+    groups: Groups,
     publisher: Publisher,
     /// Lists by path show only what the caller may read by itself.
     checks_each: bool,
@@ -68,7 +68,7 @@ impl ParametersApi {
         pager: Pager,
         ground: Ground,
         keys: Arc<Keys>,
-        writer: Writer,
+        groups: Groups,
         publisher: Publisher,
     ) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl ParametersApi {
             pager,
             clock: Arc::clone(&parts.clock),
             keys,
-            writer,
+            groups,
             publisher,
             checks_each: false,
         }

@@ -9,9 +9,9 @@ use crate::domain::name::Name;
 use crate::domain::put::{Put, check_room, decide, is_default_key};
 use crate::domain::tag;
 use crate::domain::value::Value;
-use crate::error::{ParameterError, from_store};
+use crate::error::ParameterError;
 use crate::secret::{KeyError, KeyId};
-use crate::store::put::{Done, Job, head, rules};
+use crate::store::put::{Done, Job};
 
 impl ParametersApi {
     pub(super) async fn put(
@@ -23,7 +23,7 @@ impl ParametersApi {
         let put = self.read(request, by)?;
         // Whoever is overtaken by a change that matters tries once more.
         for _ in 0..2 {
-            match self.writer.put(self.prepared(put.clone(), rights).await?).await? {
+            match self.groups.puts.ask(self.prepared(put.clone(), rights).await?).await? {
                 Done::Version { version, tier } => {
                     let mut answer = PutParameterResult {
                         version: Some(version),
@@ -86,9 +86,7 @@ impl ParametersApi {
     /// Decides on what is there now. Most refusals come from here, and the work that takes time is done here: patterns
     /// are matched, and whoever holds the keys is asked.
     async fn prepared(&self, put: Put, rights: &Rights) -> Result<Job, Failure> {
-        let head = head(&self.db, &put.name.path(), self.now().as_microsecond()).await;
-        let head = head.map_err(from_store)?;
-        let rules = rules(&self.db, &self.ground).await.map_err(from_store)?;
+        let (head, rules) = self.groups.before.ask(put.name.path()).await?;
         let expected = decide(&put, head.as_ref(), &rules, None)?.attributes;
         let prepared = match &expected.key_id {
             Some(key_id) => {

@@ -12,6 +12,7 @@ use muster_store::{Column, Db, StoreError, json, read, transact};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::read::distinct;
 use super::row::{HEADS, HeadRow};
 use super::{setting, tag, take_turn, tell, timer};
 use crate::domain::event::{self, Change, Event, Subject};
@@ -122,27 +123,29 @@ const DROP_VERSIONS: &str = "
     where (parameter_id, version) in (select r.parameter_id, r.version from {rows} as r)";
 const DROP_COLUMNS: [Column; 2] = [Column::Text("parameter_id"), Column::BigInt("version")];
 pub(super) const REMOVE: &str = "delete from parameter where id in (select r.id from {rows} as r)";
+const RULES: &str = "
+    select standard, advanced, (select s.value from service_setting as s where s.id = $1) from catalogue where id = 1";
 pub(super) const COUNT: &str = "update catalogue set standard = standard + $1, advanced = advanced + $2 where id = 1";
 
-/// The live parameter of a path, to decide on before the turn.
-pub(crate) async fn head(db: &Db, path: &str, now: i64) -> Result<Option<Head>, StoreError> {
-    let sql = db.with_rows(HEADS, &[Column::Text("path")]);
-    let row: Option<HeadRow> =
-        read!(db, pool => sqlx::query_as(sql).bind(json(&[(path,)])).fetch_optional(pool).await)?;
-    row.filter(|row| row.expires_at.is_none_or(|time| time > now))
-        .map(HeadRow::head)
-        .transpose()
-}
+/// What a put is decided on before its turn: the live parameter of its path, and the rules as they are now.
+pub(crate) type Before = (Option<Head>, Rules);
 
-/// The rules as they are now, to decide on before the turn.
-pub(crate) async fn rules(db: &Db, ground: &Ground) -> Result<Rules, StoreError> {
-    let (standard, advanced): (i64, i64) = read!(db, pool => {
-        sqlx::query_as("select standard, advanced from catalogue where id = 1").fetch_one(pool).await
+/// What puts to these paths are decided on, in the order of the paths.
+pub(crate) async fn before(db: &Db, ground: &Ground, paths: &[String], now: i64) -> Result<Vec<Before>, StoreError> {
+    let sql = db.with_rows(HEADS, &[Column::Text("path")]);
+    let distinct = json(&distinct(paths));
+    let rows: Vec<HeadRow> = read!(db, pool => sqlx::query_as(sql).bind(&distinct).fetch_all(pool).await)?;
+    let is_live = |row: &HeadRow| row.expires_at.is_none_or(|time| time > now);
+    let heads = rows
+        .into_iter()
+        .filter(is_live)
+        .map(|row| Ok((row.path.clone(), row.head()?)));
+    let heads: HashMap<String, Head> = heads.collect::<Result<_, StoreError>>()?;
+    let (standard, advanced, setting): (i64, i64, Option<String>) = read!(db, pool => {
+        sqlx::query_as(RULES).bind(Setting::DefaultTier.id()).fetch_one(pool).await
     })?;
-    let default_tier: Option<String> = read!(db, pool => {
-        sqlx::query_scalar(setting::VALUE).bind(Setting::DefaultTier.id()).fetch_optional(pool).await
-    })?;
-    Ok(ground.rules(standard, advanced, default_tier.as_deref()))
+    let rules = ground.rules(standard, advanced, setting.as_deref());
+    Ok(paths.iter().map(|path| (heads.get(path).cloned(), rules)).collect())
 }
 
 /// Does all puts of a group, in their order.

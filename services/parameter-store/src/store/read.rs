@@ -1,11 +1,11 @@
 //! What users read by name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use muster_store::{Column, Db, StoreError, json, read};
 
 use super::row::{HistoryRow, ValueRow, facts_columns, value_columns};
-use crate::domain::asked::{Asked, Selector};
+use crate::domain::asked::Selector;
 use crate::domain::label::Labels;
 
 /// Whatever is there of a parameter that was asked for.
@@ -50,35 +50,41 @@ const MANY: &str = concat!(
 const EXISTS: &str = "
     select count(*) from parameter as p where p.path = $1 and (p.expires_at is null or p.expires_at > $2)";
 
-/// Finds one parameter.
-pub(crate) async fn find(db: &Db, asked: &Asked, now: i64) -> Result<Found, StoreError> {
-    let path = asked.path.as_str();
-    let row: Option<ValueRow> = match &asked.selector {
-        Some(Selector::Nothing) => return Ok(Found::Nothing),
-        None => read!(db, pool => sqlx::query_as(LATEST).bind(path).bind(now).fetch_optional(pool).await),
-        Some(Selector::Version(version)) => read!(db, pool => {
+/// Finds a version of a parameter that is not just its latest one.
+pub(crate) async fn selected(db: &Db, path: &str, selector: &Selector, now: i64) -> Result<Found, StoreError> {
+    let row: Option<ValueRow> = match selector {
+        Selector::Nothing => return Ok(Found::Nothing),
+        Selector::Version(version) => read!(db, pool => {
             sqlx::query_as(VERSION).bind(path).bind(now).bind(version).fetch_optional(pool).await
         }),
-        Some(Selector::Label(label)) => read!(db, pool => {
+        Selector::Label(label) => read!(db, pool => {
             sqlx::query_as(LABELLED).bind(path).bind(now).bind(label).fetch_optional(pool).await
         }),
     }?;
     if let Some(row) = row {
         return Ok(Found::Version(Box::new(row)));
     }
-    if asked.selector.is_none() {
-        return Ok(Found::Nothing);
-    }
     let count: i64 = read!(db, pool => sqlx::query_scalar(EXISTS).bind(path).bind(now).fetch_one(pool).await)?;
     Ok(if count > 0 { Found::NoVersion } else { Found::Nothing })
 }
 
-/// Finds the latest versions of many parameters, by their paths.
-pub(crate) async fn latest(db: &Db, paths: &[&str], now: i64) -> Result<HashMap<String, ValueRow>, StoreError> {
+/// Paths as rows, each once.
+pub(super) fn distinct(paths: &[String]) -> Vec<(&str,)> {
+    let distinct: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
+    distinct.into_iter().map(|path| (path,)).collect()
+}
+
+/// Finds the latest versions of parameters by their paths, in the order of the paths.
+pub(crate) async fn latest(db: &Db, paths: &[String], now: i64) -> Result<Vec<Option<ValueRow>>, StoreError> {
+    if let [path] = paths {
+        let found = read!(db, pool => sqlx::query_as(LATEST).bind(path).bind(now).fetch_optional(pool).await)?;
+        return Ok(vec![found]);
+    }
     let sql = db.with_rows(MANY, &[Column::Text("path")]);
-    let rows = json(&paths.iter().map(|path| (path,)).collect::<Vec<_>>());
+    let rows = json(&distinct(paths));
     let found: Vec<ValueRow> = read!(db, pool => sqlx::query_as(sql).bind(&rows).bind(now).fetch_all(pool).await)?;
-    Ok(found.into_iter().map(|row| (row.path.clone(), row)).collect())
+    let found: HashMap<String, ValueRow> = found.into_iter().map(|row| (row.path.clone(), row)).collect();
+    Ok(paths.iter().map(|path| found.get(path).cloned()).collect())
 }
 
 const HISTORY: &str = concat!(

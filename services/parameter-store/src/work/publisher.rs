@@ -13,6 +13,8 @@ use crate::store::news;
 
 /// Events that are published before they are forgotten.
 const AT_ONCE: i64 = 256;
+/// Between two looks: under load, events are published and forgotten in groups.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How often somebody else's events are looked for, and those that were not published.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -30,6 +32,10 @@ impl Publisher {
             loop {
                 if let Err(error) = publish(&db, &nats, &mut echo).await {
                     tracing::warn!(error = &*error, "events wait: they were not published");
+                }
+                tokio::select! {
+                    () = stopping.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(PAUSE) => {}
                 }
                 tokio::select! {
                     () = stopping.cancelled() => return Ok(()),

@@ -17,7 +17,9 @@ use muster_proto::parameterstore::v1::{ParameterTier, ParameterType};
 use muster_store::Db;
 use muster_wire::Failure;
 
-use super::put::{Done, Ground, Job, head, put_all, rules};
+use super::put::{Before, Done, Ground, Job, before, put_all};
+use super::read::{self, Found};
+use crate::domain::asked::Asked;
 use crate::domain::name::tests::{name, scope};
 use crate::domain::put::{Put, decide};
 use crate::domain::tag::Tags;
@@ -122,10 +124,25 @@ fn put(parameter: &str, value: &str, kind: ParameterType) -> Put {
     }
 }
 
+async fn before_put(db: &Db, put: &Put) -> Before {
+    let all = before(db, &ground(), &[put.name.path()], NOW.as_microsecond()).await;
+    all.unwrap().remove(0)
+}
+
+/// What the API does to read one.
+async fn find(db: &Db, asked: &Asked, now: i64) -> Found {
+    match &asked.selector {
+        Some(selector) => read::selected(db, &asked.path, selector, now).await.unwrap(),
+        None => {
+            let row = read::latest(db, &[asked.path.clone()], now).await.unwrap().remove(0);
+            row.map_or(Found::Nothing, |row| Found::Version(Box::new(row)))
+        }
+    }
+}
+
 /// What the API does before it hands a put on.
 async fn job(db: &Db, keys: &Keys, put: Put) -> Job {
-    let head = head(db, &put.name.path(), NOW.as_microsecond()).await.unwrap();
-    let rules = rules(db, &ground()).await.unwrap();
+    let (head, rules) = before_put(db, &put).await;
     let expected = decide(&put, head.as_ref(), &rules, None).unwrap().attributes;
     let prepared = match &expected.key_id {
         Some(key_id) => Some(keys.prepare(key_id, "").await.unwrap()),

@@ -22,7 +22,7 @@ async fn events(db: &Db) -> Vec<String> {
 
 async fn value(db: &Db, text: &str) -> Option<(i64, String)> {
     let asked = Asked::parse(text, &scope()).unwrap();
-    match read::find(db, &asked, NOW.as_microsecond()).await.unwrap() {
+    match find(db, &asked, NOW.as_microsecond()).await {
         Found::Version(row) => {
             let version = row.version;
             match row.stored().unwrap() {
@@ -226,7 +226,7 @@ async fn what_expired_is_not_there_before_anybody_removed_it_and_policies_act_on
         // Whoever puts it makes a new one.
         let mut again = put("/x", "again", ParameterType::String);
         again.overwrite = false;
-        let rules = rules(&db, &ground()).await.unwrap();
+        let (_, rules) = before_put(&db, &again).await;
         let expected = decide(&again, None, &rules, None).unwrap().attributes;
         let job = Job {
             put: again,

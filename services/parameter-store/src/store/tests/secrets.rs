@@ -6,13 +6,13 @@ use super::*;
 use crate::domain::asked::Asked;
 use crate::secret::{Binding, KeyError, Sealed};
 use crate::store::key;
-use crate::store::read::{self, Found};
+use crate::store::read::Found;
 use crate::store::row::Stored;
 use crate::work::rewrapper::round;
 
 async fn sealed(db: &Db, text: &str) -> (String, i64, Sealed) {
     let asked = Asked::parse(text, &scope()).unwrap();
-    let Found::Version(row) = read::find(db, &asked, 0).await.unwrap() else {
+    let Found::Version(row) = find(db, &asked, 0).await else {
         panic!("{text} is missing")
     };
     let (path, version) = (row.path.clone(), row.version);
