@@ -71,6 +71,7 @@ where
         opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
         // For spans of others that are told here: what a node reported.
         opentelemetry::global::set_tracer_provider(provider.clone());
+        muster_wire::trace::collect();
         let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer(name));
         registry.with(spans).try_init()?;
         Some(provider)

@@ -8,13 +8,13 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use muster_model::Account;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::check::{self, Decoded};
 use crate::services_only::CameBy;
 use crate::{Caller, CallerKind, Failure, frame};
 
@@ -151,22 +151,22 @@ async fn admit(authorizer: &dyn Authorizer, request: http::Request<Body>) -> Res
     };
     let mut message = None;
     if caller.is_decided() && !method.is_client_streaming() {
-        let (framed, _) = frame::collect(body).await?;
-        message = Some(read(framed.clone(), method)?);
-        body = frame::body(framed);
+        message = match head.extensions.remove::<Decoded>() {
+            Some(Decoded(message)) => Some(message),
+            None => {
+                let (framed, _) = frame::collect(body).await?;
+                let message = check::read(framed.clone(), &method.input())?;
+                body = frame::body(framed);
+                Some(Arc::new(message))
+            }
+        };
     }
     let asked = Asked {
         caller: &caller,
         surface: Surface::of(&caller, head.extensions.get::<CameBy>()),
         method,
-        request: message.as_ref(),
+        request: message.as_deref(),
     };
     head.extensions.extend(authorizer.authorize(asked).await?);
     Ok(http::Request::from_parts(head, body))
-}
-
-fn read(framed: Bytes, method: &MethodDescriptor) -> Result<DynamicMessage, Status> {
-    let input = method.input();
-    DynamicMessage::decode(input.clone(), frame::unwrap(framed)?)
-        .map_err(|error| Status::invalid_argument(format!("the request is no {}: {error}", input.name())))
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -27,6 +27,10 @@ static CONSTRAINED: LazyLock<HashMap<String, MessageDescriptor>> = LazyLock::new
     }
     inputs
 });
+
+/// The message of a request, read by reflection, for the layers behind this one.
+#[derive(Debug, Clone)]
+pub(crate) struct Decoded(pub(crate) Arc<DynamicMessage>);
 
 /// Puts [`CheckService`] around a service.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,25 +73,33 @@ where
             return Box::pin(inner.call(request));
         };
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
             let framed = match frame::collect(body).await {
                 Ok((framed, _)) => framed,
                 Err(status) => return Ok(status.into_http()),
             };
             match check(framed.clone(), input) {
-                Ok(()) => inner.call(http::Request::from_parts(parts, frame::body(framed))).await,
+                Ok(message) => {
+                    parts.extensions.insert(Decoded(Arc::new(message)));
+                    inner.call(http::Request::from_parts(parts, frame::body(framed))).await
+                }
                 Err(status) => Ok(status.into_http()),
             }
         })
     }
 }
 
-fn check(framed: Bytes, input: &MessageDescriptor) -> Result<(), Status> {
-    let message = DynamicMessage::decode(input.clone(), frame::unwrap(framed)?)
-        .map_err(|error| Status::invalid_argument(format!("the request is no {}: {error}", input.name())))?;
+/// Reads the message of a frame.
+pub(crate) fn read(framed: Bytes, input: &MessageDescriptor) -> Result<DynamicMessage, Status> {
+    DynamicMessage::decode(input.clone(), frame::unwrap(framed)?)
+        .map_err(|error| Status::invalid_argument(format!("the request is no {}: {error}", input.name())))
+}
+
+fn check(framed: Bytes, input: &MessageDescriptor) -> Result<DynamicMessage, Status> {
+    let message = read(framed, input)?;
     let violations = limits::check(&message);
     if violations.is_empty() {
-        Ok(())
+        Ok(message)
     } else {
         Err(limits::refuse(&violations).into())
     }

@@ -134,7 +134,7 @@ where
                     .and_then(|value| value.to_str().ok())
                     .unwrap_or("0")
                     .to_owned();
-                tracing::Span::current().record("rpc.grpc.status_code", code.as_str());
+                trace::record("rpc.grpc.status_code", &code);
                 let (service, method) = names(&path);
                 metrics.record(service, method, &code, started);
                 Ok(response)

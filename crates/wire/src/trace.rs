@@ -1,5 +1,6 @@
 //! Trace context in headers: HTTP's and NATS's.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use async_nats::HeaderMap as NatsHeaders;
@@ -39,6 +40,22 @@ struct NatsMut<'a>(&'a mut NatsHeaders);
 impl Injector for NatsMut<'_> {
     fn set(&mut self, key: &str, value: String) {
         self.0.insert(key, value);
+    }
+}
+
+/// Whether a collector hears of this process's spans.
+static COLLECTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on a collector hears of spans.
+pub fn collect() {
+    COLLECTED.store(true, Ordering::Relaxed);
+}
+
+/// Adds to the current span what became known of it. Only a collector wants it: the log has a line of its own for each
+/// answer, and would write all fields of the span anew for each that is added.
+pub fn record(name: &'static str, value: &str) {
+    if COLLECTED.load(Ordering::Relaxed) {
+        Span::current().record(name, value);
     }
 }
 

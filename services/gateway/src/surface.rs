@@ -333,9 +333,8 @@ impl Surface {
     /// Log and metrics. Bodies are in neither.
     fn note(&self, id: Uuid, seen: &Seen, answer: &Answer, took: Duration) {
         let operation = seen.operation.as_deref().unwrap_or_default();
-        Span::current()
-            .record("operation", operation)
-            .record("code", answer.code());
+        trace::record("operation", operation);
+        trace::record("code", answer.code());
         self.metrics.record(operation, answer.code(), took);
         tracing::info!(
             request_id = %id,
