@@ -59,9 +59,9 @@ impl Groups {
             }
         };
         Self {
-            latest: Together::start(parts, "latest versions", READERS, latest),
-            before: Together::start(parts, "heads of parameters", READERS, heads),
-            puts: Together::start(parts, "puts", WRITERS, puts),
+            latest: Together::start(&parts.tasks, "latest versions", READERS, latest),
+            before: Together::start(&parts.tasks, "heads of parameters", READERS, heads),
+            puts: Together::start(&parts.tasks, "puts", WRITERS, puts),
         }
     }
 }

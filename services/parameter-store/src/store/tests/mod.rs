@@ -134,7 +134,10 @@ async fn find(db: &Db, asked: &Asked, now: i64) -> Found {
     match &asked.selector {
         Some(selector) => read::selected(db, &asked.path, selector, now).await.unwrap(),
         None => {
-            let row = read::latest(db, &[asked.path.clone()], now).await.unwrap().remove(0);
+            let row = read::latest(db, std::slice::from_ref(&asked.path), now)
+                .await
+                .unwrap()
+                .remove(0);
             row.map_or(Found::Nothing, |row| Found::Version(Box::new(row)))
         }
     }
