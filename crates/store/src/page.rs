@@ -1,16 +1,19 @@
-//! The opaque tokens of list operations (aws-json-gateway 5): bound to the question, authenticated, valid for a day.
+//! The opaque tokens of list operations (aws-json-gateway 5): bound to the question, encrypted, valid for a day.
+//!
+//! A token names the last row that was given, which may be one that its reader may not see: nobody but us reads it.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
 use muster_model::Timestamp;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
-use crate::{Db, StoreError, read, transact};
+use crate::{Db, Secret, StoreError};
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
-const TAG_BYTES: usize = 16;
+/// What the key is for; another form of tokens has another one.
+const USE: &[u8] = b"muster page token 2";
+/// Bytes of the time in a token.
+const TIME: usize = 8;
 
 /// A token that this list did not give out: altered, expired, or of another question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +23,7 @@ pub struct BadToken;
 /// Makes and reads tokens with a key of its own.
 #[derive(Clone)]
 pub struct Pager {
-    key: [u8; 32],
+    key: LessSafeKey,
 }
 
 impl std::fmt::Debug for Pager {
@@ -29,64 +32,35 @@ impl std::fmt::Debug for Pager {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    /// Version of this form.
-    v: u8,
-    /// Hash of the operation and all that selects the rows.
-    q: String,
-    /// Position of the last row given.
-    p: String,
-    /// When, in epoch seconds.
-    t: i64,
-}
-
 impl Pager {
     /// A pager with this key.
     #[must_use]
     pub fn new(key: [u8; 32]) -> Self {
-        Self { key }
+        let key = UnboundKey::new(&AES_256_GCM, &key).expect("32 bytes are the length of a key");
+        Self {
+            key: LessSafeKey::new(key),
+        }
     }
 
-    /// The pager of a database: all replicas on it share the key, which is made on first use.
-    ///
-    /// The database needs a table `page_key (id BIGINT PRIMARY KEY, secret TEXT NOT NULL)`.
+    /// The pager of a database: all replicas on it read each other's tokens.
     ///
     /// # Errors
-    /// If the database does not answer.
+    /// As [`Secret::of`].
     pub async fn of(db: &Db) -> Result<Self, StoreError> {
-        let fresh = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-        transact!(db, tx => {
-            sqlx::query("insert into page_key (id, secret) values (1, $1) on conflict (id) do nothing")
-                .bind(&fresh)
-                .execute(&mut *tx)
-                .await?;
-            Ok(())
-        })?;
-        let secret: String = read!(db, pool => {
-            sqlx::query_scalar("select secret from page_key where id = 1").fetch_one(pool).await
-        })?;
-        let key = URL_SAFE_NO_PAD
-            .decode(secret)
-            .ok()
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(|| StoreError::corrupt("page_key holds no key"))?;
-        Ok(Self::new(key))
+        Ok(Self::new(Secret::of(db).await?.derive(&[USE])))
     }
 
     /// A token for the page after `position` of the list that `question` selects.
     #[must_use]
     pub fn token(&self, question: &str, position: &str, now: Timestamp) -> String {
-        let claims = Claims {
-            v: 1,
-            q: fingerprint(question),
-            p: position.to_owned(),
-            t: now.as_second(),
-        };
-        let mut bytes = serde_json::to_vec(&claims).expect("plain texts have a JSON form");
-        let tag = self.tag(&bytes);
-        bytes.extend_from_slice(&tag);
-        URL_SAFE_NO_PAD.encode(bytes)
+        let nonce: [u8; NONCE_LEN] = rand::random();
+        let mut bytes = now.as_second().to_be_bytes().to_vec();
+        bytes.extend_from_slice(position.as_bytes());
+        let sealed = Nonce::assume_unique_for_key(nonce);
+        self.key
+            .seal_in_place_append_tag(sealed, Aad::from(question.as_bytes()), &mut bytes)
+            .expect("a position is far shorter than what the cipher takes");
+        URL_SAFE_NO_PAD.encode([nonce.as_slice(), &bytes].concat())
     }
 
     /// The position in a token that [`Pager::token`] made for the same question not more than a day ago.
@@ -94,36 +68,19 @@ impl Pager {
     /// # Errors
     /// For every other text.
     pub fn position(&self, question: &str, token: &str, now: Timestamp) -> Result<String, BadToken> {
-        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| BadToken)?;
-        let (body, tag) = bytes.split_last_chunk::<TAG_BYTES>().ok_or(BadToken)?;
-        let mut mac = self.mac();
-        mac.update(body);
-        mac.verify_truncated_left(tag).map_err(|_| BadToken)?;
-        let claims: Claims = serde_json::from_slice(body).map_err(|_| BadToken)?;
-        let fresh = now.as_second().saturating_sub(claims.t) <= DAY_SECONDS;
-        if claims.v == 1 && claims.q == fingerprint(question) && fresh {
-            Ok(claims.p)
-        } else {
-            Err(BadToken)
+        let mut bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| BadToken)?;
+        let (nonce, sealed) = bytes.split_first_chunk_mut::<NONCE_LEN>().ok_or(BadToken)?;
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = self.key.open_in_place(nonce, Aad::from(question.as_bytes()), sealed);
+        let (time, position) = opened
+            .map_err(|_| BadToken)?
+            .split_first_chunk::<TIME>()
+            .ok_or(BadToken)?;
+        match now.as_second().saturating_sub(i64::from_be_bytes(*time)) <= DAY_SECONDS {
+            true => String::from_utf8(position.to_vec()).map_err(|_| BadToken),
+            false => Err(BadToken),
         }
     }
-
-    fn mac(&self) -> Hmac<Sha256> {
-        Hmac::new_from_slice(&self.key).expect("HMAC takes keys of any length")
-    }
-
-    fn tag(&self, body: &[u8]) -> [u8; TAG_BYTES] {
-        let mut mac = self.mac();
-        mac.update(body);
-        let full = mac.finalize().into_bytes();
-        let mut tag = [0; TAG_BYTES];
-        tag.copy_from_slice(&full[..TAG_BYTES]);
-        tag
-    }
-}
-
-fn fingerprint(question: &str) -> String {
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(question.as_bytes())[..12])
 }
 
 #[cfg(test)]
@@ -146,6 +103,15 @@ mod tests {
         );
         let later = Timestamp::constant(1_800_000_000 + DAY_SECONDS + 1, 0);
         assert_eq!(pager.position("ListCommands{}", &token, later), Err(BadToken));
+    }
+
+    #[test]
+    fn nobody_else_reads_in_a_token_where_it_goes_on() {
+        let pager = Pager::new([7; 32]);
+        let token = pager.token("q", "/hidden/name", NOW);
+        let bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+        assert!(!bytes.windows(6).any(|bytes| bytes == b"hidden"));
+        assert_ne!(token, pager.token("q", "/hidden/name", NOW), "no two are alike");
     }
 
     proptest! {

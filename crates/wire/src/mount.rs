@@ -29,7 +29,9 @@ use crate::form::Form;
 use crate::grpc_caller::{GrpcCallerLayer, GrpcCallers};
 use crate::nats_caller;
 use crate::services_only::{CameBy, ServicesOnlyLayer};
-use crate::{CallMetrics, CheckLayer, Failure, NatsStatus, ObserveLayer, Peer, Port, frame, reply_of, subject};
+use crate::{
+    CallMetrics, CheckLayer, ClientToken, Failure, NatsStatus, ObserveLayer, Peer, Port, frame, reply_of, subject,
+};
 
 type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
 
@@ -39,7 +41,7 @@ const CONCURRENT_CALLS: usize = 1024;
 const LONGEST_CALL: Duration = Duration::from_secs(60);
 
 /// Headers of NATS that reach a service as gRPC metadata.
-const PASSED_ON: [&str; 3] = ["traceparent", "tracestate", "muster-client-token"];
+const PASSED_ON: [&str; 3] = ["traceparent", "tracestate", ClientToken::HEADER];
 
 /// Why services could not be put on their surfaces.
 #[derive(Debug, thiserror::Error)]

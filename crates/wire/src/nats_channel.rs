@@ -12,7 +12,7 @@ use http_body_util::StreamBody;
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::{frame, subject, trace};
+use crate::{ClientToken, frame, subject, trace};
 
 /// How a call is made.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +85,12 @@ impl NatsChannel {
         let path = parts.uri.path();
         let subject = subject::api_of_path(path).ok_or_else(|| Status::internal(format!("{path} is no gRPC path")))?;
         let (framed, _) = frame::collect(body).await?;
-        let answer = self.request(subject, HeaderMap::new(), frame::unwrap(framed)?).await?;
+        let mut headers = HeaderMap::new();
+        let token = parts.headers.get(ClientToken::HEADER);
+        if let Some(token) = token.and_then(|token| token.to_str().ok()) {
+            headers.insert(ClientToken::HEADER, token);
+        }
+        let answer = self.request(subject, headers, frame::unwrap(framed)?).await?;
         Ok(grpc_response(&answer))
     }
 }

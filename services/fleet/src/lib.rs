@@ -21,8 +21,8 @@ use muster_proto::fleet::v1::fleet_server::FleetServer;
 use muster_proto::fleet::v1::nodes_server::NodesServer;
 use muster_proto::fleet::v1::registrar_server::RegistrarServer;
 use muster_proto::fleet::v1::tags_server::TagsServer;
-use muster_store::Pager;
 use muster_store::sqlx::migrate::Migrator;
+use muster_store::{Pager, Secret};
 
 pub use config::{Registration, Settings, SettingsError};
 
@@ -57,7 +57,7 @@ impl Server {
     pub async fn start(settings: Settings, parts: Parts) -> Result<Running, BoxError> {
         settings.validate()?;
         let db = parts.database();
-        let pager = Pager::of(&db).await?;
+        let (pager, secret) = (Pager::of(&db).await?, Secret::of(&db).await?);
         let metrics = Metrics::register(&parts);
         let news = News::new(&parts);
         let pulse = Arc::new(Pulse::new(db.clone(), news.clone()));
@@ -82,7 +82,7 @@ impl Server {
             );
         }
         let registrar = Registrar::start(&parts, db.clone(), news.clone(), metrics.clone());
-        let fleet = FleetApi::new(&parts, &settings, db.clone(), pager, pulse, news);
+        let fleet = FleetApi::new(&parts, &settings, db.clone(), (pager, secret), pulse, news);
         let tags = TagsApi::new(db.clone(), parts.nats.clone(), settings.tag_i_nodes);
         let nodes = NodesApi::new(&parts, &settings, db.clone(), registrar, metrics);
         let deciding = Deciding {

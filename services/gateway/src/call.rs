@@ -7,7 +7,9 @@ use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use muster_proto::access::v1::decisions_client::DecisionsClient;
 use muster_proto::access::v1::{AssumeRoleRequest, IssueSessionRequest, IssueSessionResult};
-use muster_wire::{CallOptions, Caller, CallerKind, Failure, NatsChannel, Reason, Refusal, aws_json, limits, subject};
+use muster_wire::{
+    CallOptions, Caller, CallerKind, ClientToken, Failure, NatsChannel, Reason, Refusal, aws_json, limits, subject,
+};
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 
@@ -17,8 +19,6 @@ use crate::sts::Assume;
 const ASSUMING: Duration = Duration::from_secs(15);
 /// Room for headers in a message on the bus, in bytes.
 const HEADERS: usize = 4096;
-/// A caller's own name for a request, as callers on the bus give it.
-const TOKEN: &str = "muster-client-token";
 /// Every bus takes messages of this length.
 const SURELY_TAKEN: usize = 512 * 1024;
 
@@ -62,7 +62,7 @@ impl Services {
         let mut headers = HeaderMap::new();
         headers.insert(Caller::HEADER, caller.to_header());
         if let Some(token) = token {
-            headers.insert(TOKEN, token);
+            headers.insert(ClientToken::HEADER, token);
         }
         let answer = match channel.request(subject, headers, request).await {
             Ok(answer) => answer,

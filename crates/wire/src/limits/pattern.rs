@@ -73,7 +73,7 @@ fn compile(text: &str) -> Matcher {
     if let Some((least, most)) = any_of(text) {
         return Matcher::AnyOf { least, most };
     }
-    let whole = format!(r"\A(?:{})\z", ascii_classes(text));
+    let whole = format!(r"\A(?:{})\z", java_classes(text));
     RegexBuilder::new(&whole)
         .backtrack_limit(BACKTRACK_LIMIT)
         .delegate_size_limit(COMPILED_LIMIT)
@@ -87,13 +87,19 @@ fn any_of(text: &str) -> Option<(usize, usize)> {
     Some((least.parse().ok()?, most.parse().ok()?))
 }
 
-/// Writes out `\w`, `\d` and `\s`: in Java they are ASCII, here they would be Unicode.
-fn ascii_classes(text: &str) -> String {
+/// Writes out `\w`, `\d`, `\s` and `.`: in Java the first three are ASCII, here they would be Unicode, and `.` is no end of
+/// a line, whatever the line ends with.
+fn java_classes(text: &str) -> String {
     let mut written = String::with_capacity(text.len() * 2);
     let mut in_class = false;
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
         match letter {
+            // Rust's would match all but the first of them.
+            '.' if !in_class => {
+                written.push_str(r"[^\n\r\x{85}\x{2028}\x{2029}]");
+                continue;
+            }
             '[' => in_class = true,
             ']' => in_class = false,
             '\\' => {
@@ -176,6 +182,14 @@ mod tests {
         check(r"^[\w\.\-\:\/ ]*$", &["a/b c", ""], &["ä"]);
         check(r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$", &["ä=1", "名前"], &["a;b"]);
         check(r"\d+\s\w", &["12 x"], &["١ x", "1\u{a0}x"]);
+    }
+
+    #[test]
+    fn any_character_is_no_end_of_a_line() {
+        let ends = ["a\nb", "a\rb", "a\u{85}b", "a\u{2028}b", "a\u{2029}b"];
+        check("a.b", &["a b", "a\tb", "aéb"], &ends);
+        check("tag:.+|Name", &["tag:a.b", "Name"], &["tag:a\rb", "tag:", "Names"]);
+        check(r"[.]\.", &[".."], &["x.", ".x"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use muster_proto::fleet::v1::{
     UpdateManagedInstanceRoleResult,
 };
 use muster_store::StoreError;
-use muster_wire::{Failure, Principal, Refusal};
+use muster_wire::{ClientToken, Failure, Principal, Refusal};
 use uuid::Uuid;
 
 use super::FleetApi;
@@ -25,13 +25,43 @@ use crate::store::node;
 const DEFAULT_PAGE: i32 = 50;
 
 impl FleetApi {
-    pub(super) async fn create(&self, request: CreateActivationRequest) -> Result<CreateActivationResult, Failure> {
+    /// Makes an activation. With a token of its caller it is made at most once, and a repeat is told the same code: of a
+    /// code only a hash is kept, so it is made of the token and of a secret that is ours.
+    pub(super) async fn create(
+        &self,
+        request: CreateActivationRequest,
+        token: Option<(ClientToken, Principal)>,
+    ) -> Result<CreateActivationResult, Failure> {
         let iam_role = self.roles.find(request.iam_role()).await?;
         let draft = Draft::parse(request, iam_role, self.now())?;
-        let (activation_id, code) = (Uuid::new_v4().hyphenated().to_string(), Code::random());
-        activation::insert(&self.db, &activation_id, code.hash(), &draft)
-            .await
-            .map_err(from_store)?;
+        let (id, code) = match token {
+            None => (Uuid::new_v4(), Code::random()),
+            Some((token, caller)) => {
+                let make = |what: &str| {
+                    let texts = [what, caller.as_str(), token.as_str()];
+                    self.secret.derive(&texts.map(str::as_bytes))
+                };
+                let mut id = [0; 16];
+                id.copy_from_slice(&make("activation id")[..16]);
+                // Version 8: made by a rule of our own.
+                let id = uuid::Builder::from_custom_bytes(id).into_uuid();
+                (id, Code::of(&make("activation code")))
+            }
+        };
+        let activation_id = id.hyphenated().to_string();
+        let made = activation::insert(&self.db, &activation_id, code.hash(), &draft).await;
+        if !made.map_err(from_store)? {
+            let known = activation::code(&self.db, &activation_id).await.map_err(from_store)?;
+            if !code.hash().is(known.as_deref()) {
+                let message =
+                    format!("the activation {activation_id} was made by this request before, and deleted since");
+                return Err(Refusal::new(Reason::InvalidParameters, message).into());
+            }
+            return Ok(CreateActivationResult {
+                activation_id: Some(activation_id),
+                activation_code: Some(code.tell()),
+            });
+        }
         tracing::info!(
             activation_id,
             iam_role = draft.iam_role,

@@ -14,8 +14,8 @@ use muster_proto::fleet::v1::{
     GetConnectionStatusResponse, ListNodesRequest, ListNodesResult, ListNodesSummaryRequest, ListNodesSummaryResult,
     UpdateManagedInstanceRoleRequest, UpdateManagedInstanceRoleResult,
 };
-use muster_store::{Db, Pager};
-use muster_wire::{Caller, Failure, Refusal};
+use muster_store::{Db, Pager, Secret};
+use muster_wire::{Caller, ClientToken, Failure, Refusal};
 use tonic::{Request, Response, Status};
 
 use crate::Settings;
@@ -31,6 +31,8 @@ use crate::work::{News, Pulse, RoleBook};
 pub(crate) struct FleetApi {
     pub(super) db: Db,
     pub(super) pager: Pager,
+    /// Of the database.
+    pub(super) secret: Secret,
     pub(super) roles: RoleBook,
     pub(super) account: Account,
     pub(super) pulse: Arc<Pulse>,
@@ -47,10 +49,18 @@ pub(super) struct Page {
 }
 
 impl FleetApi {
-    pub(crate) fn new(parts: &Parts, settings: &Settings, db: Db, pager: Pager, pulse: Arc<Pulse>, news: News) -> Self {
+    pub(crate) fn new(
+        parts: &Parts,
+        settings: &Settings,
+        db: Db,
+        (pager, secret): (Pager, Secret),
+        pulse: Arc<Pulse>,
+        news: News,
+    ) -> Self {
         Self {
             db,
             pager,
+            secret,
             roles: RoleBook::new(parts, settings.roles(&parts.account)),
             account: parts.account.clone(),
             pulse,
@@ -145,7 +155,10 @@ impl Fleet for FleetApi {
         &self,
         request: Request<CreateActivationRequest>,
     ) -> Result<Response<CreateActivationResult>, Status> {
-        Ok(Response::new(self.create(request.into_inner()).await?))
+        let token = ClientToken::of(&request)?;
+        let caller = Caller::of(&request)?.principal.clone();
+        let token = token.map(|token| (token, caller));
+        Ok(Response::new(self.create(request.into_inner(), token).await?))
     }
 
     async fn describe_activations(

@@ -10,6 +10,10 @@ use subtle::ConstantTimeEq;
 /// Characters of a code; each is one of 62, so that a code has about 119 bits. A hash that costs nothing is enough.
 const LENGTH: usize = 20;
 
+const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/// The highest multiple of their number that a byte holds.
+const LETTERS_FIT: u8 = 248;
+
 /// A code as it is told. It does not print itself.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Code(String);
@@ -30,6 +34,28 @@ impl Code {
                 .map(char::from)
                 .collect(),
         )
+    }
+
+    /// The one that a secret makes: the same for the same secret.
+    pub(crate) fn of(secret: &[u8; 32]) -> Self {
+        let mut stream = (0_u64..).flat_map(|block| {
+            let hash: [u8; 32] = Sha256::new()
+                .chain_update(secret)
+                .chain_update(block.to_be_bytes())
+                .finalize()
+                .into();
+            hash
+        });
+        let letters = usize::from(LETTERS_FIT);
+        let mut code = String::with_capacity(LENGTH);
+        while code.len() < LENGTH {
+            let byte = stream.next().map_or(0, usize::from);
+            // Above, some letters would be likelier than others.
+            if byte < letters {
+                code.push(char::from(LETTERS[byte % LETTERS.len()]));
+            }
+        }
+        Self(code)
     }
 
     /// One that somebody gave.
@@ -81,6 +107,14 @@ mod tests {
         let (one, other) = (Code::random(), Code::random());
         assert_ne!(one, other);
         let text = one.tell();
+        assert!(text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn a_secret_always_makes_the_same_code() {
+        assert_eq!(Code::of(&[1; 32]), Code::of(&[1; 32]));
+        assert_ne!(Code::of(&[1; 32]), Code::of(&[2; 32]));
+        let text = Code::of(&[1; 32]).tell();
         assert!(text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     }
 

@@ -64,11 +64,11 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// Keeps a new activation.
+/// Keeps a new activation; `false` if there is one of this id, which stays as it is.
 ///
 /// # Errors
 /// If the database does not take it.
-pub(crate) async fn insert(db: &Db, activation_id: &str, code: CodeHash, draft: &Draft) -> Result<(), StoreError> {
+pub(crate) async fn insert(db: &Db, activation_id: &str, code: CodeHash, draft: &Draft) -> Result<bool, StoreError> {
     let now = draft.created_at.as_microsecond();
     let tags = serde_json::to_string(&draft.tags).map_err(StoreError::corrupt)?;
     transact!(db, tx => {
@@ -79,8 +79,8 @@ pub(crate) async fn insert(db: &Db, activation_id: &str, code: CodeHash, draft: 
         let sql = "
             insert into activation (activation_id, code_hash, description, default_instance_name, iam_role,
                 registration_limit, registrations_count, created_at, expires_at, tags, wrong_codes, locked_until)
-            values ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, 0, 0)";
-        sqlx::query(sql)
+            values ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, 0, 0) on conflict (activation_id) do nothing";
+        let made = sqlx::query(sql)
             .bind(activation_id)
             .bind(code.to_hex())
             .bind(&draft.description)
@@ -91,9 +91,16 @@ pub(crate) async fn insert(db: &Db, activation_id: &str, code: CodeHash, draft: 
             .bind(draft.expires_at.as_microsecond())
             .bind(&tags)
             .execute(&mut *tx)
-            .await?;
-        Ok(())
+            .await?
+            .rows_affected();
+        Ok(made == 1)
     })
+}
+
+/// What is kept of the code of an activation; `None` if there is none of this id any more.
+pub(crate) async fn code(db: &Db, activation_id: &str) -> Result<Option<String>, StoreError> {
+    let sql = "select code_hash from activation where activation_id = $1 and deleted_at is null";
+    Ok(read!(db, pool => sqlx::query_scalar(sql).bind(activation_id).fetch_optional(pool).await)?)
 }
 
 /// Activations after a place that meet a filter, the newest first.

@@ -330,3 +330,39 @@ async fn roles_that_access_knows_are_roles() {
     access.stop(Duration::from_secs(5)).await;
     world.end().await;
 }
+
+by_both_surfaces!(
+    a_request_that_comes_again_makes_one_activation_and_tells_its_code_again,
+    |world, clients| {
+        let with = |token: &'static str| {
+            let mut request = tonic::Request::new(wanted());
+            let token = tonic::metadata::MetadataValue::from_static(token);
+            request.metadata_mut().insert("muster-client-token", token);
+            request
+        };
+        let first = clients.fleet.create_activation(with("one")).await.unwrap().into_inner();
+        let again = clients.fleet.create_activation(with("one")).await.unwrap().into_inner();
+        assert_eq!(first, again);
+        let other = clients
+            .fleet
+            .create_activation(with("other"))
+            .await
+            .unwrap()
+            .into_inner();
+        assert!(first.activation_id != other.activation_id && first.activation_code != other.activation_code);
+        assert_eq!(list!(clients, DescribeActivationsRequest::default()).0.len(), 2);
+        let delete = DeleteActivationRequest {
+            activation_id: first.activation_id,
+        };
+        clients.fleet.delete_activation(delete).await.unwrap();
+        let status = clients.fleet.create_activation(with("one")).await.unwrap_err();
+        assert_eq!(
+            refusal(status).0,
+            Reason::InvalidParameters,
+            "it was made, and it is gone"
+        );
+        let status = clients.fleet.create_activation(with("")).await.unwrap_err();
+        assert_eq!(refusal(status).0, Reason::ValidationException);
+        assert_eq!(list!(clients, DescribeActivationsRequest::default()).0.len(), 1);
+    }
+);

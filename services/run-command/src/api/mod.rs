@@ -26,11 +26,11 @@ use muster_proto::runcommand::v1::{
     SendCommandRequest, SendCommandResult,
 };
 use muster_store::{Db, Pager};
-use muster_wire::Caller;
+use muster_wire::{Caller, ClientToken};
 use tonic::{Request, Response, Status};
 
 use crate::Settings;
-use crate::domain::client_token::ClientToken;
+use crate::domain::client_token;
 use crate::work::{Acceptor, Alarms, Dispatcher, News};
 
 pub(crate) use log_streams::Reading;
@@ -113,18 +113,15 @@ impl RunCommand for Api {
     async fn send_command(&self, request: Request<SendCommandRequest>) -> Result<Response<SendCommandResult>, Status> {
         let rights = Rights::of(&request)?;
         let caller = &Caller::of(&request)?.principal;
-        let token = request.metadata().get(ClientToken::HEADER).map(|value| {
-            let text = value.to_str().unwrap_or_default();
-            ClientToken::read(text, caller)
-        });
-        let token = token.transpose().map_err(Status::from)?;
+        let token = ClientToken::of(&request)?;
+        let once = token.map(|token| client_token::command(&token, caller));
         // Whoever did not have to be allowed to send it need not be allowed what it refers to either.
         let sender = match Caller::of(&request)?.is_decided() {
             true => caller.clone(),
             false => Caller::service().principal,
         };
         Ok(Response::new(
-            self.send(request.into_inner(), token, &sender, &rights).await?,
+            self.send(request.into_inner(), once, &sender, &rights).await?,
         ))
     }
 

@@ -20,7 +20,6 @@ use muster_wire::{Failure, NatsChannel, Principal, Refusal, trace};
 use crate::api::reach::denied;
 use crate::api::{Api, view};
 use crate::domain::alarm::Watched;
-use crate::domain::client_token::ClientToken;
 use crate::domain::command::Progress;
 use crate::domain::invocation::micros;
 use crate::domain::log_stream;
@@ -36,18 +35,16 @@ const OWNER: &str = "RunCommand";
 const DEFAULT_TIMEOUT: i32 = 3_600;
 
 impl Api {
-    /// Sends a command. With a client token it is sent at most once, however often it is asked for.
+    /// Sends a command. With an id that its caller's token stands for it is sent at most once, however often it is asked for.
     pub(super) async fn send(
         &self,
         request: SendCommandRequest,
-        token: Option<ClientToken>,
+        once: Option<CommandId>,
         sender: &Principal,
         rights: &Rights,
     ) -> Result<SendCommandResult, Failure> {
-        if let Some(token) = &token
-            && let Some(row) = store::read::command(&self.db, token.command())
-                .await
-                .map_err(from_store)?
+        if let Some(id) = once
+            && let Some(row) = store::read::command(&self.db, id).await.map_err(from_store)?
         {
             return self.same_as_before(&request, &row);
         }
@@ -92,7 +89,7 @@ impl Api {
             .checked_add(total)
             .map_err(|_| Refusal::validation("TimeoutSeconds lies beyond the end of time"))?;
 
-        let id = token.as_ref().map_or_else(CommandId::random, ClientToken::command);
+        let id = once.unwrap_or_else(CommandId::random);
         let targets = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         let facts = facts(&request, id, now.as_microsecond(), expires.as_microsecond());
         let triggered_alarm = match Watched::of(&facts) {
@@ -136,7 +133,7 @@ impl Api {
             traceparent: trace::current().unwrap_or_default(),
         };
         self.acceptor.accept(command).await?;
-        if token.is_some() {
+        if once.is_some() {
             // Two with the same token may have come at the same time: what is stored is what counts.
             let row = store::read::command(&self.db, id).await.map_err(from_store)?;
             let row = row.ok_or_else(|| Failure::internal("an accepted command is not there"))?;
