@@ -19,13 +19,15 @@ pub(crate) struct Ready {
     pub(crate) data_dir: PathBuf,
     /// Ids of the local agents' nodes.
     pub(crate) nodes: Vec<String>,
-    pub(crate) credentials: Credentials,
+    /// Where the gateway verifies signatures there are none: `muster access bootstrap` makes the first ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) credentials: Option<Credentials>,
     /// The operator's credentials for the bus.
     #[serde(default)]
     pub(crate) creds: PathBuf,
 }
 
-/// Keys for AWS clients. This version does not check who calls; clients only want to have some.
+/// Keys for AWS clients in development, where nobody checks them; clients only want to have some.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Credentials {
     pub(crate) access_key_id: String,
@@ -78,7 +80,7 @@ mod tests {
                 .collect(),
             data_dir: "data".into(),
             nodes: vec!["mi-0123456789abcdef0".to_owned()],
-            credentials: Credentials::development(),
+            credentials: Some(Credentials::development()),
             creds: "data/trust/creds/operator.creds".into(),
         }
     }

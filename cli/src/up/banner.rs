@@ -53,8 +53,20 @@ impl Banner<'_> {
         }
         writeln!(text, "  data      {}  (logs in logs/)\n", data_dir.display())?;
         writeln!(text, "Try, in another terminal:\n")?;
-        writeln!(text, "  export AWS_ACCESS_KEY_ID={}", credentials.access_key_id)?;
-        writeln!(text, "  export AWS_SECRET_ACCESS_KEY={}", credentials.secret_access_key)?;
+        match credentials {
+            Some(credentials) => {
+                writeln!(text, "  export AWS_ACCESS_KEY_ID={}", credentials.access_key_id)?;
+                writeln!(text, "  export AWS_SECRET_ACCESS_KEY={}", credentials.secret_access_key)?;
+            }
+            None => {
+                writeln!(
+                    text,
+                    "  # Signatures count here: the access key of a user, as this makes one."
+                )?;
+                writeln!(text, "  {} access keys create USER", self.program)?;
+                writeln!(text, "  export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…")?;
+            }
+        }
         writeln!(text, "  export AWS_DEFAULT_REGION=us-east-1")?;
         writeln!(text, "  aws --endpoint-url {gateway} ssm describe-instance-information")?;
         writeln!(
@@ -86,10 +98,16 @@ impl Banner<'_> {
                 "  grpcurl -plaintext -d '{{\"MaxResults\": 1}}' {address} muster.runcommand.v1.RunCommand/ListCommands"
             )?;
         }
-        writeln!(
-            text,
-            "\nDevelopment only: any AWS keys are taken, and only this machine is listened to. Ctrl-C stops it."
-        )
+        match credentials {
+            Some(_) => writeln!(
+                text,
+                "\nDevelopment only: any AWS keys are taken, and only this machine is listened to. Ctrl-C stops it."
+            ),
+            None => writeln!(
+                text,
+                "\nThe gateway verifies signatures; gRPC asks nobody and listens to this machine only. Ctrl-C stops it."
+            ),
+        }
     }
 }
 
@@ -109,7 +127,7 @@ mod tests {
             grpc: grpc.map(|(name, address)| (name.to_owned(), address.to_owned())).into(),
             data_dir: "/home/mia/.local/share/muster".into(),
             nodes: vec!["mi-0123456789abcdef0".to_owned(), "mi-0123456789abcdef1".to_owned()],
-            credentials: Credentials::development(),
+            credentials: Some(Credentials::development()),
             creds: "/home/mia/.local/share/muster/trust/creds/operator.creds".into(),
         }
     }
@@ -131,6 +149,32 @@ mod tests {
             is_found: true,
         };
         assert_eq!(banner.text(), EXPECTED);
+    }
+
+    #[test]
+    fn where_signatures_count_no_keys_are_made_up() {
+        let ready = Ready {
+            credentials: None,
+            gateway: "https://127.0.0.1:8686".to_owned(),
+            ..ready()
+        };
+        let banner = Banner {
+            ready: &ready,
+            agents: &[],
+            took: Duration::ZERO,
+            program: "muster",
+            is_found: true,
+        };
+        let text = banner.text();
+        assert!(
+            !text.contains("MUSTERDEVELOPMENT") && !text.contains("any AWS keys"),
+            "{text}"
+        );
+        assert!(text.contains("muster access keys create USER\n"), "{text}");
+        assert!(
+            text.contains("  aws --endpoint-url https://127.0.0.1:8686 ssm"),
+            "{text}"
+        );
     }
 
     #[test]

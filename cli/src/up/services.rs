@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all, select_all};
@@ -35,22 +35,20 @@ pub(super) struct Wiring<'a> {
 #[derive(Debug)]
 pub(super) struct Services {
     running: Vec<(&'static str, Running)>,
+    door: Door,
     log: PathBuf,
+}
+
+/// How the gateway is asked.
+#[derive(Debug, Clone, Copy)]
+struct Door {
+    verifies_signatures: bool,
+    is_encrypted: bool,
 }
 
 impl Services {
     pub(super) async fn start(wiring: &Wiring<'_>) -> Result<Self, UpError> {
-        macro_rules! service {
-            ($name:literal, $library:ident, $database:expr) => {
-                start(
-                    $name,
-                    $library::DEFAULTS,
-                    $database,
-                    wiring,
-                    $library::Server::start,
-                )
-            };
-        }
+        let door = OnceLock::new();
         let starting: Vec<BoxFuture<'_, Result<(&'static str, Running), UpError>>> = vec![
             start(
                 "muster-fleet",
@@ -141,18 +139,41 @@ impl Services {
                     muster_access::Server::start(in_folder(settings, wiring.folder.root()), parts)
                 },
             ),
-            service!("muster-gateway", muster_gateway, None),
+            start(
+                GATEWAY,
+                muster_gateway::DEFAULTS,
+                None,
+                wiring,
+                |settings: muster_gateway::Settings, parts| {
+                    let _ = door.set(Door {
+                        verifies_signatures: settings.authentication == muster_gateway::AuthenticationMode::Signature,
+                        is_encrypted: parts.listener.is_encrypted(),
+                    });
+                    muster_gateway::Server::start(settings, parts)
+                },
+            ),
         ];
+        let running = futures::future::try_join_all(starting).await?;
         Ok(Self {
-            running: futures::future::try_join_all(starting).await?,
+            running,
+            door: *door.get().expect("the gateway was started with the others"),
             log: wiring.folder.logs().join("muster.log"),
         })
     }
 
-    /// Where AWS JSON is served.
-    pub(super) fn gateway(&self) -> SocketAddr {
+    /// Where AWS JSON is served: `http://127.0.0.1:8686`.
+    pub(super) fn gateway(&self) -> String {
         let gateway = self.running.iter().find(|(name, _)| *name == GATEWAY);
-        gateway.expect("the gateway was started with the others").1.address()
+        let address = gateway.expect("the gateway was started with the others").1.address();
+        match self.door.is_encrypted {
+            true => format!("https://{address}"),
+            false => format!("http://{address}"),
+        }
+    }
+
+    /// Whether the gateway wants to know who signed a request; in development it takes any keys.
+    pub(super) fn verifies_signatures(&self) -> bool {
+        self.door.verifies_signatures
     }
 
     /// Where gRPC is served, by the name of the service as in `Service.Method`.
@@ -247,12 +268,16 @@ mod tests {
     async fn a_service_that_fails_is_named_with_the_cause() {
         let running = |name| {
             let (tasks, failures) = Tasks::new();
-            let address = SocketAddr::from(([127, 0, 0, 1], 0));
+            let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
             ((name, Running::without_mount(address, tasks.clone(), failures)), tasks)
         };
         let ((fleet, _fleet_tasks), (gateway, gateway_tasks)) = (running("muster-fleet"), running(GATEWAY));
         let mut services = Services {
             running: vec![fleet, gateway],
+            door: Door {
+                verifies_signatures: false,
+                is_encrypted: false,
+            },
             log: "logs/muster.log".into(),
         };
         gateway_tasks.spawn("serving", async { Err("out of sockets".into()) });

@@ -126,12 +126,12 @@ impl World {
     /// Where everything is.
     pub(super) fn ready(&self, folder: &Folder, agents: &[Local]) -> Ready {
         Ready {
-            gateway: format!("http://{}", self.services.gateway()),
+            gateway: self.services.gateway(),
             nats: self.nats.url(),
             grpc: self.services.grpc(),
             data_dir: folder.root().to_owned(),
             nodes: agents.iter().map(|agent| agent.node.clone()).collect(),
-            credentials: Credentials::development(),
+            credentials: (!self.services.verifies_signatures()).then(Credentials::development),
             creds: folder.trust().creds(OPERATOR),
         }
     }

@@ -33,6 +33,7 @@ mod nats_channel;
 mod observe;
 mod port;
 mod reply;
+mod serve;
 mod services_only;
 mod shape;
 pub mod subject;
@@ -51,6 +52,7 @@ pub use nats_channel::{CallOptions, NatsChannel, NatsStatus};
 pub use observe::{CallMetrics, ObserveLayer, ObserveService};
 pub use port::{Peer, Port, Stream};
 pub use reply::reply_of;
+pub use serve::serve;
 
 /// The contract's error words, spelled as AWS spells them.
 pub use muster_proto::aws::v1::Reason;

@@ -30,7 +30,8 @@ use crate::grpc_caller::{GrpcCallerLayer, GrpcCallers};
 use crate::nats_caller;
 use crate::services_only::{CameBy, ServicesOnlyLayer};
 use crate::{
-    CallMetrics, CheckLayer, ClientToken, Failure, NatsStatus, ObserveLayer, Peer, Port, frame, reply_of, subject,
+    CallMetrics, CheckLayer, ClientToken, Failure, NatsStatus, ObserveLayer, Port, Refusal, frame, reply_of, serve,
+    subject,
 };
 
 type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
@@ -39,6 +40,9 @@ type Served = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Inf
 const CONCURRENT_CALLS: usize = 1024;
 /// Longest time for a call that came by NATS; gRPC calls have their own deadline.
 const LONGEST_CALL: Duration = Duration::from_secs(60);
+
+/// Room for headers in an answer on the bus, in bytes.
+const HEADERS: usize = 4096;
 
 /// Headers of NATS that reach a service as gRPC metadata.
 const PASSED_ON: [&str; 3] = ["traceparent", "tracestate", ClientToken::HEADER];
@@ -178,14 +182,7 @@ impl Mount {
 
         let address = port.address()?;
         let router = self.routes.routes().into_axum_router().merge(extra);
-        let router = router.into_make_service_with_connect_info::<Peer>();
-        let stopped = stop.clone();
-        tasks.spawn(async move {
-            let serving = axum::serve(port, router).with_graceful_shutdown(stopped.cancelled_owned());
-            if let Err(error) = serving.await {
-                tracing::error!(error = &error as &dyn std::error::Error, "serving gRPC ended");
-            }
-        });
+        tasks.spawn(serve(port, router, stop.clone()));
         Ok(Mounted {
             address,
             nats: self.nats,
@@ -291,6 +288,7 @@ async fn on_nats(
         for (door, subject) in doors {
             let endpoint = micro.endpoint_builder().name(of).add(subject).await.map_err(failed)?;
             tasks.spawn(answer_all(
+                nats.clone(),
                 endpoint,
                 door,
                 method.clone(),
@@ -313,6 +311,7 @@ enum Door {
 }
 
 async fn answer_all(
+    nats: Client,
     mut endpoint: Endpoint,
     door: Door,
     method: MethodDescriptor,
@@ -325,14 +324,16 @@ async fn answer_all(
             return;
         };
         let (method, served, door) = (method.clone(), served.clone(), door.clone());
+        let most = nats.server_info().max_payload;
         tasks.spawn(async move {
-            answer(&request, &door, &method, served).await;
+            answer(&request, &door, &method, served, most).await;
             drop(permit);
         });
     }
 }
 
-async fn answer(request: &Request, door: &Door, method: &MethodDescriptor, served: Served) {
+/// `most` is the longest message that the bus takes, in bytes.
+async fn answer(request: &Request, door: &Door, method: &MethodDescriptor, served: Served, most: usize) {
     if request.message.reply.is_some() && reply_of(&request.message).is_none() {
         return;
     }
@@ -341,6 +342,11 @@ async fn answer(request: &Request, door: &Door, method: &MethodDescriptor, serve
         Ok(answer) => answer,
         Err(_) => Err(Failure::Deadline.into()),
     };
+    // The client would refuse to send it, and whoever asked would wait for nothing.
+    let answer = answer.and_then(|(payload, headers)| match payload.len() + HEADERS > most {
+        true => Err(too_long(payload.len(), most)),
+        false => Ok((payload, headers)),
+    });
     let sent = match answer {
         Ok((payload, headers)) => request.respond_with_headers(Ok(payload), headers).await,
         Err(status) => {
@@ -412,6 +418,12 @@ async fn call(
         return Err(name_unimplemented(status, method));
     }
     form.write(frame::unwrap(framed)?, method)
+}
+
+fn too_long(length: usize, most: usize) -> Status {
+    let message =
+        format!("the answer has {length} bytes and the bus takes {most}: ask for less, with MaxResults or a filter");
+    Refusal::validation(message).into()
 }
 
 /// The generated default of an operation says only "not yet implemented": put its name there.

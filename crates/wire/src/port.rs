@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -18,6 +16,8 @@ use tokio_rustls::server::TlsStream;
 
 /// Longest time for a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long is waited when the system gives no more connections.
+const BREATH: Duration = Duration::from_secs(1);
 /// Handshakes under way at once; whoever comes then waits to be heard.
 const MOST_HANDSHAKES: usize = 1024;
 
@@ -82,14 +82,12 @@ impl Port {
     }
 }
 
-impl Listener for Port {
-    type Io = Stream;
-    type Addr = Peer;
-
-    async fn accept(&mut self) -> (Stream, Peer) {
+impl Port {
+    /// The next connection. May be given up while it waits: nobody who came is lost.
+    pub(crate) async fn accept(&mut self) -> (Stream, Peer) {
         loop {
             let Some(Handshakes { acceptor, under_way }) = &mut self.tls else {
-                let (stream, address) = Listener::accept(&mut self.listener).await;
+                let (stream, address) = next(&self.listener).await;
                 return (Stream::Clear(at_once(stream)), peer(address, false, None));
             };
             tokio::select! {
@@ -98,7 +96,7 @@ impl Listener for Port {
                         return connection;
                     }
                 }
-                (stream, address) = Listener::accept(&mut self.listener), if under_way.len() < MOST_HANDSHAKES => {
+                (stream, address) = next(&self.listener), if under_way.len() < MOST_HANDSHAKES => {
                     let handshake = acceptor.accept(at_once(stream));
                     under_way.spawn(async move {
                         let done = tokio::time::timeout(HANDSHAKE, handshake).await.ok()?;
@@ -117,16 +115,27 @@ impl Listener for Port {
             }
         }
     }
+}
 
-    fn local_addr(&self) -> io::Result<Peer> {
-        Ok(peer(self.address()?, self.is_encrypted(), None))
+async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // Somebody who came is gone again.
+            Err(error) if is_of_the_other_end(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be taken: is there a limit of open files?");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
     }
 }
 
-impl Connected<IncomingStream<'_, Port>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Port>) -> Self {
-        stream.remote_addr().clone()
-    }
+fn is_of_the_other_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
 }
 
 fn peer(address: SocketAddr, is_encrypted: bool, certified: Option<Arc<str>>) -> Peer {

@@ -35,7 +35,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
 use muster_boot::{BoxError, Parts, Running, plain_routes};
-use muster_wire::Peer;
+use muster_wire::serve;
 
 pub use config::{AuthenticationMode, Settings};
 pub use keys::{Asked, Found, Identity, KeyCache, Keys, SessionToken};
@@ -129,11 +129,10 @@ impl Server {
             Arc::new(surface),
             plain_routes(&parts.nats, &parts.registry, &parts.readiness),
         );
-        let routes = routes.into_make_service_with_connect_info::<Peer>();
         let stopping = parts.tasks.stopping();
         parts.tasks.spawn("serving", async move {
-            let serving = axum::serve(parts.listener, routes).with_graceful_shutdown(stopping.cancelled_owned());
-            serving.await.map_err(BoxError::from)
+            serve(parts.listener, routes, stopping).await;
+            Ok(())
         });
         Ok(Running::without_mount(address, parts.tasks, parts.failures))
     }

@@ -39,7 +39,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_ANONYMOUS: usize = 64 * 1024;
 /// How much of a body that is too long is read all the same, in multiples of what is taken: a caller who is cut off
 /// while sending never reads why.
-const DRAINED: usize = 8;
+const DRAINED: usize = 64;
 /// How long a call that must not run twice is waited for. Its caller is told earlier to come again; a repeat then
 /// finds this answer. Services give up after a minute themselves.
 const LONGEST_CALL: Duration = Duration::from_secs(65);

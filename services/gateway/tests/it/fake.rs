@@ -91,6 +91,16 @@ impl RunCommand for Fake {
         if token == "wait" {
             self.gate.acquire().await.expect("an open gate").forget();
         }
+        if token == "huge" {
+            let command = Command {
+                comment: Some("x".repeat(muster_credential::MAX_PAYLOAD)),
+                ..Command::default()
+            };
+            return Ok(Response::new(ListCommandsResult {
+                commands: vec![command],
+                next_token: None,
+            }));
+        }
         // A list of as many commands as were run; the token is the number of those that were given.
         let given: usize = token.parse().unwrap_or_default();
         let most = usize::try_from(request.max_results.unwrap_or(50)).unwrap_or(50);

@@ -6,6 +6,7 @@ mod callers;
 mod client;
 mod errors;
 mod fake;
+mod http2;
 mod identity;
 mod keys;
 mod oracle;

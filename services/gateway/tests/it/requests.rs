@@ -147,3 +147,13 @@ async fn a_long_body_arrives_whole() {
     let reply = world.call("SendCommand", &body.to_string()).await;
     assert_eq!(reply.json()["Command"]["Parameters"]["commands"][0], script);
 }
+
+#[tokio::test]
+async fn an_answer_that_the_bus_does_not_take_is_an_answer_all_the_same() {
+    let world = World::start().await;
+    let reply = world.call("ListCommands", r#"{"NextToken": "huge"}"#).await;
+    assert_eq!(reply.status, 400);
+    let (word, text) = reply.error();
+    assert_eq!(word, "ValidationException");
+    assert!(text.contains("ask for less"), "{text}");
+}
