@@ -1,9 +1,11 @@
 //! Settings: embedded defaults, then a file, then the environment. Validated before anything starts.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
+use figment::value::Dict;
 use muster_model::Account;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -146,6 +148,9 @@ pub struct TelemetrySettings {
     pub otlp: String,
 }
 
+/// The settings of an agent, which may be in the same environment.
+const OF_AGENTS: &str = "AGENT";
+
 #[derive(Deserialize)]
 struct Whole<S> {
     #[serde(flatten)]
@@ -169,10 +174,52 @@ fn figment(defaults: &str, file: Option<&Path>) -> Figment {
 /// # Errors
 /// If a value is missing, unknown or of the wrong type; the error names the key and where it was set.
 pub fn load<S: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<(Common, S), SettingsError> {
+    refuse_unknown(defaults, file, std::env::vars_os())?;
     let whole: Whole<S> = figment(defaults, file)
         .extract()
         .map_err(|error| SettingsError(Box::new(error)))?;
     Ok((whole.common, whole.service))
+}
+
+/// Refuses a section that nobody reads: whoever misspells one would get the defaults, and would not hear of it.
+fn refuse_unknown(
+    defaults: &str,
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<(), SettingsError> {
+    let read = |figment: Figment| {
+        figment
+            .extract::<Dict>()
+            .map_err(|error| SettingsError(Box::new(error)))
+    };
+    let known = read(Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(defaults)))?;
+    let refuse = |what: String| {
+        let known: Vec<_> = known.keys().map(String::as_str).collect();
+        let text = format!("{what}; there are: {}", known.join(", "));
+        Err(SettingsError(Box::new(figment::Error::from(text))))
+    };
+    if let Some(file) = file {
+        let given = read(Figment::from(Toml::file_exact(file)))?;
+        if let Some(name) = given.keys().find(|name| !known.contains_key(*name)) {
+            return refuse(format!(
+                "there is no section or key {name:?}, which is in {}",
+                file.display()
+            ));
+        }
+    }
+    for (name, _) in environment {
+        let name = name.to_string_lossy();
+        let section = name.strip_prefix("MUSTER_").and_then(|rest| rest.split_once("__"));
+        if let Some((section, _)) = section
+            && section != OF_AGENTS
+            && !known.contains_key(&section.to_ascii_lowercase())
+        {
+            return refuse(format!(
+                "there is no section {section:?}, which {name} of the environment names"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The merged settings as TOML, with the database's address left out.
@@ -227,6 +274,41 @@ mod tests {
         let error = load::<Own>("[service]\nwidth = 3\nheight = 4\n", None).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.contains("height"), "{cause}");
+    }
+
+    #[test]
+    fn a_section_that_nobody_reads_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings.toml");
+        let cause = |error: SettingsError| std::error::Error::source(&error).unwrap().to_string();
+        for (text, named) in [
+            ("[services]\nwidth = 4\n", "services"),
+            ("width = 4\n[service]\n", "width"),
+            ("[natz]\nurl = \"nats://bus:4222\"\n", "natz"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let cause = cause(load::<Own>("[service]\nwidth = 3\n", Some(&file)).unwrap_err());
+            assert!(
+                cause.contains(&format!("{named:?}")) && cause.contains("settings.toml"),
+                "{cause}"
+            );
+            assert!(cause.contains("nats, node_quota, replica, server, service"), "{cause}");
+        }
+        let in_environment = |name: &str| {
+            let set = [(OsString::from(name), OsString::from("x"))];
+            refuse_unknown("[service]\nwidth = 3\n", None, set.into_iter())
+        };
+        for good in [
+            "MUSTER_SERVICE__WIDTH",
+            "MUSTER_SERVER",
+            "MUSTER_AGENT__CONCURRENCY",
+            "PATH",
+            "MUSTER_REPLICA",
+        ] {
+            assert!(in_environment(good).is_ok(), "{good}");
+        }
+        let cause = cause(in_environment("MUSTER_SERVICES__WIDTH").unwrap_err());
+        assert!(cause.contains("MUSTER_SERVICES__WIDTH"), "{cause}");
     }
 
     #[test]

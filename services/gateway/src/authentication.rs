@@ -12,6 +12,9 @@ use uuid::Uuid;
 use crate::keys::{Asked, Identity, KeyCache, SessionToken};
 use crate::sigv4::{Authorization, Claim, Rules};
 
+/// Longest id of an access key that is written down, in bytes.
+const LONGEST_ID: usize = 128;
+
 /// How requests are authenticated.
 #[derive(Debug)]
 pub(crate) enum Authentication {
@@ -117,6 +120,16 @@ impl Arrival {
             ..caller
         }
     }
+}
+
+/// The id of the access key that a request names, for the log: whether or not there is such a key.
+pub(crate) fn shown_id(head: &request::Parts) -> Option<String> {
+    let named = Authorization::of(&head.headers, head.uri.query())
+        .ok()?
+        .credential
+        .access_key;
+    let is_id = named.len() <= LONGEST_ID && named.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_id.then(|| named.to_owned())
 }
 
 /// Where a request came from: from whom the port has it, or what the proxy in front put at the end of

@@ -12,6 +12,8 @@ use crate::sigv4::{Refused, SigningKey};
 
 /// How long an answer is believed. A key that was deactivated is refused within this time even if nobody tells.
 const BELIEVED: SignedDuration = SignedDuration::from_secs(5);
+/// Characters of an access key's id.
+const ID: usize = 20;
 /// Most keys kept; beyond, all that are out of date are forgotten, and then all others.
 const MOST: usize = 10_000;
 
@@ -157,7 +159,7 @@ impl KeyCache {
     /// [`Refused::Unrecognized`] or [`Refused::Expired`], and whatever [`Keys::find`] fails with.
     pub(crate) async fn identity(&self, asked: Asked<'_>, now: Timestamp) -> Result<Identity, Failure> {
         // What no access key can look like is not asked about.
-        if !asked.access_key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        if !is_id(asked.access_key) {
             return Err(Refused::Unrecognized.into());
         }
         let place = Place {
@@ -207,6 +209,16 @@ impl Known {
             self.entries.clear();
         }
     }
+}
+
+/// Whether it looks as the ids that `access` makes (aws-json-gateway 6).
+fn is_id(text: &str) -> bool {
+    let is_made = text.starts_with("MKIA") || text.starts_with("MSIA");
+    is_made
+        && text.len() == ID
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 fn in_time(identity: Identity, now: Timestamp) -> Result<Identity, Failure> {
@@ -264,7 +276,7 @@ mod tests {
         ask(&cache, "A", "20260102", NOW).await.unwrap();
         for (region, token) in [("eu-west-1", None), ("us-east-1", Some("t")), ("us-east-1", Some("u"))] {
             let asked = Asked {
-                access_key: "A",
+                access_key: &id("A"),
                 day: "20260101",
                 region,
                 service: "ssm",
@@ -291,8 +303,10 @@ mod tests {
         let outcome = ask(&cache, "A", "20260101", NOW).await;
         assert_eq!(refused(outcome), Reason::ExpiredTokenException);
         assert_eq!(fake.asked(), 3);
-        let outcome = ask(&cache, "A:B", "20260101", NOW).await;
-        assert_eq!(refused(outcome), Reason::UnrecognizedClientException);
+        for odd in ["A:B", "a", "AAAAAAAAAAAAAAAAA"] {
+            let outcome = ask(&cache, odd, "20260101", NOW).await;
+            assert_eq!(refused(outcome), Reason::UnrecognizedClientException);
+        }
         assert_eq!(fake.asked(), 3, "nobody has such a key");
     }
 
@@ -312,7 +326,7 @@ mod tests {
         ask(&cache, "A", "20260101", NOW).await.unwrap();
         ask(&cache, "B", "20260101", NOW).await.unwrap();
         *fake.found.lock().unwrap() = Found::Inactive;
-        cache.forget("A");
+        cache.forget(&id("A"));
         assert!(ask(&cache, "A", "20260101", NOW).await.is_err());
         ask(&cache, "B", "20260101", NOW).await.unwrap();
         cache.forget_all();
@@ -329,7 +343,7 @@ mod tests {
         while fake.asked() == 0 {
             tokio::task::yield_now().await;
         }
-        cache.forget("A");
+        cache.forget(&id("A"));
         fake.gate.add_permits(1_000);
         early.await.unwrap().unwrap();
         ask(&cache, "A", "20260101", NOW).await.unwrap();
@@ -368,7 +382,13 @@ mod tests {
         (Arc::clone(&fake), KeyCache::new(fake))
     }
 
+    /// An id as `access` makes them.
+    fn id(name: &str) -> String {
+        format!("MKIA{name:0>16}")
+    }
+
     async fn ask(cache: &KeyCache, access_key: &str, day: &str, now: Timestamp) -> Result<Identity, Failure> {
+        let access_key = &id(access_key);
         let asked = Asked {
             access_key,
             day,

@@ -107,6 +107,14 @@ impl Form {
         self.0.get("Action").is_some_and(|action| action == WEB_IDENTITY)
     }
 
+    /// The name of the operation that it asks for, if it is one that is here.
+    pub(crate) fn operation(&self) -> Option<&'static str> {
+        let action = self.0.get("Action")?;
+        [IDENTITY, SESSION, ASSUME, WEB_IDENTITY]
+            .into_iter()
+            .find(|known| known == action)
+    }
+
     /// Finds out what it asks for.
     ///
     /// # Errors
@@ -231,9 +239,11 @@ pub(crate) fn failure(failure: &Failure, request: Uuid) -> Answer {
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let status = match code {
-        "InvalidClientTokenId" | "SignatureDoesNotMatch" | "MissingAuthenticationToken" | "ExpiredToken" => {
-            StatusCode::FORBIDDEN
-        }
+        "AccessDenied"
+        | "ExpiredToken"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationToken"
+        | "SignatureDoesNotMatch" => StatusCode::FORBIDDEN,
         _ => status,
     };
     let kind = if status.is_server_error() { "Receiver" } else { "Sender" };

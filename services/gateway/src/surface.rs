@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, Request, Response, StatusCode, request};
 use axum::routing::get;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use jiff::SignedDuration;
 use muster_boot::Tasks;
 use muster_model::Clock;
 use muster_proto::facts;
@@ -22,7 +23,7 @@ use tracing::{Instrument as _, Span, field, info_span};
 use uuid::Uuid;
 
 use crate::answer::Answer;
-use crate::authentication::{Arrival, Authentication, source};
+use crate::authentication::{self, Arrival, Authentication, source};
 use crate::call::{self, Services};
 use crate::config::Settings;
 use crate::metrics::Metrics;
@@ -35,6 +36,8 @@ use crate::{sigv4, sts};
 const DEFAULT_CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 /// Longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a body may take before its caller is asked for again.
+const BELIEVED_WHILE_READING: SignedDuration = SignedDuration::from_secs(1);
 /// Longest body of a request without credentials, and of a form, in bytes.
 const LONGEST_ANONYMOUS: usize = 64 * 1024;
 /// How much of a body that is too long is read all the same, in multiples of what is taken: a caller who is cut off
@@ -76,6 +79,7 @@ struct Seen {
     operation: Option<String>,
     access_key: Option<String>,
     principal: Option<Principal>,
+    source_ip: Option<IpAddr>,
     bytes: usize,
 }
 
@@ -175,6 +179,7 @@ impl Surface {
         let operation = operation?;
         seen.operation = Some(operation.name().to_owned());
         let arrival = self.arrival(id, head);
+        seen.source_ip = arrival.source_ip;
         if let Operation::Served(method) = operation
             && facts::operation(method).unauthenticated
         {
@@ -209,11 +214,19 @@ impl Surface {
         body: Body,
         seen: &mut Seen,
     ) -> Result<(Caller, Bytes), Failure> {
-        let named = self.door.authentication.name(head, service, self.clock.now()).await?;
+        // Who is refused is seen, too: somebody may look for what was done with a key that was stolen.
+        seen.access_key = authentication::shown_id(head);
+        let asked = self.clock.now();
+        let mut named = self.door.authentication.name(head, service, asked).await?;
         let access_key = named.access_key().to_owned();
         seen.access_key = Some(access_key.clone());
         let body = read(body, self.settings.max_body_bytes).await?;
         seen.bytes = body.len();
+        // Whoever held the body back must still be who it was.
+        let now = self.clock.now();
+        if now.duration_since(asked).abs() > BELIEVED_WHILE_READING {
+            named = self.door.authentication.name(head, service, now).await?;
+        }
         let caller = named.prove(&body, arrival)?;
         seen.principal = Some(caller.principal.clone());
         // Only after the proof: who merely knows the id of a key must not use up its tokens.
@@ -231,9 +244,11 @@ impl Surface {
     /// Tells a caller who it is, or gives it a temporary access key: for those who ask STS.
     async fn identify(&self, id: Uuid, head: &request::Parts, body: Body, seen: &mut Seen) -> Result<Answer, Failure> {
         let arrival = self.arrival(id, head);
+        seen.source_ip = arrival.source_ip;
         // What the form asks for says whether anybody has to have signed it.
         let body = read(body, self.settings.max_body_bytes.min(LONGEST_ANONYMOUS)).await?;
         let form = sts::Form::of(&body);
+        seen.operation = form.operation().map(str::to_owned);
         let (caller, token) = match form.is_unsigned() {
             true => {
                 let from = arrival.source_ip.map(network).unwrap_or_default();
@@ -248,7 +263,6 @@ impl Surface {
             }
         };
         let wish = form.read()?;
-        seen.operation = Some(wish.operation().to_owned());
         match &wish {
             sts::Wish::Identity => Ok(sts::identity(&caller.principal, id)),
             sts::Wish::Session(seconds) => {
@@ -336,8 +350,12 @@ impl Surface {
         trace::record("operation", operation);
         trace::record("code", answer.code());
         self.metrics.record(operation, answer.code(), took);
+        let source_ip = seen.source_ip.map(|address| address.to_string());
+        // Without the span, whose fields are all among these.
         tracing::info!(
+            parent: None,
             request_id = %id,
+            source_ip = source_ip.as_deref().unwrap_or_default(),
             access_key = seen.access_key.as_deref().unwrap_or_default(),
             principal = seen.principal.as_ref().map(Principal::as_str).unwrap_or_default(),
             operation,

@@ -160,6 +160,13 @@ impl Gate {
             }
         };
         asking.record(&decisions).await?;
+        if questions.is_empty() {
+            let message = format!(
+                "only services of Muster may ask {}: no policy allows it",
+                asked.method.name()
+            );
+            return Err(Refusal::new(Reason::AccessDeniedException, message).into());
+        }
         for (action, on, decision) in &decisions {
             if let Some(refused) = asking.refusal(action, on, decision) {
                 return Err(refused.into());

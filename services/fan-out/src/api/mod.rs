@@ -5,7 +5,7 @@ mod get_history;
 mod get_rollout;
 mod start_rollout;
 
-use muster_boot::Parts;
+use muster_boot::{Parts, Rights};
 use muster_proto::fanout::v1::fan_out_server::FanOut;
 use muster_proto::fanout::v1::{
     CancelRolloutRequest, CancelRolloutResult, GetHistoryRequest, GetHistoryResult, GetRolloutRequest,
@@ -17,15 +17,19 @@ use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use crate::Settings;
-use crate::contract::Limits;
-use crate::error::unavailable;
+use crate::contract::{Limits, rollout_id};
+use crate::error::{no_such_rollout, unavailable};
 use crate::work::{Answer, Input, Inputs};
+
+/// Who may do this sees everybody's commands where others see only their own.
+const ALL: &str = "muster:ReadAllCommands";
 
 /// Answers the calls.
 #[derive(Debug)]
 pub(crate) struct Api {
     db: Db,
     limits: Limits,
+    own_only: bool,
     coordinator: Inputs,
 }
 
@@ -34,7 +38,16 @@ impl Api {
         Self {
             db: parts.database(),
             limits: settings.limits(),
+            own_only: settings.own_commands_only,
             coordinator,
+        }
+    }
+
+    /// Lets only who sees everybody's commands see a rollout, where that is asked for: whose it is, only its owner knows.
+    fn show<T>(&self, request: &Request<T>, id: &str) -> Result<(), Failure> {
+        match !self.own_only || Rights::of(request)?.may(ALL, "*")? {
+            true => Ok(()),
+            false => Err(no_such_rollout(rollout_id(id)?)),
         }
     }
 
@@ -67,10 +80,12 @@ impl FanOut for Api {
     }
 
     async fn get_rollout(&self, request: Request<GetRolloutRequest>) -> Result<Response<GetRolloutResult>, Status> {
+        self.show(&request, &request.get_ref().rollout_id)?;
         Ok(Response::new(self.get(&request.into_inner()).await?))
     }
 
     async fn get_history(&self, request: Request<GetHistoryRequest>) -> Result<Response<GetHistoryResult>, Status> {
+        self.show(&request, &request.get_ref().rollout_id)?;
         Ok(Response::new(self.history(&request.into_inner()).await?))
     }
 }
