@@ -10,9 +10,10 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use prost_reflect::{DynamicMessage, MapKey, MessageDescriptor, Value};
+use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::convert::{NUMBER, Target, UNKNOWN_WORD, float, map_key, not_finite, stand_in, target};
 use super::time;
 use crate::limits::{self, Constraint, Path, Step, Violation};
 use crate::shape::{Kind, Member, Node, Shape, Vocabulary};
@@ -23,8 +24,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// Stands in a message for a word that the enum does not have, so that the other values keep their places.
-const UNKNOWN_WORD: i32 = i32::MIN;
 /// Violations after which no more are noted: more tell the caller nothing.
 const ENOUGH: usize = 100;
 
@@ -83,12 +82,14 @@ pub fn decode(text: &[u8], of: MessageDescriptor) -> Result<Decoded, DecodeError
     let mut json = serde_json::Deserializer::from_slice(text);
     let read = Seed::new(&mut reading, &shape.node).deserialize(&mut json);
     let read = read.and_then(|value| json.end().map(|()| value));
-    match (read, reading.mismatch.take()) {
-        (Ok(Some(Value::Message(message))), _) => Ok(Decoded {
+    if let Some(mismatch) = reading.mismatches.into_iter().next() {
+        return Err(mismatch.into());
+    }
+    match read {
+        Ok(Some(Value::Message(message))) => Ok(Decoded {
             message,
             violations: reading.violations,
         }),
-        (Err(_), Some(mismatch)) => Err(mismatch),
         _ => Err(DecodeError::Malformed),
     }
 }
@@ -98,22 +99,36 @@ pub fn decode(text: &[u8], of: MessageDescriptor) -> Result<Decoded, DecodeError
 struct Reading {
     path: Path<'static>,
     violations: Vec<Violation>,
-    /// Why the walk ended, when the text itself is no problem. serde's own errors cannot carry it.
-    mismatch: Option<DecodeError>,
+    /// Values of the wrong type, unless the same member came again.
+    mismatches: Vec<Mismatch>,
+    /// How many of the members on the way must not be shown.
+    hidden: usize,
     /// Words of the member being read that its enum does not have.
     unknown_words: Vec<String>,
 }
 
+/// A value of the wrong type.
+struct Mismatch {
+    text: Cow<'static, str>,
+    path: String,
+}
+
+impl From<Mismatch> for DecodeError {
+    fn from(Mismatch { text, path }: Mismatch) -> Self {
+        Self::Mismatch { text, path }
+    }
+}
+
 impl Reading {
-    fn mismatch<E: Error>(&mut self, text: impl Into<Cow<'static, str>>) -> E {
-        self.mismatch = Some(DecodeError::Mismatch {
+    /// Notes a value of the wrong type. The walk goes on, for its member may come again.
+    fn mismatch(&mut self, text: impl Into<Cow<'static, str>>) {
+        self.mismatches.push(Mismatch {
             text: text.into(),
             path: self.path.written(),
         });
-        E::custom("wrong type")
     }
 
-    fn cannot_convert<E: Error>(&mut self, from: &str, node: &Node) -> E {
+    fn cannot_convert(&mut self, from: &str, node: &Node) {
         self.mismatch(match target(&node.kind) {
             Target::Value(name) => Cow::Owned(format!("{from} can not be converted to an {name}")),
             Target::List => Cow::Borrowed("Expected list or null"),
@@ -130,6 +145,11 @@ impl Reading {
                 constraint,
             });
         }
+    }
+
+    /// A value as it may be shown.
+    fn shown(&self, node: &Node, show: impl FnOnce() -> String) -> Option<String> {
+        (self.hidden == 0 && !node.sensitive).then(show)
     }
 
     /// Reports unknown words of a member, once it is read whole.
@@ -151,13 +171,14 @@ impl Reading {
             // Only an enum, or what holds enums, meets an unknown word.
             _ => return,
         };
-        self.report((!node.sensitive).then_some(shown), constraint);
+        let shown = self.shown(node, || shown);
+        self.report(shown, constraint);
     }
 
     /// Reports a list or map that is there, but shorter than allowed: in a message, empty is absent.
     fn report_empty(&mut self, node: &Node, value: &Value) {
         for limit in node.constraints.iter().filter(|limit| limit.is_broken_by(value)) {
-            let shown = (!node.sensitive).then(|| limits::display(node, value));
+            let shown = self.shown(node, || limits::display(node, value));
             self.report(shown, limit.clone());
         }
     }
@@ -172,7 +193,11 @@ impl Reading {
             };
             self.path.enter(Step::Member(&member.step));
             self.forget_earlier();
-            match map.next_value_seed(Seed::new(self, &member.node))? {
+            self.hidden += usize::from(member.node.sensitive);
+            let value = map.next_value_seed(Seed::new(self, &member.node))?;
+            self.hidden -= usize::from(member.node.sensitive);
+            empty.retain(|number| *number != member.field.number());
+            match value {
                 Some(value) => {
                     self.report_words(&member.node, &value);
                     if is_empty(&value) {
@@ -197,12 +222,14 @@ impl Reading {
 
     /// The last of two equal members wins, so what was wrong with the first does not matter.
     fn forget_earlier(&mut self) {
-        if !self.violations.is_empty() {
+        if !self.violations.is_empty() || !self.mismatches.is_empty() {
             let path = self.path.written();
-            self.violations.retain(|earlier| {
-                let rest = earlier.path.strip_prefix(&path);
+            let is_other = |earlier: &str| {
+                let rest = earlier.strip_prefix(&path);
                 !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            });
+            };
+            self.violations.retain(|earlier| is_other(&earlier.path));
+            self.mismatches.retain(|earlier| is_other(&earlier.path));
         }
     }
 
@@ -215,9 +242,12 @@ impl Reading {
         let mut entries = HashMap::new();
         while let Some(text) = map.next_key::<String>()? {
             let Some(key) = map_key(&key.kind, &text) else {
-                return Err(self.cannot_convert("class java.lang.String", key));
+                self.cannot_convert("class java.lang.String", key);
+                map.next_value::<IgnoredAny>()?;
+                continue;
             };
             self.path.enter(Step::Entry(Cow::Owned(text)));
+            self.forget_earlier();
             match map.next_value_seed(Seed::new(self, value))? {
                 Some(value) => entries.insert(key, value),
                 None => entries.remove(&key),
@@ -227,24 +257,55 @@ impl Reading {
         Ok(Value::Map(entries))
     }
 
-    fn list<'de, A: SeqAccess<'de>>(&mut self, element: &'static Node, mut list: A) -> Result<Value, A::Error> {
-        let mut elements = Vec::new();
+    fn list<'de, A: SeqAccess<'de>>(
+        &mut self,
+        node: &'static Node,
+        element: &'static Node,
+        mut list: A,
+    ) -> Result<Value, A::Error> {
+        let (mut elements, mut nulls) = (Vec::new(), Vec::new());
         for at in 0.. {
             self.path.enter(Step::Element(at));
-            match list.next_element_seed(Seed::new(self, element))? {
+            let read = list.next_element_seed(Seed::new(self, element))?;
+            let is_last = read.is_none();
+            match read {
                 Some(Some(value)) => elements.push(value),
-                Some(None) => self.report(None, Constraint::NotNull),
-                None => {
-                    self.path.leave();
-                    break;
+                Some(None) => {
+                    // Structures have a path of their own.
+                    match element.kind {
+                        Kind::Message(_) => self.report(None, Constraint::NotNull),
+                        _ => nulls.push(at),
+                    }
+                    elements.extend(stand_in(&element.kind));
                 }
+                None => {}
             }
             self.path.leave();
+            if is_last {
+                break;
+            }
+        }
+        if !nulls.is_empty() {
+            let shown = self.shown(node, || self.with_nulls(element, &elements, &nulls));
+            let mut all = Constraint::all_of(element);
+            all.push(Constraint::NotNull);
+            self.report(shown, Constraint::Elements(all));
         }
         Ok(Value::List(elements))
     }
 
-    fn text<E: Error>(&mut self, node: &Node, text: &str) -> Result<Value, E> {
+    /// A list as it may be shown, with what stands at these places as `null`.
+    fn with_nulls(&self, element: &Node, elements: &[Value], nulls: &[usize]) -> String {
+        let mut words = self.unknown_words.iter();
+        let shown = elements.iter().enumerate().map(|(at, value)| match value {
+            _ if nulls.contains(&at) => "null".to_owned(),
+            Value::EnumNumber(UNKNOWN_WORD) => words.next().cloned().unwrap_or_default(),
+            value => limits::display(element, value),
+        });
+        limits::shortened(&format!("[{}]", shown.collect::<Vec<_>>().join(", ")))
+    }
+
+    fn text(&mut self, node: &Node, text: &str) -> Option<Value> {
         let value = match &node.kind {
             Kind::String => Some(Value::String(text.to_owned())),
             Kind::Enum(words) => Some(Value::EnumNumber(self.word(words, text))),
@@ -253,7 +314,7 @@ impl Reading {
             Kind::F32 | Kind::F64 => not_finite(text).map(|number| float(&node.kind, number)),
             _ => None,
         };
-        value.ok_or_else(|| self.cannot_convert("class java.lang.String", node))
+        self.converted(value, "class java.lang.String", node)
     }
 
     fn word(&mut self, words: &Vocabulary, text: &str) -> i32 {
@@ -263,7 +324,7 @@ impl Reading {
         })
     }
 
-    fn integer<E: Error>(&mut self, node: &Node, number: i128) -> Result<Value, E> {
+    fn integer(&mut self, node: &Node, number: i128) -> Option<Value> {
         let value = match &node.kind {
             Kind::I32 => i32::try_from(number).ok().map(Value::I32),
             Kind::I64 => i64::try_from(number).ok().map(Value::I64),
@@ -277,78 +338,28 @@ impl Reading {
                 .map(|time| Value::Message(time::message(time, of))),
             _ => None,
         };
-        value.ok_or_else(|| self.cannot_convert(NUMBER, node))
+        self.converted(value, NUMBER, node)
     }
 
-    fn number<E: Error>(&mut self, node: &Node, number: f64) -> Result<Value, E> {
+    /// The value, or a note that there is none.
+    fn converted(&mut self, value: Option<Value>, from: &str, node: &Node) -> Option<Value> {
+        if value.is_none() {
+            self.cannot_convert(from, node);
+        }
+        value
+    }
+
+    fn number(&mut self, node: &Node, number: f64) -> Option<Value> {
         match &node.kind {
-            Kind::F32 | Kind::F64 => Ok(float(&node.kind, number)),
-            Kind::Timestamp(of) => time::of_number(number)
-                .map(|time| Value::Message(time::message(time, of)))
-                .ok_or_else(|| self.cannot_convert(NUMBER, node)),
+            Kind::F32 | Kind::F64 => Some(float(&node.kind, number)),
+            Kind::Timestamp(of) => {
+                let time = time::of_number(number).map(|time| Value::Message(time::message(time, of)));
+                self.converted(time, NUMBER, node)
+            }
             #[expect(clippy::cast_possible_truncation, reason = "below 1e18 and without a fraction")]
             _ if number.fract() == 0.0 && number.abs() < 1e18 => self.integer(node, number as i128),
-            _ => Err(self.cannot_convert(NUMBER, node)),
+            _ => self.converted(None, NUMBER, node),
         }
-    }
-}
-
-const NUMBER: &str = "class com.amazon.coral.value.json.numbers.TruncatingBigNumber";
-
-/// What is wanted where something else stands.
-enum Target {
-    Value(&'static str),
-    List,
-    Map,
-    Structure,
-}
-
-fn target(kind: &Kind) -> Target {
-    match kind {
-        Kind::Bool => Target::Value("Boolean"),
-        Kind::I32 | Kind::U32 => Target::Value("Integer"),
-        Kind::I64 | Kind::U64 => Target::Value("Long"),
-        Kind::F32 => Target::Value("Float"),
-        Kind::F64 => Target::Value("Double"),
-        Kind::String | Kind::Enum(_) => Target::Value("String"),
-        Kind::Bytes => Target::Value("Blob"),
-        Kind::Timestamp(_) => Target::Value("Timestamp"),
-        Kind::List(_) => Target::List,
-        Kind::Map { .. } => Target::Map,
-        Kind::Message(_) => Target::Structure,
-        Kind::Wrapper(held) => target(&held.shape().wrapped().node.kind),
-    }
-}
-
-fn float(kind: &Kind, number: f64) -> Value {
-    match kind {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a short float is what the contract asks for"
-        )]
-        Kind::F32 => Value::F32(number as f32),
-        _ => Value::F64(number),
-    }
-}
-
-fn not_finite(text: &str) -> Option<f64> {
-    match text {
-        "NaN" => Some(f64::NAN),
-        "Infinity" => Some(f64::INFINITY),
-        "-Infinity" => Some(f64::NEG_INFINITY),
-        _ => None,
-    }
-}
-
-fn map_key(kind: &Kind, text: &str) -> Option<MapKey> {
-    match kind {
-        Kind::String => Some(MapKey::String(text.to_owned())),
-        Kind::Bool => text.parse().ok().map(MapKey::Bool),
-        Kind::I32 => text.parse().ok().map(MapKey::I32),
-        Kind::I64 => text.parse().ok().map(MapKey::I64),
-        Kind::U32 => text.parse().ok().map(MapKey::U32),
-        Kind::U64 => text.parse().ok().map(MapKey::U64),
-        _ => None,
     }
 }
 
@@ -415,41 +426,46 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
         match self.node.kind {
             Kind::Bool => Ok(Some(Value::Bool(value))),
-            _ => Err(self.reading.cannot_convert("class java.lang.Boolean", self.node)),
+            _ => Ok(self.reading.converted(None, "class java.lang.Boolean", self.node)),
         }
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-        self.reading.integer(self.node, number.into()).map(Some)
+        Ok(self.reading.integer(self.node, number.into()))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        self.reading.integer(self.node, number.into()).map(Some)
+        Ok(self.reading.integer(self.node, number.into()))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-        self.reading.number(self.node, number).map(Some)
+        Ok(self.reading.number(self.node, number))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        self.reading.text(self.node, text).map(Some)
+        Ok(self.reading.text(self.node, text))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         match &self.node.kind {
-            Kind::List(element) => self.reading.list(element, list).map(Some),
-            Kind::Message(_) | Kind::Map { .. } => Err(self.reading.cannot_convert("", self.node)),
-            _ => Err(self.reading.mismatch("Start of list found where not expected.")),
+            Kind::List(element) => return self.reading.list(self.node, element, list).map(Some),
+            Kind::Message(_) | Kind::Map { .. } => self.reading.cannot_convert("", self.node),
+            _ => self.reading.mismatch("Start of list found where not expected."),
         }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         match &self.node.kind {
             Kind::Message(held) => self.reading.message(held.shape(), map).map(Some),
             Kind::Map { key, value } => self.reading.map(key, value, map).map(Some),
-            _ => Err(self
-                .reading
-                .mismatch("Start of structure or map found where not expected.")),
+            _ => {
+                self.reading
+                    .mismatch("Start of structure or map found where not expected.");
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(None)
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 //! A message that the contract calls transparent stands for its only member.
 //! An enum without words (internal ones) is written with the names of its constants.
 
+mod convert;
 mod decode;
 mod encode;
 mod error;

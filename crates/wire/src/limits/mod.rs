@@ -102,9 +102,18 @@ fn worth_saying(violations: &[Violation]) -> Vec<&Violation> {
 
 fn is_said_elsewhere(violation: &Violation, at: usize, all: &[Violation]) -> bool {
     all.iter().enumerate().any(|(other_at, other)| {
-        let same_limit = other.constraint == violation.constraint && other_at < at;
+        let elements = |violation: &Violation| matches!(violation.constraint, Constraint::Elements(_));
+        // The text knows of a `null` in a list, which the message does not.
+        let is_same = other.constraint == violation.constraint || (elements(other) && elements(violation));
+        let same_limit = is_same && other_at < at;
         let present = violation.constraint == Constraint::NotNull && other.constraint != Constraint::NotNull;
-        other.path == violation.path && (same_limit || present)
+        // In what is null there is nothing.
+        let in_null = other.constraint == Constraint::NotNull
+            && violation
+                .path
+                .strip_prefix(&other.path)
+                .is_some_and(|rest| rest.starts_with('.'));
+        (other.path == violation.path && (same_limit || present)) || in_null
     })
 }
 

@@ -242,3 +242,22 @@ fn words_that_the_contract_does_not_know_are_not_said() {
         assert_eq!(encode(&plugin), b"{}");
     }
 }
+
+#[test]
+fn the_last_of_two_equal_members_wins_whatever_the_first_was() {
+    let list = "muster.runcommand.v1.ListCommandsRequest";
+    for first in [r#""x""#, "true", "[1]", r#"{"a": [null]}"#, "1.5", "null"] {
+        let text = format!(r#"{{"MaxResults": {first}, "MaxResults": 5}}"#);
+        let decoded = decode(text.as_bytes(), message(list)).expect(&text);
+        assert_eq!(
+            serde_json::from_slice::<Value>(&encode(&decoded.message)).expect("JSON"),
+            json!({"MaxResults": 5})
+        );
+    }
+    assert!(refused(list, r#"{"MaxResults": 5, "MaxResults": "x"}"#).contains("(at 'maxResults')"));
+    // What stands first is named.
+    let both = refused(list, r#"{"MaxResults": "x", "NextToken": 1}"#);
+    assert!(both.contains("(at 'maxResults')"), "{both}");
+    let broken = decode(br#"{"MaxResults": "x""#, message(list));
+    assert!(broken.is_err());
+}

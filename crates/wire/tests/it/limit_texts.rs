@@ -29,6 +29,7 @@ fn check(message: &str, request: Value, expected: &str) {
 const SEND: &str = "muster.runcommand.v1.SendCommandRequest";
 const LIST: &str = "muster.runcommand.v1.ListCommandsRequest";
 const TAGS: &str = "muster.aws.v1.AddTagsToResourceRequest";
+const LABEL: &str = "muster.parameterstore.v1.LabelParameterVersionRequest";
 
 fn send(more: Value) -> Value {
     let mut request = json!({"DocumentName": "AWS-RunShellScript"});
@@ -313,4 +314,58 @@ fn a_long_answer_is_cut() {
     let of = pool().get_message_by_name(SEND).expect(SEND);
     let decoded = aws_json::decode(send(targets).to_string().as_bytes(), of).expect("readable");
     assert_eq!(limits::check(&decoded.message).len(), 100);
+}
+
+#[test]
+fn null_among_structures_moves_none_of_them() {
+    check(
+        SEND,
+        send(json!({"Targets": [null, {"Key": "?"}]})),
+        "2 validation errors detected: Value null at 'targets.1.member' failed to satisfy constraint: Member must not \
+         be null; Value '?' at 'targets.2.member.key' failed to satisfy constraint: Member must satisfy regular \
+         expression pattern: ^[\\p{L}\\p{Z}\\p{N}_.:/=\\-@]*$|resource-groups:ResourceTypeFilters|resource-groups:Name",
+    );
+    check(
+        LIST,
+        json!({"Filters": [null]}),
+        "1 validation error detected: Value null at 'filters.1.member' failed to satisfy constraint: \
+         Member must not be null",
+    );
+}
+
+#[test]
+fn null_among_simple_values_is_one_item_for_the_list() {
+    let long = "x".repeat(101);
+    let all = "[Member must have length less than or equal to 100, Member must have length greater than or equal to 1, \
+               Member must not be null]";
+    for (labels, shown) in [
+        (json!([null]), "[null]".to_owned()),
+        (json!(["a", null, "b"]), "[a, null, b]".to_owned()),
+        (json!([long, null]), format!("[{long}, null]")),
+    ] {
+        check(
+            LABEL,
+            json!({"Name": "x", "Labels": labels}),
+            &format!(
+                "1 validation error detected: Value '{shown}' at 'labels' failed to satisfy constraint: Member must \
+                 satisfy constraint: {all}"
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_required_list_that_is_taken_back_is_missing() {
+    let twice = |labels: &str| {
+        let text = format!(r#"{{"Name": "x", {labels}}}"#);
+        let decoded = aws_json::decode(text.as_bytes(), pool().get_message_by_name(LABEL).expect(LABEL));
+        let decoded = decoded.expect("readable");
+        let mut violations = decoded.violations;
+        violations.extend(limits::check(&decoded.message));
+        limits::message(&violations)
+    };
+    let missing = twice(r#""Labels": [], "Labels": null"#);
+    assert!(missing.contains("Value null at 'labels'"), "{missing}");
+    let good = twice(r#""Labels": null, "Labels": ["a"]"#);
+    assert!(good.starts_with("0 validation errors"), "{good}");
 }

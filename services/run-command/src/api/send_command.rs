@@ -24,6 +24,7 @@ use crate::domain::command::Progress;
 use crate::domain::invocation::micros;
 use crate::domain::log_stream;
 use crate::domain::notification;
+use crate::domain::plain_text;
 use crate::domain::targets::Audience;
 use crate::error::from_store;
 use crate::store::accept::{NewCommand, NewInvocation};
@@ -48,6 +49,7 @@ impl Api {
         {
             return self.same_as_before(&request, &row);
         }
+        plain_text::check(&request)?;
         let audience = Audience::of(&request)?;
         let max_concurrency = rate(request.max_concurrency.as_deref(), MaxConcurrency::DEFAULT)?;
         let max_errors = rate(request.max_errors.as_deref(), MaxErrors::DEFAULT)?;

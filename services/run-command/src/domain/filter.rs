@@ -64,6 +64,11 @@ impl Filters {
         for filter in filters {
             let key = filter.key();
             let value = filter.value.as_deref().unwrap_or_default();
+            // PostgreSQL refuses even the question.
+            if value.contains('\0') {
+                let message = format!("the filter {} holds a NUL character", key.word());
+                return Err(Refusal::validation(message));
+            }
             match key {
                 CommandFilterKey::InvokedAfter => parsed.after = Some(time(key, value)?),
                 CommandFilterKey::InvokedBefore => parsed.before = Some(time(key, value)?),
@@ -158,5 +163,7 @@ mod tests {
         check(K::ExecutionStage, "Executing", List::Invocations, false);
         check(K::InvokedAfter, "2021-07-07T00:00:00Z", List::Commands, true);
         check(K::InvokedAfter, "yesterday", List::Commands, false);
+        check(K::DocumentName, "AWS-RunShellScript", List::Commands, true);
+        check(K::DocumentName, "AWS\0", List::Commands, false);
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod location;
 pub(crate) mod log_stream;
 pub(crate) mod notification;
 pub(crate) mod output;
+pub(crate) mod plain_text;
 pub(crate) mod sight;
 pub(crate) mod status;
 pub(crate) mod targets;

@@ -46,11 +46,12 @@ impl Acceptor {
                     return Ok(());
                 }
                 let (commands, answers) = std::mem::take(&mut group).into_iter().unzip();
-                let told = write(&db, quota, &dispatcher, commands, answers).await;
-                if told.notifies() {
-                    notifier.wake();
+                for told in write(&db, quota, &dispatcher, commands, answers).await {
+                    if told.notifies() {
+                        notifier.wake();
+                    }
+                    news.tell(told.news);
                 }
-                news.tell(told.news);
             }
         });
         Self(sender)
@@ -67,7 +68,15 @@ impl Acceptor {
     }
 }
 
-async fn write(db: &Db, quota: u64, dispatcher: &Dispatcher, commands: Vec<NewCommand>, answers: Vec<Answer>) -> Told {
+/// Writes a group, or, if the database does not take it as a whole, each command by itself: one that cannot be kept takes
+/// no other with it.
+async fn write(
+    db: &Db,
+    quota: u64,
+    dispatcher: &Dispatcher,
+    commands: Vec<NewCommand>,
+    answers: Vec<Answer>,
+) -> Vec<Told> {
     match accept(db, &commands, quota).await {
         Ok((entries, told)) => {
             dispatcher.tell(entries);
@@ -75,11 +84,22 @@ async fn write(db: &Db, quota: u64, dispatcher: &Dispatcher, commands: Vec<NewCo
                 // A caller that went away has its command all the same.
                 let _ = answer.send(Ok(()));
             }
-            told
+            vec![told]
+        }
+        Err(error) if answers.len() > 1 && !matches!(error, StoreError::Unavailable(_)) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "commands are written one by one"
+            );
+            let mut all = Vec::new();
+            for (command, answer) in commands.into_iter().zip(answers) {
+                all.extend(Box::pin(write(db, quota, dispatcher, vec![command], vec![answer])).await);
+            }
+            all
         }
         Err(error) => {
             refuse(error, answers);
-            Told::default()
+            Vec::new()
         }
     }
 }
