@@ -113,6 +113,17 @@ impl CallerKind {
     }
 }
 
+/// What somebody who came with a temporary access key does not outlive, however long what they asked for goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionBounds {
+    /// When the access key ends, in seconds since 1970.
+    pub until: i64,
+    /// The user whose it is, or who acts in a role with it.
+    pub owner: Principal,
+    /// The access key of that user that it was made with, if any was.
+    pub access_key: Option<String>,
+}
+
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,6 +135,10 @@ pub struct Caller {
     /// The id of the access key that the request was signed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_key: Option<String>,
+    /// What the caller does not outlive, where it came with a temporary access key by gRPC. No other surface has anything
+    /// that goes on and is asked for with one, so it does not travel.
+    #[serde(skip)]
+    pub session: Option<SessionBounds>,
     /// Where the request came from, as the surface saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<IpAddr>,
@@ -164,6 +179,7 @@ impl Caller {
             principal,
             kind: CallerKind::User,
             access_key: None,
+            session: None,
             source_ip,
             // The broker does not say how it is connected.
             secure_transport: false,
@@ -194,6 +210,7 @@ impl Caller {
             principal: Principal(arn.to_owned()),
             kind,
             access_key: None,
+            session: None,
             source_ip: None,
             secure_transport: false,
             request_id: None,
@@ -257,6 +274,7 @@ mod tests {
             principal: Principal::new("arn:aws:iam::000000000000:user/alice").unwrap(),
             kind: CallerKind::User,
             access_key: Some("MKIAABCDEFGHIJKLMNOP".to_owned()),
+            session: None,
             source_ip: Some("192.0.2.7".parse().unwrap()),
             secure_transport: true,
             request_id: Some(Uuid::from_u128(7)),
@@ -289,6 +307,7 @@ mod tests {
             good.replace("arn:aws:iam::000000000000:user/alice", "arn:aws:iam::0:"),
             good.replace("user/alice", "user/al ice"),
             good.replace("\"kind\"", "\"admin\":true,\"kind\""),
+            good.replace("\"kind\"", "\"session\":null,\"kind\""),
             good.replace("\"kind\"", "\"kind\":\"Role\",\"kind\""),
             good.replace("\"secure_transport\":true,", ""),
             good.replace("192.0.2.7", "here"),

@@ -16,7 +16,7 @@ use muster_model::Account;
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::{Caller, CallerKind, Failure, Peer, Principal};
+use crate::{Caller, CallerKind, Failure, Peer, Principal, SessionBounds};
 
 /// Longest value of `authorization` that is looked at, in bytes: session tokens are long.
 const LONGEST: usize = 5 * 1024;
@@ -49,13 +49,22 @@ impl fmt::Debug for Bearer<'_> {
     }
 }
 
+/// Who has an access key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Who acts with it.
+    pub principal: Principal,
+    /// What it does not outlive, if it is a temporary one.
+    pub session: Option<SessionBounds>,
+}
+
 /// Whose access keys are: asked for those that come as bearers.
 pub trait Bearers: fmt::Debug + Send + Sync + 'static {
-    /// The principal of an active access key whose secret this is.
+    /// Who has an active access key whose secret this is.
     ///
     /// # Errors
     /// If it cannot be found out now.
-    fn principal<'a>(&'a self, bearer: Bearer<'a>) -> BoxFuture<'a, Result<Option<Principal>, Failure>>;
+    fn holder<'a>(&'a self, bearer: Bearer<'a>) -> BoxFuture<'a, Result<Option<Holder>, Failure>>;
 }
 
 /// How callers by gRPC are known.
@@ -140,13 +149,13 @@ async fn caller(callers: &GrpcCallers, head: &http::request::Parts) -> Result<Ca
         secure_transport: peer.is_some_and(|peer| peer.is_encrypted),
         ..Caller::development()
     };
-    let (principal, access_key) = match callers {
+    let (Holder { principal, session }, access_key) = match callers {
         GrpcCallers::Anybody => return Ok(anybody),
         GrpcCallers::Bearers(bearers) => {
             let bearer = bearer(&head.headers).ok_or_else(|| Status::unauthenticated(NO_BEARER))?;
-            let principal = bearers.principal(bearer).await?;
-            let principal = principal.ok_or_else(|| Status::unauthenticated(WRONG_BEARER))?;
-            (principal, Some(bearer.access_key.to_owned()))
+            let holder = bearers.holder(bearer).await?;
+            let holder = holder.ok_or_else(|| Status::unauthenticated(WRONG_BEARER))?;
+            (holder, Some(bearer.access_key.to_owned()))
         }
         GrpcCallers::Certificates(account) => {
             // Two that say who calls may say two things.
@@ -155,13 +164,16 @@ async fn caller(callers: &GrpcCallers, head: &http::request::Parts) -> Result<Ca
             }
             let name = peer.and_then(|peer| peer.certified.as_deref());
             let principal = name.and_then(|name| user(account, name));
-            (principal.ok_or_else(|| Status::unauthenticated(NO_NAME))?, None)
+            let principal = principal.ok_or_else(|| Status::unauthenticated(NO_NAME))?;
+            let session = None;
+            (Holder { principal, session }, None)
         }
     };
     Ok(Caller {
         kind: CallerKind::of(&principal),
         principal,
         access_key,
+        session,
         ..anybody
     })
 }
@@ -202,8 +214,14 @@ mod tests {
     struct Alice;
 
     impl Bearers for Alice {
-        fn principal<'a>(&'a self, bearer: Bearer<'a>) -> BoxFuture<'a, Result<Option<Principal>, Failure>> {
-            let alice = Principal::new("arn:aws:iam::000000000000:user/alice").unwrap();
+        fn holder<'a>(&'a self, bearer: Bearer<'a>) -> BoxFuture<'a, Result<Option<Holder>, Failure>> {
+            let principal = Principal::new("arn:aws:iam::000000000000:user/alice").unwrap();
+            let session = bearer.session_token.map(|_| SessionBounds {
+                until: 7,
+                owner: principal.clone(),
+                access_key: Some("MKIA".to_owned()),
+            });
+            let alice = Holder { principal, session };
             let known = [("MKIA", "a:b/c", None), ("MSIA", "a", Some("t:u"))];
             let is_known = known.contains(&(bearer.access_key, bearer.secret, bearer.session_token));
             Box::pin(async move { Ok(is_known.then_some(alice)) })
@@ -230,6 +248,7 @@ mod tests {
         }
         let temporary = ask(&["Bearer MSIA:a:t:u"]).await.unwrap();
         assert_eq!(temporary.access_key.as_deref(), Some("MSIA"));
+        assert_eq!(temporary.session.unwrap().access_key.as_deref(), Some("MKIA"));
         assert!(
             !format!(
                 "{:?}",

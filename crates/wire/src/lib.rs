@@ -39,10 +39,10 @@ pub mod trace;
 
 pub use about::{About, Resource};
 pub use authorize::{Asked, Authorizer, Surface};
-pub use caller::{BadPrincipal, Caller, CallerKind, Principal};
+pub use caller::{BadPrincipal, Caller, CallerKind, Principal, SessionBounds};
 pub use check::{CheckLayer, CheckService};
 pub use failure::{Failure, Refusal};
-pub use grpc_caller::{Bearer, Bearers, GrpcCallers};
+pub use grpc_caller::{Bearer, Bearers, GrpcCallers, Holder};
 pub use in_clear::{in_clear, is_loopback, stay_encrypted};
 pub use mount::{Mount, MountError, Mounted};
 pub use nats_channel::{CallOptions, NatsChannel, NatsStatus};

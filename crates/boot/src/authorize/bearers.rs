@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::BoxFuture;
-use muster_proto::access::v1::{CheckBearerRequest, KeyState};
-use muster_wire::{Bearer, Bearers, Failure, Principal};
+use muster_proto::access::v1::{CheckBearerRequest, CheckBearerResult, KeyState};
+use muster_wire::{Bearer, Bearers, Failure, Holder, Principal, SessionBounds};
 use sha2::{Digest as _, Sha256};
 
 use super::authority::Authority;
@@ -18,7 +18,7 @@ type Hash = [u8; 32];
 #[derive(Debug)]
 pub(crate) struct BearerCache {
     authority: Arc<dyn Authority>,
-    good: Fresh<Hash, Principal>,
+    good: Fresh<Hash, Holder>,
     /// Apart from the good ones, so that nobody who guesses can push them out.
     bad: Fresh<Hash, ()>,
 }
@@ -37,10 +37,10 @@ impl BearerCache {
         self.bad.forget_all();
     }
 
-    async fn find(&self, bearer: Bearer<'_>) -> Result<Option<Principal>, Failure> {
+    async fn find(&self, bearer: Bearer<'_>) -> Result<Option<Holder>, Failure> {
         let (hash, now) = (hash(bearer), Instant::now());
         let good = match self.good.get(&hash, now) {
-            Ok(principal) => return Ok(Some(principal)),
+            Ok(holder) => return Ok(Some(holder)),
             Err(question) => question,
         };
         let bad = match self.bad.get(&hash, now) {
@@ -60,9 +60,9 @@ impl BearerCache {
         };
         match answer.state() {
             KeyState::Active => {
-                let principal = Principal::new(answer.principal()).map_err(Failure::internal)?;
-                self.good.keep(good, hash, principal.clone());
-                Ok(Some(principal))
+                let holder = holder(&answer)?;
+                self.good.keep(good, hash, holder.clone());
+                Ok(Some(holder))
             }
             KeyState::Inactive | KeyState::Unknown | KeyState::Expired | KeyState::Unset => {
                 self.bad.keep(bad, hash, ());
@@ -73,9 +73,23 @@ impl BearerCache {
 }
 
 impl Bearers for BearerCache {
-    fn principal<'a>(&'a self, bearer: Bearer<'a>) -> BoxFuture<'a, Result<Option<Principal>, Failure>> {
+    fn holder<'a>(&'a self, bearer: Bearer<'a>) -> BoxFuture<'a, Result<Option<Holder>, Failure>> {
         Box::pin(self.find(bearer))
     }
+}
+
+fn holder(answer: &CheckBearerResult) -> Result<Holder, Failure> {
+    let session = answer.session.as_ref().map(|bounds| {
+        Ok::<_, Failure>(SessionBounds {
+            until: bounds.until(),
+            owner: Principal::new(bounds.owner()).map_err(Failure::internal)?,
+            access_key: bounds.access_key_id.clone(),
+        })
+    });
+    Ok(Holder {
+        principal: Principal::new(answer.principal()).map_err(Failure::internal)?,
+        session: session.transpose()?,
+    })
 }
 
 fn hash(bearer: Bearer<'_>) -> Hash {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use muster_model::Timestamp;
 use muster_policy::{Policy, PolicySet, Principal, builtin};
 use muster_proto::access::v1::{GetPrincipalRequest, GetPrincipalResult, PrincipalPolicy};
-use muster_wire::{Caller, CallerKind, Failure};
+use muster_wire::{Caller, CallerKind, Failure, SessionBounds};
 
 use super::authority::Authority;
 use super::fresh::Fresh;
@@ -41,18 +42,35 @@ impl HoldingsCache {
         self.known.forget_all();
     }
 
-    /// What a caller has now, which is nothing if the access key that it came with has been switched off.
+    /// What a caller has now, which is nothing if the access key that it came with has been switched off, or, if that is a
+    /// temporary one, has ended or the one behind it was switched off.
     ///
     /// # Errors
     /// As [`HoldingsCache::of`].
-    pub(super) async fn now(&self, caller: &Caller) -> Result<Arc<Holdings>, Failure> {
-        match &caller.access_key {
-            Some(key) if caller.kind == CallerKind::User => {
-                let answer = self.authority.principal(question_about(caller, Some(key.clone())));
-                Ok(Arc::new(read(caller, answer.await?)?))
+    pub(super) async fn now(&self, caller: &Caller, now: Timestamp) -> Result<Arc<Holdings>, Failure> {
+        let answer = match (&caller.session, &caller.access_key) {
+            (Some(bounds), _) if !self.lasts(bounds, now).await? => GetPrincipalResult::default(),
+            (Some(_), _) => self.authority.principal(question_about(caller, None)).await?,
+            (None, Some(key)) => {
+                self.authority
+                    .principal(question_about(caller, Some(key.clone())))
+                    .await?
             }
-            _ => self.of(caller).await,
+            (None, None) => return self.of(caller).await,
+        };
+        Ok(Arc::new(read(caller, answer)?))
+    }
+
+    /// Whether a temporary access key has not ended with what it does not outlive.
+    async fn lasts(&self, bounds: &SessionBounds, now: Timestamp) -> Result<bool, Failure> {
+        if bounds.until <= now.as_second() {
+            return Ok(false);
         }
+        let owner = GetPrincipalRequest {
+            arn: Some(bounds.owner.as_str().to_owned()),
+            access_key_id: bounds.access_key.clone(),
+        };
+        Ok(self.authority.principal(owner).await?.known())
     }
 
     /// What a caller has. Who is not known has nothing.
@@ -129,9 +147,92 @@ fn policy(held: PrincipalPolicy) -> Result<(String, Arc<Policy>), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use futures::future::BoxFuture;
     use muster_policy::Context;
+    use muster_proto::access::v1::{CheckBearerRequest, CheckBearerResult, DecisionRecord};
 
     use super::*;
+
+    const ANN: &str = "arn:aws:iam::000000000000:user/ann";
+    const IN_ROLE: &str = "arn:aws:sts::000000000000:assumed-role/Ops/ann";
+
+    /// Knows one user with one access key, and a role.
+    #[derive(Debug, Default)]
+    struct Access {
+        is_off: Mutex<bool>,
+    }
+
+    impl Authority for Access {
+        fn principal(&self, asked: GetPrincipalRequest) -> BoxFuture<'_, Result<GetPrincipalResult, Failure>> {
+            let is_good = |key: &str| key == "MKIAANN" && !*self.is_off.lock().unwrap();
+            let known = match asked.arn() {
+                ANN => asked.access_key_id.as_deref().is_none_or(is_good),
+                other => other == IN_ROLE && asked.access_key_id.is_none(),
+            };
+            Box::pin(async move { Ok(held(&[("read-only", None)], known)) })
+        }
+
+        fn bearer(&self, _: CheckBearerRequest) -> BoxFuture<'_, Result<CheckBearerResult, Failure>> {
+            unreachable!("nobody comes")
+        }
+
+        fn record(&self, _: Vec<DecisionRecord>) -> BoxFuture<'_, Result<(), Failure>> {
+            unreachable!("nothing is decided")
+        }
+    }
+
+    async fn may_list(cache: &HoldingsCache, caller: &Caller, second: i64) -> bool {
+        let now = Timestamp::from_second(second).unwrap();
+        let holdings = cache.now(caller, now).await.unwrap();
+        let (action, on) = ("ssm:ListCommands".parse().unwrap(), muster_policy::Arn::any());
+        let decision = holdings
+            .policies
+            .decide(&holdings.who, &action, &on, &Context::default());
+        decision.is_allowed()
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_with_its_time_and_with_the_key_behind_it() {
+        let access = Arc::new(Access::default());
+        let cache = HoldingsCache::new(Arc::clone(&access) as Arc<dyn Authority>);
+        let session = |kind, arn: &str, made_with: Option<&str>| Caller {
+            access_key: Some("MSIAANN".to_owned()),
+            session: Some(SessionBounds {
+                until: 1_000,
+                owner: muster_wire::Principal::new(ANN).unwrap(),
+                access_key: made_with.map(str::to_owned),
+            }),
+            ..caller(kind, arn)
+        };
+        let all = [
+            session(CallerKind::User, ANN, Some("MKIAANN")),
+            session(CallerKind::Role, IN_ROLE, Some("MKIAANN")),
+        ];
+        let by_token = session(CallerKind::Role, IN_ROLE, None);
+        for caller in all.iter().chain([&by_token]) {
+            assert!(may_list(&cache, caller, 999).await, "{caller:?}");
+            assert!(!may_list(&cache, caller, 1_000).await, "{caller:?}");
+        }
+        *access.is_off.lock().unwrap() = true;
+        for caller in &all {
+            assert!(!may_list(&cache, caller, 999).await, "{caller:?}");
+        }
+        assert!(may_list(&cache, &by_token, 999).await, "no key is behind it");
+    }
+
+    #[tokio::test]
+    async fn of_a_temporary_key_without_what_it_does_not_outlive_nothing_goes_on() {
+        let cache = HoldingsCache::new(Arc::new(Access::default()));
+        let with = |kind, arn: &str, key: &str| Caller {
+            access_key: Some(key.to_owned()),
+            ..caller(kind, arn)
+        };
+        assert!(may_list(&cache, &with(CallerKind::User, ANN, "MKIAANN"), 0).await);
+        assert!(!may_list(&cache, &with(CallerKind::User, ANN, "MSIAANN"), 0).await);
+        assert!(!may_list(&cache, &with(CallerKind::Role, IN_ROLE, "MSIAANN"), 0).await);
+    }
 
     fn caller(kind: CallerKind, arn: &str) -> Caller {
         Caller {

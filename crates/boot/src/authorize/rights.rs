@@ -112,7 +112,11 @@ impl Rights {
         let Some(asking) = &self.0 else {
             return Ok(());
         };
-        let holdings = asking.gate.holdings.now(&asking.caller).await?;
+        let holdings = asking
+            .gate
+            .holdings
+            .now(&asking.caller, asking.gate.clock.now())
+            .await?;
         for (action, on, context) in &asking.allowed {
             let context = Context {
                 current_time: Some(asking.gate.clock.now()),

@@ -10,7 +10,7 @@ use muster_proto::access::v1::decisions_server::Decisions;
 use muster_proto::access::v1::{
     AssumeRoleRequest, CheckBearerRequest, CheckBearerResult, DecisionRecord, GetPrincipalRequest, GetPrincipalResult,
     GetSigningKeyRequest, GetSigningKeyResult, IssueSessionRequest, IssueSessionResult, KeyState, PrincipalPolicy,
-    RecordDecisionsRequest, RecordDecisionsResult,
+    RecordDecisionsRequest, RecordDecisionsResult, SessionBounds,
 };
 use muster_store::Db;
 use muster_wire::Failure;
@@ -20,7 +20,7 @@ use super::view;
 use crate::domain::audit::Entry;
 use crate::domain::identity::{Account, Kind};
 use crate::domain::secret::Secret;
-use crate::domain::session;
+use crate::domain::session::MadeWith;
 use crate::domain::signing::signing_key;
 use crate::error::{AccessError, from_store};
 use crate::key_file::KeyRing;
@@ -48,6 +48,29 @@ pub(super) struct Found {
     pub(super) principal: String,
     pub(super) is_active: bool,
     pub(super) secret: Secret,
+    /// What it does not outlive; only of a temporary one.
+    pub(super) bounds: Option<Bounds>,
+}
+
+/// What a temporary access key does not outlive.
+pub(super) struct Bounds {
+    /// In seconds since 1970.
+    pub(super) until: i64,
+    pub(super) made_with: MadeWith,
+}
+
+impl From<Bounds> for SessionBounds {
+    fn from(bounds: Bounds) -> Self {
+        let (owner, access_key_id) = match bounds.made_with {
+            MadeWith::Key { id, owner } => (owner, Some(id)),
+            MadeWith::Token { owner } => (owner, None),
+        };
+        Self {
+            until: Some(bounds.until),
+            owner: Some(owner),
+            access_key_id,
+        }
+    }
 }
 
 impl DecisionsApi {
@@ -87,32 +110,22 @@ impl DecisionsApi {
             principal: self.account.arn(Kind::User, &row.user_name),
             is_active: row.is_active,
             secret,
+            bounds: None,
         }))
     }
 
-    /// Whether an access key is active and a principal's. Of temporary ones nothing is known without their token, which
-    /// says when they end.
+    /// Whether an access key is active and a principal's. Temporary ones are not there: nothing is known of them without
+    /// their token, and who goes on with one is asked about by what it does not outlive.
     async fn is_in_use(&self, id: &str, principal: &str) -> Result<bool, Failure> {
-        if id.starts_with(session::PREFIX) {
-            return Ok(true);
-        }
         let found = self.access_key(id).await?;
         Ok(found.is_some_and(|found| found.is_active && found.principal == principal))
     }
 
     async fn signing_key(&self, request: GetSigningKeyRequest) -> Result<GetSigningKeyResult, Failure> {
         let epoch = Some(self.epoch().await?);
-        let (state, found, until) = match &request.session_token {
-            Some(token) => {
-                let (state, held) = self.session(request.access_key_id(), token).await?;
-                let (found, until) = held.unzip();
-                (state, found, until)
-            }
-            None => {
-                let found = self.access_key(request.access_key_id()).await?;
-                (state(found.as_ref()), found, None)
-            }
-        };
+        let id = request.access_key_id();
+        let (state, found) = self.shown(id, request.session_token.as_deref()).await?;
+        let until = found.as_ref().and_then(|found| Some(found.bounds.as_ref()?.until));
         let mut result = GetSigningKeyResult {
             state: Some(state.into()),
             epoch,
@@ -132,30 +145,31 @@ impl DecisionsApi {
         let id = request.access_key_id.unwrap_or_default();
         let given = Secret::given(request.secret_access_key.unwrap_or_default());
         // Only who has the secret learns whether the key is inactive.
-        let (state, found) = match &request.session_token {
-            Some(token) => {
-                let (state, held) = self.session(&id, token).await?;
-                (state, held.map(|(found, _)| found))
-            }
-            None => {
-                let found = self.access_key(&id).await?;
-                (state(found.as_ref()), found)
-            }
-        };
+        let (state, found) = self.shown(&id, request.session_token.as_deref()).await?;
         let found = found.filter(|found| found.secret.is(&given));
         let state = if found.is_some() { state } else { KeyState::Unknown };
-        let principal = match found {
-            Some(found) if state == KeyState::Active => {
-                self.last_used.note(id, self.clock.now().as_microsecond());
-                Some(found.principal)
-            }
-            _ => None,
-        };
+        let found = found.filter(|_| state == KeyState::Active);
+        if found.is_some() {
+            self.last_used.note(id, self.clock.now().as_microsecond());
+        }
+        let (principal, bounds) = found.map(|found| (found.principal, found.bounds)).unzip();
         Ok(CheckBearerResult {
             state: Some(state.into()),
             principal,
             epoch,
+            session: bounds.flatten().map(SessionBounds::from),
         })
+    }
+
+    /// An access key that came with a session token, if it is a temporary one, and its state.
+    async fn shown(&self, id: &str, token: Option<&str>) -> Result<(KeyState, Option<Found>), Failure> {
+        match token {
+            Some(token) => self.session(id, token).await,
+            None => {
+                let found = self.access_key(id).await?;
+                Ok((state(found.as_ref()), found))
+            }
+        }
     }
 
     async fn principal(&self, request: GetPrincipalRequest) -> Result<GetPrincipalResult, Failure> {

@@ -6,7 +6,7 @@ use muster_proto::access::v1::{AssumeRoleRequest, IssueSessionRequest, IssueSess
 use muster_proto::aws::v1::Reason;
 use muster_wire::{Failure, Refusal};
 
-use super::decisions::{DecisionsApi, Found, cut, state};
+use super::decisions::{Bounds, DecisionsApi, Found, cut, state};
 use super::test_policy::{compiled, word};
 use crate::domain::audit::Entry;
 use crate::domain::identity::{Kind, Tags, Who};
@@ -35,7 +35,7 @@ struct Asker {
 
 impl DecisionsApi {
     /// A temporary access key, and its state. It ends with its time, and with what it was made with.
-    pub(super) async fn session(&self, id: &str, token: &str) -> Result<(KeyState, Option<(Found, i64)>), Failure> {
+    pub(super) async fn session(&self, id: &str, token: &str) -> Result<(KeyState, Option<Found>), Failure> {
         let Some(holder) = session::open(&self.keys, id, token) else {
             return Ok((KeyState::Unknown, None));
         };
@@ -47,8 +47,12 @@ impl DecisionsApi {
             principal: holder.principal,
             is_active: true,
             secret: holder.secret,
+            bounds: Some(Bounds {
+                until: holder.until,
+                made_with: holder.made_with,
+            }),
         };
-        Ok((state, Some((found, holder.until))))
+        Ok((state, Some(found)))
     }
 
     async fn still_there(&self, made_with: &MadeWith) -> Result<KeyState, Failure> {

@@ -4,8 +4,8 @@ use hmac::{Hmac, Mac as _};
 use muster_proto::access::v1::decisions_client::DecisionsClient;
 use muster_proto::access::v1::{
     AccessKeyStatus, AddUserToGroupRequest, CheckBearerRequest, Decision, DecisionRecord, GetPrincipalRequest,
-    GetPrincipalResult, GetSigningKeyRequest, GetSigningKeyResult, KeyState, ListAccessKeysRequest,
-    RecordDecisionsRequest, UpdateAccessKeyRequest,
+    GetPrincipalResult, GetSigningKeyRequest, GetSigningKeyResult, IssueSessionRequest, KeyState,
+    ListAccessKeysRequest, RecordDecisionsRequest, UpdateAccessKeyRequest,
 };
 use muster_proto::aws::v1::{Reason, Tag};
 use sha2::Sha256;
@@ -232,5 +232,39 @@ async fn recorded_decisions_say_when_an_access_key_was_last_used() {
     })
     .await;
     assert!(last_used.seconds >= key.create_date.unwrap().seconds);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn who_shows_a_temporary_key_is_told_of_with_what_it_does_not_outlive() {
+    let service = Service::start().await;
+    service.make_user("alice").await;
+    let key = service.make_key("alice").await;
+    let mut decisions = service.decisions();
+    let issue = IssueSessionRequest {
+        access_key_id: key.access_key_id.clone(),
+        ..IssueSessionRequest::default()
+    };
+    let made = decisions.issue_session(issue).await.unwrap().into_inner();
+    let check = CheckBearerRequest {
+        access_key_id: made.access_key_id.clone(),
+        secret_access_key: made.secret_access_key.clone(),
+        session_token: made.session_token.clone(),
+    };
+    let answer = decisions.check_bearer(check).await.unwrap().into_inner();
+    let alice = "arn:aws:iam::000000000000:user/alice";
+    assert_eq!((answer.state(), answer.principal()), (KeyState::Active, alice));
+    let bounds = answer.session.unwrap();
+    assert_eq!((bounds.until, bounds.owner()), (made.until, alice));
+    assert_eq!(bounds.access_key_id, key.access_key_id);
+    // By its id alone it is nothing.
+    let mut known = async |id: &Option<String>| {
+        let question = GetPrincipalRequest {
+            arn: Some(alice.to_owned()),
+            access_key_id: id.clone(),
+        };
+        decisions.get_principal(question).await.unwrap().into_inner().known()
+    };
+    assert!(known(&key.access_key_id).await && !known(&made.access_key_id).await);
     service.stop().await;
 }
