@@ -153,13 +153,56 @@ struct Whole<S> {
     service: S,
 }
 
-fn figment(defaults: &str, file: Option<&Path>) -> Figment {
-    let mut figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(defaults));
-    if let Some(file) = file {
-        figment = figment.merge(Toml::file_exact(file));
+/// What variables that are settings begin with.
+const PREFIX: &str = "MUSTER_";
+/// The section of the agent's variables, which may stand in the environment of a machine that has services, too.
+const AGENT: &str = "agent";
+
+fn figment(defaults: &str, file: Option<&Path>) -> Result<Figment, SettingsError> {
+    let figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(defaults));
+    let known = keys(&figment)?;
+    let variables = Env::prefixed(PREFIX);
+    let names = variables.iter().map(|(name, _)| name.into_string());
+    if let Some(stranger) = strange_variable(names, &known) {
+        let text = format!("the variable {PREFIX}{stranger} names no section");
+        return Err(unknown(&text, &known));
     }
+    let figment = match file {
+        Some(file) => {
+            let written = Toml::file_exact(file);
+            if let Some(stranger) = keys(&Figment::from(&written))?
+                .into_iter()
+                .find(|key| !known.contains(key))
+            {
+                let text = format!("unknown section or key `{stranger}` in {}", file.display());
+                return Err(unknown(&text, &known));
+            }
+            figment.merge(written)
+        }
+        None => figment,
+    };
     // These tell the command line where the bus is and who asks; the first is not the section of that name.
-    figment.merge(Env::prefixed("MUSTER_").ignore(&["server", "creds", "ca"]).split("__"))
+    Ok(figment.merge(variables.ignore(&["server", "creds", "ca"]).split("__")))
+}
+
+/// Sections, and keys that are in none.
+fn keys(figment: &Figment) -> Result<Vec<String>, SettingsError> {
+    let values: figment::value::Dict = figment.extract().map_err(|error| SettingsError(Box::new(error)))?;
+    Ok(values.into_keys().collect())
+}
+
+/// The first of these variables, without their prefix, that has the form of a setting and is none; its value may be a
+/// secret, and is not looked at. What is in a section that is known is judged with the section.
+fn strange_variable(names: impl IntoIterator<Item = String>, known: &[String]) -> Option<String> {
+    names.into_iter().find(|name| {
+        let section = name.split_once("__").map(|(section, _)| section.to_lowercase());
+        section.is_some_and(|section| section != AGENT && !known.contains(&section))
+    })
+}
+
+fn unknown(what: &str, known: &[String]) -> SettingsError {
+    let text = format!("{what}; known are {}", known.join(", "));
+    SettingsError(Box::new(figment::Error::from(text)))
 }
 
 /// The settings of a service: the shared ones, and its own from the section `[service]`.
@@ -169,7 +212,7 @@ fn figment(defaults: &str, file: Option<&Path>) -> Figment {
 /// # Errors
 /// If a value is missing, unknown or of the wrong type; the error names the key and where it was set.
 pub fn load<S: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<(Common, S), SettingsError> {
-    let whole: Whole<S> = figment(defaults, file)
+    let whole: Whole<S> = figment(defaults, file)?
         .extract()
         .map_err(|error| SettingsError(Box::new(error)))?;
     Ok((whole.common, whole.service))
@@ -180,7 +223,7 @@ pub fn load<S: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<
 /// # Errors
 /// If a source cannot be read.
 pub(crate) fn dump(defaults: &str, file: Option<&Path>) -> Result<String, SettingsError> {
-    let mut values: figment::value::Dict = figment(defaults, file)
+    let mut values: figment::value::Dict = figment(defaults, file)?
         .extract()
         .map_err(|error| SettingsError(Box::new(error)))?;
     if let Some(database) = values.get_mut("database") {
@@ -227,6 +270,51 @@ mod tests {
         let error = load::<Own>("[service]\nwidth = 3\nheight = 4\n", None).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.contains("height"), "{cause}");
+    }
+
+    #[test]
+    fn what_is_in_no_section_that_there_is_is_named_and_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings.toml");
+        for (text, named) in [
+            ("[services]\nwidth = 4\n", "`services`"),
+            ("width = 4\n[service]\n", "`width`"),
+            ("[Service]\nwidth = 4\n", "`Service`"),
+            ("[node-quota]\nmessage_burst = 1\n", "`node-quota`"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let error = load::<Own>("[service]\nwidth = 3\n", Some(&file)).unwrap_err();
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(cause.contains(named) && cause.contains("settings.toml"), "{cause}");
+            assert!(
+                cause.contains("known are ") && cause.contains("service, telemetry"),
+                "{cause}"
+            );
+            assert!(dump("[service]\nwidth = 3\n", Some(&file)).is_err());
+        }
+        std::fs::write(&file, "drain_seconds = 3\n[node_quota]\nmessage_burst = 7\n").unwrap();
+        let (common, _) = load::<Own>("[service]\nwidth = 3\n", Some(&file)).unwrap();
+        assert_eq!((common.drain_seconds, common.node_quota.message_burst), (3, 7));
+    }
+
+    #[test]
+    fn variables_are_settings_by_their_form() {
+        let known = ["nats", "node_quota", "service"].map(str::to_owned);
+        let strange = |names: &[&str]| strange_variable(names.iter().map(|name| (*name).to_owned()), &known);
+        let good = [
+            "NATS__URL",
+            "node_quota__message_burst",
+            "SERVICE__OBJECTS__URL",
+            "AGENT__LIMITS__PROCESSES",
+            // None of these has the form of one.
+            "SERVER",
+            "NATS_SERVER",
+            "TEST_AWS",
+        ];
+        assert_eq!(strange(&good), None);
+        for bad in ["SERVICES__AUTHENTICATION", "AUTHENTICATION__X", "__X", "NATS_URL__X"] {
+            assert_eq!(strange(&[good[0], bad]).as_deref(), Some(bad));
+        }
     }
 
     #[test]
