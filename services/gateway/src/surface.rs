@@ -35,6 +35,8 @@ use crate::{sigv4, sts};
 const DEFAULT_CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 /// Longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A body that took longer than this came at another time than its head, whose caller is asked about again.
+const HELD_BACK: Duration = Duration::from_secs(1);
 /// Longest body of a request without credentials, and of a form, in bytes.
 const LONGEST_ANONYMOUS: usize = 64 * 1024;
 /// How much of a body that is too long is read all the same, in multiples of what is taken: a caller who is cut off
@@ -209,11 +211,17 @@ impl Surface {
         body: Body,
         seen: &mut Seen,
     ) -> Result<(Caller, Bytes), Failure> {
-        let named = self.door.authentication.name(head, service, self.clock.now()).await?;
+        let begun = self.clock.now();
+        let mut named = self.door.authentication.name(head, service, begun).await?;
         let access_key = named.access_key().to_owned();
         seen.access_key = Some(access_key.clone());
         let body = read(body, self.settings.max_body_bytes).await?;
         seen.bytes = body.len();
+        // Nobody keeps a key alive, or a signature young, by holding back the body.
+        let now = self.clock.now();
+        if now.duration_since(begun).unsigned_abs() > HELD_BACK {
+            named = self.door.authentication.name(head, service, now).await?;
+        }
         let caller = named.prove(&body, arrival)?;
         seen.principal = Some(caller.principal.clone());
         // Only after the proof: who merely knows the id of a key must not use up its tokens.

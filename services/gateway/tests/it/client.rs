@@ -96,6 +96,11 @@ impl Call {
     }
 
     pub(crate) async fn send(&self, to: SocketAddr) -> Reply {
+        self.send_with_pause(to, async || {}).await
+    }
+
+    /// With something else between the head and the body.
+    pub(crate) async fn send_with_pause(&self, to: SocketAddr, pause: impl AsyncFnOnce()) -> Reply {
         let host = self.host.clone().unwrap_or_else(|| to.to_string());
         let mut text = format!("{}\r\nHost: {host}\r\nConnection: close\r\n", self.start);
         for (name, value) in &self.headers {
@@ -104,6 +109,7 @@ impl Call {
         text.push_str(&format!("Content-Length: {}\r\n\r\n", self.body.len()));
         let mut stream = TcpStream::connect(to).await.expect("the gateway listens");
         stream.write_all(text.as_bytes()).await.expect("the gateway reads");
+        pause().await;
         stream
             .write_all(&self.body)
             .await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use muster_gateway::{AuthenticationMode, Server};
-use muster_harness::NatsServer;
+use muster_harness::{NatsServer, until};
 use muster_model::ManualClock;
 use serde_json::json;
 
@@ -355,4 +355,56 @@ async fn without_a_region_it_does_not_start() {
         .await
         .expect_err("no region");
     assert!(error.to_string().contains("service.regions"), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_held_back_keeps_neither_a_key_nor_a_signature_alive() {
+    let (keys, cache, alice) = FakeKeys::with_alice();
+    let world = World::signed(&cache, NOW).await;
+    let call = Call::of("ListCommands", "{}").signed(world.address(), &alice, NOW);
+    // The gateway has the head once it has asked for the key.
+    let asked = async |before: usize| {
+        until("the key is asked for", async || match keys.asked() > before {
+            true => Ok(()),
+            false => Err(keys.asked()),
+        })
+        .await;
+    };
+    let forgotten = || {
+        cache.forget(&alice.id);
+        keys.asked()
+    };
+
+    let before = forgotten();
+    let soon = call.send_with_pause(world.address(), async || asked(before).await);
+    assert_eq!((soon.await.status, keys.asked()), (200, before + 1));
+
+    let before = forgotten();
+    let late = call.send_with_pause(world.address(), async || {
+        asked(before).await;
+        world.clock.advance(SignedDuration::from_secs(6));
+    });
+    assert_eq!(
+        (late.await.status, keys.asked()),
+        (200, before + 2),
+        "it is asked about again"
+    );
+
+    let before = forgotten();
+    let revoked = call.send_with_pause(world.address(), async || {
+        asked(before).await;
+        keys.change(&alice, |known| known.active = false);
+        world.clock.advance(SignedDuration::from_secs(6));
+    });
+    assert_eq!(revoked.await.error().0, "UnrecognizedClientException");
+
+    keys.change(&alice, |known| known.active = true);
+    let before = forgotten();
+    let old = call.send_with_pause(world.address(), async || {
+        asked(before).await;
+        world.clock.advance(SignedDuration::from_mins(5));
+    });
+    let (word, text) = old.await.error();
+    assert_eq!(word, "InvalidSignatureException");
+    assert!(text.starts_with("Signature expired"), "{text}");
 }
