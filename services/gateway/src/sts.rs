@@ -102,9 +102,16 @@ impl Form {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
+    /// The operation that it names, if there is one of this name.
+    pub(crate) fn operation(&self) -> Option<&'static str> {
+        let named = self.0.get("Action")?;
+        let known = [IDENTITY, SESSION, ASSUME, WEB_IDENTITY];
+        known.into_iter().find(|operation| operation == named)
+    }
+
     /// Whether it asks for something that needs no signature: a token of an identity provider says who asks.
     pub(crate) fn is_unsigned(&self) -> bool {
-        self.0.get("Action").is_some_and(|action| action == WEB_IDENTITY)
+        self.operation() == Some(WEB_IDENTITY)
     }
 
     /// Finds out what it asks for.

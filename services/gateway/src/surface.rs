@@ -48,6 +48,9 @@ const LONGEST_CALL: Duration = Duration::from_secs(65);
 /// Longest `amz-sdk-invocation-id` that counts, in bytes; SDKs send 36.
 const LONGEST_INVOCATION: usize = 128;
 
+/// Longest id of an access key that the log names, in bytes.
+const LONGEST_KEY: usize = 128;
+
 /// What every request needs.
 #[derive(Debug)]
 pub(crate) struct Surface {
@@ -75,7 +78,9 @@ pub(crate) struct Door {
 /// What becomes known of a request on its way, for the log.
 #[derive(Debug, Default)]
 struct Seen {
+    source_ip: Option<IpAddr>,
     operation: Option<String>,
+    /// What the request says; who has proved to have it is a principal, too.
     access_key: Option<String>,
     principal: Option<Principal>,
     bytes: usize,
@@ -94,13 +99,14 @@ pub(crate) fn routes(surface: Arc<Surface>, plain: Router<Arc<Surface>>) -> Rout
         .with_state(surface)
 }
 
-async fn nothing_here(State(surface): State<Arc<Surface>>) -> Response<Body> {
+async fn nothing_here(State(surface): State<Arc<Surface>>, request: Request<Body>) -> Response<Body> {
     let (started, id) = (Instant::now(), Uuid::new_v4());
     let answer = Answer {
         status: StatusCode::NOT_FOUND,
         ..Answer::failure(&target::unknown())
     };
-    surface.note(id, &Seen::default(), &answer, started.elapsed());
+    let seen = surface.first_sight(&request.into_parts().0);
+    surface.note(id, &seen, &answer, started.elapsed());
     answer.into_response(id, DEFAULT_CONTENT_TYPE)
 }
 
@@ -125,8 +131,8 @@ async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> 
     );
     trace::continue_from_http(&span, request.headers());
     async {
-        let mut seen = Seen::default();
         let (head, body) = request.into_parts();
+        let mut seen = surface.first_sight(&head);
         if is_sts {
             let outcome = surface.identify(id, &head, body, &mut seen).await;
             let answer = outcome.unwrap_or_else(|failure| sts::failure(&failure, id));
@@ -211,10 +217,10 @@ impl Surface {
         body: Body,
         seen: &mut Seen,
     ) -> Result<(Caller, Bytes), Failure> {
+        seen.access_key = claimed_key(head);
         let begun = self.clock.now();
         let mut named = self.door.authentication.name(head, service, begun).await?;
         let access_key = named.access_key().to_owned();
-        seen.access_key = Some(access_key.clone());
         let body = read(body, self.settings.max_body_bytes).await?;
         seen.bytes = body.len();
         // Nobody keeps a key alive, or a signature young, by holding back the body.
@@ -242,6 +248,7 @@ impl Surface {
         // What the form asks for says whether anybody has to have signed it.
         let body = read(body, self.settings.max_body_bytes.min(LONGEST_ANONYMOUS)).await?;
         let form = sts::Form::of(&body);
+        seen.operation = form.operation().map(str::to_owned);
         let (caller, token) = match form.is_unsigned() {
             true => {
                 let from = arrival.source_ip.map(network).unwrap_or_default();
@@ -256,7 +263,6 @@ impl Surface {
             }
         };
         let wish = form.read()?;
-        seen.operation = Some(wish.operation().to_owned());
         match &wish {
             sts::Wish::Identity => Ok(sts::identity(&caller.principal, id)),
             sts::Wish::Session(seconds) => {
@@ -267,6 +273,14 @@ impl Surface {
                 let made = self.services.assume_role(&caller, token, assume).await?;
                 Ok(sts::session(&wish, &made, id))
             }
+        }
+    }
+
+    /// What is known of a request before anything of it is judged.
+    fn first_sight(&self, head: &request::Parts) -> Seen {
+        Seen {
+            source_ip: source(head, self.settings.forwarded_for),
+            ..Seen::default()
         }
     }
 
@@ -347,6 +361,7 @@ impl Surface {
         self.metrics.record(operation, answer.code(), took);
         tracing::info!(
             request_id = %id,
+            source_ip = seen.source_ip.map(|address| address.to_string()).unwrap_or_default(),
             access_key = seen.access_key.as_deref().unwrap_or_default(),
             principal = seen.principal.as_ref().map(Principal::as_str).unwrap_or_default(),
             operation,
@@ -417,6 +432,14 @@ fn invocation(headers: &HeaderMap) -> Option<&str> {
         .to_str()
         .ok()
         .filter(|id| (1..=LONGEST_INVOCATION).contains(&id.len()))
+}
+
+/// The access key that a request names, if its id can be written down: callers choose it.
+fn claimed_key(head: &request::Parts) -> Option<String> {
+    let authorization = sigv4::Authorization::of(&head.headers, head.uri.query()).ok()?;
+    let id = authorization.credential.access_key;
+    let is_plain = (1..=LONGEST_KEY).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_plain.then(|| id.to_owned())
 }
 
 /// What the ids of temporary access keys begin with (aws-json-gateway 6).
