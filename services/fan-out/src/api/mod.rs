@@ -3,6 +3,7 @@
 mod cancel_rollout;
 mod get_history;
 mod get_rollout;
+mod sight;
 mod start_rollout;
 
 use muster_boot::Parts;
@@ -12,7 +13,7 @@ use muster_proto::fanout::v1::{
     GetRolloutResult, StartRolloutRequest, StartRolloutResult,
 };
 use muster_store::Db;
-use muster_wire::Failure;
+use muster_wire::{Failure, NatsChannel};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
@@ -21,12 +22,16 @@ use crate::contract::Limits;
 use crate::error::unavailable;
 use crate::work::{Answer, Input, Inputs};
 
+use sight::Reader;
+
 /// Answers the calls.
 #[derive(Debug)]
 pub(crate) struct Api {
     db: Db,
     limits: Limits,
     coordinator: Inputs,
+    /// To the owners.
+    channel: NatsChannel,
 }
 
 impl Api {
@@ -35,6 +40,7 @@ impl Api {
             db: parts.database(),
             limits: settings.limits(),
             coordinator,
+            channel: NatsChannel::new(parts.nats.clone()),
         }
     }
 
@@ -67,10 +73,14 @@ impl FanOut for Api {
     }
 
     async fn get_rollout(&self, request: Request<GetRolloutRequest>) -> Result<Response<GetRolloutResult>, Status> {
-        Ok(Response::new(self.get(&request.into_inner()).await?))
+        Ok(Response::new(
+            self.get(&Reader::of(&request)?, request.get_ref()).await?,
+        ))
     }
 
     async fn get_history(&self, request: Request<GetHistoryRequest>) -> Result<Response<GetHistoryResult>, Status> {
-        Ok(Response::new(self.history(&request.into_inner()).await?))
+        Ok(Response::new(
+            self.history(&Reader::of(&request)?, request.get_ref()).await?,
+        ))
     }
 }
