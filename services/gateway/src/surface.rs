@@ -264,7 +264,15 @@ impl Surface {
         };
         let wish = form.read()?;
         match &wish {
-            sts::Wish::Identity => Ok(sts::identity(&caller.principal, id)),
+            sts::Wish::Identity => {
+                let answer = sts::identity(&caller.principal, id);
+                let services = self.services.clone();
+                self.tasks.spawn("use of an access key", async move {
+                    services.note_use(&caller).await;
+                    Ok(())
+                });
+                Ok(answer)
+            }
             sts::Wish::Session(seconds) => {
                 let made = self.services.issue_session(&caller, *seconds).await?;
                 Ok(sts::session(&wish, &made, id))

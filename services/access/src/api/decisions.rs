@@ -9,8 +9,8 @@ use muster_proto::Word as _;
 use muster_proto::access::v1::decisions_server::Decisions;
 use muster_proto::access::v1::{
     AssumeRoleRequest, CheckBearerRequest, CheckBearerResult, DecisionRecord, GetPrincipalRequest, GetPrincipalResult,
-    GetSigningKeyRequest, GetSigningKeyResult, IssueSessionRequest, IssueSessionResult, KeyState, PrincipalPolicy,
-    RecordDecisionsRequest, RecordDecisionsResult, SessionBounds,
+    GetSigningKeyRequest, GetSigningKeyResult, IssueSessionRequest, IssueSessionResult, KeyState, NoteUseRequest,
+    NoteUseResult, PrincipalPolicy, RecordDecisionsRequest, RecordDecisionsResult, SessionBounds,
 };
 use muster_store::Db;
 use muster_wire::Failure;
@@ -39,7 +39,7 @@ pub(crate) struct DecisionsApi {
     pub(super) keys: Arc<KeyRing>,
     pub(super) recorder: Recorder,
     pub(super) providers: IdentityProviders,
-    last_used: LastUsed,
+    pub(super) last_used: LastUsed,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -306,6 +306,12 @@ impl Decisions for DecisionsApi {
 
     async fn check_bearer(&self, request: Request<CheckBearerRequest>) -> Result<Response<CheckBearerResult>, Status> {
         Ok(Response::new(self.bearer(request.into_inner()).await?))
+    }
+
+    async fn note_use(&self, request: Request<NoteUseRequest>) -> Result<Response<NoteUseResult>, Status> {
+        let id = request.into_inner().access_key_id.unwrap_or_default();
+        self.last_used.note(id, self.clock.now().as_microsecond());
+        Ok(Response::new(NoteUseResult {}))
     }
 
     async fn record_decisions(
