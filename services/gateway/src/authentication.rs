@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::keys::{Asked, Identity, KeyCache, SessionToken};
 use crate::sigv4::{Authorization, Claim, Rules};
+use crate::throttle::Tries;
 
 /// How requests are authenticated.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ impl Authentication {
         &'a self,
         head: &'a request::Parts,
         service: &str,
+        tries: Tries<'_>,
         now: Timestamp,
     ) -> Result<Named<'a>, Failure> {
         match self {
@@ -61,7 +63,7 @@ impl Authentication {
                     service: claim.service(),
                     session_token: claim.session_token().map(SessionToken::new),
                 };
-                let identity = Box::new(keys.identity(asked, now).await?);
+                let identity = Box::new(keys.identity(asked, tries, now).await?);
                 Ok(Named::Signature { claim, identity, rules })
             }
         }

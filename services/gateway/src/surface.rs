@@ -28,7 +28,7 @@ use crate::config::Settings;
 use crate::metrics::Metrics;
 use crate::repeats::{Claim, Key, Pending, Repeats, Ticket};
 use crate::target::{self, Operation};
-use crate::throttle::Throttle;
+use crate::throttle::{Throttle, Tries};
 use crate::{sigv4, sts};
 
 /// What is answered in where the request names no content type that we know.
@@ -71,6 +71,8 @@ pub(crate) struct Door {
     pub(crate) throttle: Option<Throttle>,
     /// How often an address may ask for what needs no credentials.
     pub(crate) anonymous: Throttle,
+    /// How often an address may come with access keys that nobody has, or signatures of others.
+    pub(crate) failed: Throttle,
     /// Whether requests come by TLS, at least as far as the proxy in front.
     pub(crate) is_secure: bool,
 }
@@ -218,17 +220,25 @@ impl Surface {
         seen: &mut Seen,
     ) -> Result<(Caller, Bytes), Failure> {
         seen.access_key = claimed_key(head);
+        let from = arrival.source_ip.map(network).unwrap_or_default();
+        let tries = Tries {
+            throttle: &self.door.failed,
+            from: &from,
+        };
         let begun = self.clock.now();
-        let mut named = self.door.authentication.name(head, service, begun).await?;
+        let mut named = self.door.authentication.name(head, service, tries, begun).await?;
         let access_key = named.access_key().to_owned();
         let body = read(body, self.settings.max_body_bytes).await?;
         seen.bytes = body.len();
         // Nobody keeps a key alive, or a signature young, by holding back the body.
         let now = self.clock.now();
         if now.duration_since(begun).unsigned_abs() > HELD_BACK {
-            named = self.door.authentication.name(head, service, now).await?;
+            named = self.door.authentication.name(head, service, tries, now).await?;
         }
-        let caller = named.prove(&body, arrival)?;
+        let caller = named.prove(&body, arrival).inspect_err(|_| {
+            // Who has used up its tries gets this answer all the same.
+            let _ = tries.count(now);
+        })?;
         seen.principal = Some(caller.principal.clone());
         // Only after the proof: who merely knows the id of a key must not use up its tokens.
         if let Some(throttle) = &self.door.throttle {
