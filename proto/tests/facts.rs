@@ -79,6 +79,7 @@ fn people_may_call_what_the_gateway_shows_and_what_says_so() {
         ("fleet.v1.Nodes", "ResolveTargets"),
         ("fleet.v1.Registrar", "RegisterManagedInstance"),
         ("runcommand.v1.RunCommandRollouts", "Record"),
+        ("runcommand.v1.RunCommandRollouts", "IsSeen"),
         ("runcommand.v1.CommandSenders", "GetSender"),
         ("documents.v1.DocumentTags", "Add"),
     ] {

@@ -35,11 +35,7 @@ async fn session(of: &Aws, words: &[&str]) -> String {
 }
 
 /// A stream of output, with this bearer, by gRPC.
-async fn follow(
-    cluster: &Cluster,
-    bearer: &str,
-    command: &str,
-) -> Result<tonic::Streaming<impl Sized + use<>>, Status> {
+async fn follow(cluster: &Cluster, bearer: &str, command: &str) -> Result<tonic::Streaming<impl Sized + use<>>, Status> {
     let address = format!("http://{}", cluster.address("muster-run-command"));
     let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
     let mut request = Request::new(FollowOutputRequest {
@@ -52,26 +48,29 @@ async fn follow(
     Ok(answer.into_inner())
 }
 
-/// What the coordinator tells this user of a command, by gRPC.
-async fn rollout(cluster: &Cluster, key: &AccessKey, command: &str) -> Result<(), Status> {
-    let address = format!("http://{}", cluster.address("muster-fan-out"));
-    let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
-    let bearer = format!("Bearer {}:{}", key.access_key_id(), key.secret_access_key());
-    let mut client = FanOutClient::with_interceptor(channel, move |mut request: Request<()>| {
+/// How many targets the coordinator shows of a command, in its rollout and in its history, with this bearer, by gRPC.
+async fn rollout(cluster: &Cluster, bearer: &str, command: &str) -> [Result<usize, Status>; 2] {
+    fn with<T>(bearer: &str, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let bearer = format!("Bearer {bearer}");
         request.metadata_mut().insert("authorization", bearer.parse().unwrap());
-        Ok(request)
-    });
-    let rollout_id = command.to_owned();
+        request
+    }
+    let address = format!("http://{}", cluster.address("muster-fan-out"));
+    let mut client = FanOutClient::connect(address).await.unwrap();
+    let view = GetRolloutRequest {
+        rollout_id: command.to_owned(),
+    };
+    let view = client.get_rollout(with(bearer, view)).await;
     let history = GetHistoryRequest {
-        rollout_id: rollout_id.clone(),
+        rollout_id: command.to_owned(),
         after: 0,
     };
-    let seen = client.get_history(history).await.map(drop);
-    assert_eq!(
-        seen.is_ok(),
-        client.get_rollout(GetRolloutRequest { rollout_id }).await.is_ok()
-    );
-    seen
+    let history = client.get_history(with(bearer, history)).await;
+    [
+        view.map(|view| view.into_inner().targets.len()),
+        history.map(|history| history.into_inner().targets.try_into().unwrap()),
+    ]
 }
 
 #[tokio::test]
@@ -79,9 +78,9 @@ async fn users_see_follow_and_cancel_only_what_they_have_sent() {
     let mut settings = signed_gateway().to_vec();
     let service = "muster-run-command";
     settings.push((service, "MUSTER_SERVICE__OWN_COMMANDS_ONLY", "true".to_owned()));
-    settings.push((service, "MUSTER_SERVER__AUTHENTICATION", "bearer".to_owned()));
-    settings.push(("muster-fan-out", "MUSTER_SERVICE__OWN_COMMANDS_ONLY", "true".to_owned()));
-    settings.push(("muster-fan-out", "MUSTER_SERVER__AUTHENTICATION", "bearer".to_owned()));
+    for service in [service, "muster-fan-out"] {
+        settings.push((service, "MUSTER_SERVER__AUTHENTICATION", "bearer".to_owned()));
+    }
     let cluster = Cluster::start_with(&[AgentSpec::tagged(&[])], &settings).await;
     let mut people = People::new(cluster.bus().await);
     people.put("all", ALL).await;
@@ -117,12 +116,6 @@ async fn users_see_follow_and_cancel_only_what_they_have_sent() {
     assert_eq!(bob.ok(&["list-commands"]).await["Commands"], json!([]));
     let seen = ["list-command-invocations", "--instance-id", &node];
     assert_eq!(bob.ok(&seen).await["CommandInvocations"], json!([]));
-    // The coordinator, which is asked by gRPC, tells no more.
-    assert_eq!(
-        rollout(&cluster, &bob_key, &id).await.unwrap_err().code(),
-        Code::NotFound
-    );
-    rollout(&cluster, &admin, &id).await.unwrap();
     // It is not there for him, in the words for what is not there.
     bob.refused("InvalidCommandId", &["list-commands", "--command-id", &id])
         .await;
@@ -132,6 +125,27 @@ async fn users_see_follow_and_cancel_only_what_they_have_sent() {
         .await;
     let status = follow(&cluster, &bearer(&bob_key), &id).await.map(|_| ()).unwrap_err();
     assert!(status.message().contains("there is no command"), "{status:?}");
+    // Nor has it a rollout for him.
+    let known = async || {
+        let shown = rollout(&cluster, &bearer(&ann_key), &id).await;
+        shown
+            .iter()
+            .all(Result::is_ok)
+            .then_some(())
+            .ok_or(format!("{shown:?}"))
+    };
+    until("the coordinator has the command", known).await;
+    for shown in rollout(&cluster, &bearer(&admin), &id).await {
+        assert_eq!(shown.unwrap(), 1);
+    }
+    let nothing = "00000000-0000-4000-8000-000000000000";
+    let hidden = rollout(&cluster, &bearer(&bob_key), &id).await;
+    let missing = rollout(&cluster, &bearer(&bob_key), nothing).await;
+    for (hidden, missing) in hidden.into_iter().zip(missing) {
+        let (hidden, missing) = (hidden.unwrap_err(), missing.unwrap_err());
+        assert_eq!(hidden.code(), missing.code());
+        assert_eq!(hidden.message().replace(&id, nothing), missing.message());
+    }
     assert_eq!(ann.ok(&one).await["CommandId"], id.as_str());
 
     people.attach("bob", "all").await;
@@ -141,6 +155,9 @@ async fn users_see_follow_and_cancel_only_what_they_have_sent() {
         is_seen.then_some(()).ok_or(seen)
     })
     .await;
+    for shown in rollout(&cluster, &bearer(&bob_key), &id).await {
+        assert_eq!(shown.unwrap(), 1, "the coordinator shows it, too");
+    }
     bob.ok(&["cancel-command", "--command-id", &id]).await;
     let mut api = cluster.api().await;
     assert_eq!(api.ended(&id).await.status_details(), "Cancelled");

@@ -1,11 +1,9 @@
 //! Settings: embedded defaults, then a file, then the environment. Validated before anything starts.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
-use figment::value::Dict;
 use muster_model::Account;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -148,9 +146,6 @@ pub struct TelemetrySettings {
     pub otlp: String,
 }
 
-/// The settings of an agent, which may be in the same environment.
-const OF_AGENTS: &str = "AGENT";
-
 #[derive(Deserialize)]
 struct Whole<S> {
     #[serde(flatten)]
@@ -158,13 +153,56 @@ struct Whole<S> {
     service: S,
 }
 
-fn figment(defaults: &str, file: Option<&Path>) -> Figment {
-    let mut figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(defaults));
-    if let Some(file) = file {
-        figment = figment.merge(Toml::file_exact(file));
+/// What variables that are settings begin with.
+const PREFIX: &str = "MUSTER_";
+/// The section of the agent's variables, which may stand in the environment of a machine that has services, too.
+const AGENT: &str = "agent";
+
+fn figment(defaults: &str, file: Option<&Path>) -> Result<Figment, SettingsError> {
+    let figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(defaults));
+    let known = keys(&figment)?;
+    let variables = Env::prefixed(PREFIX);
+    let names = variables.iter().map(|(name, _)| name.into_string());
+    if let Some(stranger) = strange_variable(names, &known) {
+        let text = format!("the variable {PREFIX}{stranger} names no section");
+        return Err(unknown(&text, &known));
     }
+    let figment = match file {
+        Some(file) => {
+            let written = Toml::file_exact(file);
+            if let Some(stranger) = keys(&Figment::from(&written))?
+                .into_iter()
+                .find(|key| !known.contains(key))
+            {
+                let text = format!("unknown section or key `{stranger}` in {}", file.display());
+                return Err(unknown(&text, &known));
+            }
+            figment.merge(written)
+        }
+        None => figment,
+    };
     // These tell the command line where the bus is and who asks; the first is not the section of that name.
-    figment.merge(Env::prefixed("MUSTER_").ignore(&["server", "creds", "ca"]).split("__"))
+    Ok(figment.merge(variables.ignore(&["server", "creds", "ca"]).split("__")))
+}
+
+/// Sections, and keys that are in none.
+fn keys(figment: &Figment) -> Result<Vec<String>, SettingsError> {
+    let values: figment::value::Dict = figment.extract().map_err(|error| SettingsError(Box::new(error)))?;
+    Ok(values.into_keys().collect())
+}
+
+/// The first of these variables, without their prefix, that has the form of a setting and is none; its value may be a
+/// secret, and is not looked at. What is in a section that is known is judged with the section.
+fn strange_variable(names: impl IntoIterator<Item = String>, known: &[String]) -> Option<String> {
+    names.into_iter().find(|name| {
+        let section = name.split_once("__").map(|(section, _)| section.to_lowercase());
+        section.is_some_and(|section| section != AGENT && !known.contains(&section))
+    })
+}
+
+fn unknown(what: &str, known: &[String]) -> SettingsError {
+    let text = format!("{what}; known are {}", known.join(", "));
+    SettingsError(Box::new(figment::Error::from(text)))
 }
 
 /// The settings of a service: the shared ones, and its own from the section `[service]`.
@@ -174,52 +212,10 @@ fn figment(defaults: &str, file: Option<&Path>) -> Figment {
 /// # Errors
 /// If a value is missing, unknown or of the wrong type; the error names the key and where it was set.
 pub fn load<S: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<(Common, S), SettingsError> {
-    refuse_unknown(defaults, file, std::env::vars_os())?;
-    let whole: Whole<S> = figment(defaults, file)
+    let whole: Whole<S> = figment(defaults, file)?
         .extract()
         .map_err(|error| SettingsError(Box::new(error)))?;
     Ok((whole.common, whole.service))
-}
-
-/// Refuses a section that nobody reads: whoever misspells one would get the defaults, and would not hear of it.
-fn refuse_unknown(
-    defaults: &str,
-    file: Option<&Path>,
-    environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<(), SettingsError> {
-    let read = |figment: Figment| {
-        figment
-            .extract::<Dict>()
-            .map_err(|error| SettingsError(Box::new(error)))
-    };
-    let known = read(Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(defaults)))?;
-    let refuse = |what: String| {
-        let known: Vec<_> = known.keys().map(String::as_str).collect();
-        let text = format!("{what}; there are: {}", known.join(", "));
-        Err(SettingsError(Box::new(figment::Error::from(text))))
-    };
-    if let Some(file) = file {
-        let given = read(Figment::from(Toml::file_exact(file)))?;
-        if let Some(name) = given.keys().find(|name| !known.contains_key(*name)) {
-            return refuse(format!(
-                "there is no section or key {name:?}, which is in {}",
-                file.display()
-            ));
-        }
-    }
-    for (name, _) in environment {
-        let name = name.to_string_lossy();
-        let section = name.strip_prefix("MUSTER_").and_then(|rest| rest.split_once("__"));
-        if let Some((section, _)) = section
-            && section != OF_AGENTS
-            && !known.contains_key(&section.to_ascii_lowercase())
-        {
-            return refuse(format!(
-                "there is no section {section:?}, which {name} of the environment names"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The merged settings as TOML, with the database's address left out.
@@ -227,7 +223,7 @@ fn refuse_unknown(
 /// # Errors
 /// If a source cannot be read.
 pub(crate) fn dump(defaults: &str, file: Option<&Path>) -> Result<String, SettingsError> {
-    let mut values: figment::value::Dict = figment(defaults, file)
+    let mut values: figment::value::Dict = figment(defaults, file)?
         .extract()
         .map_err(|error| SettingsError(Box::new(error)))?;
     if let Some(database) = values.get_mut("database") {
@@ -277,38 +273,48 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_nobody_reads_is_refused() {
+    fn what_is_in_no_section_that_there_is_is_named_and_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("settings.toml");
-        let cause = |error: SettingsError| std::error::Error::source(&error).unwrap().to_string();
         for (text, named) in [
-            ("[services]\nwidth = 4\n", "services"),
-            ("width = 4\n[service]\n", "width"),
-            ("[natz]\nurl = \"nats://bus:4222\"\n", "natz"),
+            ("[services]\nwidth = 4\n", "`services`"),
+            ("width = 4\n[service]\n", "`width`"),
+            ("[Service]\nwidth = 4\n", "`Service`"),
+            ("[node-quota]\nmessage_burst = 1\n", "`node-quota`"),
         ] {
             std::fs::write(&file, text).unwrap();
-            let cause = cause(load::<Own>("[service]\nwidth = 3\n", Some(&file)).unwrap_err());
+            let error = load::<Own>("[service]\nwidth = 3\n", Some(&file)).unwrap_err();
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(cause.contains(named) && cause.contains("settings.toml"), "{cause}");
             assert!(
-                cause.contains(&format!("{named:?}")) && cause.contains("settings.toml"),
+                cause.contains("known are ") && cause.contains("service, telemetry"),
                 "{cause}"
             );
-            assert!(cause.contains("nats, node_quota, replica, server, service"), "{cause}");
+            assert!(dump("[service]\nwidth = 3\n", Some(&file)).is_err());
         }
-        let in_environment = |name: &str| {
-            let set = [(OsString::from(name), OsString::from("x"))];
-            refuse_unknown("[service]\nwidth = 3\n", None, set.into_iter())
-        };
-        for good in [
-            "MUSTER_SERVICE__WIDTH",
-            "MUSTER_SERVER",
-            "MUSTER_AGENT__CONCURRENCY",
-            "PATH",
-            "MUSTER_REPLICA",
-        ] {
-            assert!(in_environment(good).is_ok(), "{good}");
+        std::fs::write(&file, "drain_seconds = 3\n[node_quota]\nmessage_burst = 7\n").unwrap();
+        let (common, _) = load::<Own>("[service]\nwidth = 3\n", Some(&file)).unwrap();
+        assert_eq!((common.drain_seconds, common.node_quota.message_burst), (3, 7));
+    }
+
+    #[test]
+    fn variables_are_settings_by_their_form() {
+        let known = ["nats", "node_quota", "service"].map(str::to_owned);
+        let strange = |names: &[&str]| strange_variable(names.iter().map(|name| (*name).to_owned()), &known);
+        let good = [
+            "NATS__URL",
+            "node_quota__message_burst",
+            "SERVICE__OBJECTS__URL",
+            "AGENT__LIMITS__PROCESSES",
+            // None of these has the form of one.
+            "SERVER",
+            "NATS_SERVER",
+            "TEST_AWS",
+        ];
+        assert_eq!(strange(&good), None);
+        for bad in ["SERVICES__AUTHENTICATION", "AUTHENTICATION__X", "__X", "NATS_URL__X"] {
+            assert_eq!(strange(&[good[0], bad]).as_deref(), Some(bad));
         }
-        let cause = cause(in_environment("MUSTER_SERVICES__WIDTH").unwrap_err());
-        assert!(cause.contains("MUSTER_SERVICES__WIDTH"), "{cause}");
     }
 
     #[test]

@@ -13,8 +13,6 @@ use crate::contract::Limits;
 pub struct Settings {
     /// Finished rollouts are deleted after so many days.
     pub retention_days: u32,
-    /// Only who may see everybody's commands sees rollouts.
-    pub own_commands_only: bool,
     /// Most targets that one rollout may have.
     pub max_targets: u32,
     /// Most targets of one rollout that may be in flight at once.

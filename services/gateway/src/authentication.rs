@@ -11,9 +11,7 @@ use uuid::Uuid;
 
 use crate::keys::{Asked, Identity, KeyCache, SessionToken};
 use crate::sigv4::{Authorization, Claim, Rules};
-
-/// Longest id of an access key that is written down, in bytes.
-const LONGEST_ID: usize = 128;
+use crate::throttle::Tries;
 
 /// How requests are authenticated.
 #[derive(Debug)]
@@ -48,6 +46,7 @@ impl Authentication {
         &'a self,
         head: &'a request::Parts,
         service: &str,
+        tries: Tries<'_>,
         now: Timestamp,
     ) -> Result<Named<'a>, Failure> {
         match self {
@@ -64,7 +63,7 @@ impl Authentication {
                     service: claim.service(),
                     session_token: claim.session_token().map(SessionToken::new),
                 };
-                let identity = Box::new(keys.identity(asked, now).await?);
+                let identity = Box::new(keys.identity(asked, tries, now).await?);
                 Ok(Named::Signature { claim, identity, rules })
             }
         }
@@ -120,16 +119,6 @@ impl Arrival {
             ..caller
         }
     }
-}
-
-/// The id of the access key that a request names, for the log: whether or not there is such a key.
-pub(crate) fn shown_id(head: &request::Parts) -> Option<String> {
-    let named = Authorization::of(&head.headers, head.uri.query())
-        .ok()?
-        .credential
-        .access_key;
-    let is_id = named.len() <= LONGEST_ID && named.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_id.then(|| named.to_owned())
 }
 
 /// Where a request came from: from whom the port has it, or what the proxy in front put at the end of

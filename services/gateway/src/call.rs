@@ -6,7 +6,7 @@ use async_nats::connection::State;
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use muster_proto::access::v1::decisions_client::DecisionsClient;
-use muster_proto::access::v1::{AssumeRoleRequest, IssueSessionRequest, IssueSessionResult};
+use muster_proto::access::v1::{AssumeRoleRequest, IssueSessionRequest, IssueSessionResult, NoteUseRequest};
 use muster_wire::{
     CallOptions, Caller, CallerKind, ClientToken, Failure, NatsChannel, Reason, Refusal, aws_json, limits, subject,
 };
@@ -70,6 +70,17 @@ impl Services {
         };
         let message = DynamicMessage::decode(method.output(), answer).map_err(Failure::internal)?;
         Ok(aws_json::encode(&message).into())
+    }
+
+    /// Tells access that a caller has used its access key. Nobody waits for it: when a key was last used is no promise.
+    pub(crate) async fn note_use(&self, caller: &Caller) {
+        let Ok(id) = shown_key(caller) else { return };
+        let question = NoteUseRequest {
+            access_key_id: Some(id),
+        };
+        if let Err(status) = DecisionsClient::new(self.channel.clone()).note_use(question).await {
+            tracing::debug!(%status, "access does not know that an access key was used");
+        }
     }
 
     /// A temporary access key for a caller who came with one that is not.

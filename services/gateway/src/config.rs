@@ -25,6 +25,10 @@ pub struct Settings {
     pub anonymous_requests_per_second: NonZeroU32,
     /// Requests without credentials that one address may make at once after a pause.
     pub anonymous_request_burst: NonZeroU32,
+    /// Requests a second that one address may make for ever with access keys or signatures that are not good.
+    pub failed_requests_per_second: NonZeroU32,
+    /// Such requests that one address may make at once after a pause.
+    pub failed_request_burst: NonZeroU32,
     /// A proxy in front puts where a request came from at the end of `X-Forwarded-For`.
     pub forwarded_for: bool,
     /// Listen where others can connect, although any credentials are accepted, or requests come in clear.

@@ -116,6 +116,10 @@ impl Server {
                 per_second: settings.anonymous_requests_per_second,
                 burst: settings.anonymous_request_burst,
             }),
+            failed: Throttle::new(Limit {
+                per_second: settings.failed_requests_per_second,
+                burst: settings.failed_request_burst,
+            }),
             throttle: (!is_unlimited).then(|| {
                 Throttle::new(Limit {
                     per_second: settings.requests_per_second,

@@ -102,17 +102,16 @@ impl Form {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
-    /// Whether it asks for something that needs no signature: a token of an identity provider says who asks.
-    pub(crate) fn is_unsigned(&self) -> bool {
-        self.0.get("Action").is_some_and(|action| action == WEB_IDENTITY)
+    /// The operation that it names, if there is one of this name.
+    pub(crate) fn operation(&self) -> Option<&'static str> {
+        let named = self.0.get("Action")?;
+        let known = [IDENTITY, SESSION, ASSUME, WEB_IDENTITY];
+        known.into_iter().find(|operation| operation == named)
     }
 
-    /// The name of the operation that it asks for, if it is one that is here.
-    pub(crate) fn operation(&self) -> Option<&'static str> {
-        let action = self.0.get("Action")?;
-        [IDENTITY, SESSION, ASSUME, WEB_IDENTITY]
-            .into_iter()
-            .find(|known| known == action)
+    /// Whether it asks for something that needs no signature: a token of an identity provider says who asks.
+    pub(crate) fn is_unsigned(&self) -> bool {
+        self.operation() == Some(WEB_IDENTITY)
     }
 
     /// Finds out what it asks for.

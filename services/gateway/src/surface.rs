@@ -13,7 +13,6 @@ use axum::http::{HeaderMap, Request, Response, StatusCode, request};
 use axum::routing::get;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use jiff::SignedDuration;
 use muster_boot::Tasks;
 use muster_model::Clock;
 use muster_proto::facts;
@@ -23,21 +22,21 @@ use tracing::{Instrument as _, Span, field, info_span};
 use uuid::Uuid;
 
 use crate::answer::Answer;
-use crate::authentication::{self, Arrival, Authentication, source};
+use crate::authentication::{Arrival, Authentication, source};
 use crate::call::{self, Services};
 use crate::config::Settings;
 use crate::metrics::Metrics;
 use crate::repeats::{Claim, Key, Pending, Repeats, Ticket};
 use crate::target::{self, Operation};
-use crate::throttle::Throttle;
+use crate::throttle::{Throttle, Tries};
 use crate::{sigv4, sts};
 
 /// What is answered in where the request names no content type that we know.
 const DEFAULT_CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 /// Longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a body may take before its caller is asked for again.
-const BELIEVED_WHILE_READING: SignedDuration = SignedDuration::from_secs(1);
+/// A body that took longer than this came at another time than its head, whose caller is asked about again.
+const HELD_BACK: Duration = Duration::from_secs(1);
 /// Longest body of a request without credentials, and of a form, in bytes.
 const LONGEST_ANONYMOUS: usize = 64 * 1024;
 /// How much of a body that is too long is read all the same, in multiples of what is taken: a caller who is cut off
@@ -48,6 +47,9 @@ const DRAINED: usize = 64;
 const LONGEST_CALL: Duration = Duration::from_secs(65);
 /// Longest `amz-sdk-invocation-id` that counts, in bytes; SDKs send 36.
 const LONGEST_INVOCATION: usize = 128;
+
+/// Longest id of an access key that the log names, in bytes.
+const LONGEST_KEY: usize = 128;
 
 /// What every request needs.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub(crate) struct Door {
     pub(crate) throttle: Option<Throttle>,
     /// How often an address may ask for what needs no credentials.
     pub(crate) anonymous: Throttle,
+    /// How often an address may come with access keys that nobody has, or signatures of others.
+    pub(crate) failed: Throttle,
     /// Whether requests come by TLS, at least as far as the proxy in front.
     pub(crate) is_secure: bool,
 }
@@ -76,10 +80,11 @@ pub(crate) struct Door {
 /// What becomes known of a request on its way, for the log.
 #[derive(Debug, Default)]
 struct Seen {
+    source_ip: Option<IpAddr>,
     operation: Option<String>,
+    /// What the request says; who has proved to have it is a principal, too.
     access_key: Option<String>,
     principal: Option<Principal>,
-    source_ip: Option<IpAddr>,
     bytes: usize,
 }
 
@@ -96,13 +101,14 @@ pub(crate) fn routes(surface: Arc<Surface>, plain: Router<Arc<Surface>>) -> Rout
         .with_state(surface)
 }
 
-async fn nothing_here(State(surface): State<Arc<Surface>>) -> Response<Body> {
+async fn nothing_here(State(surface): State<Arc<Surface>>, request: Request<Body>) -> Response<Body> {
     let (started, id) = (Instant::now(), Uuid::new_v4());
     let answer = Answer {
         status: StatusCode::NOT_FOUND,
         ..Answer::failure(&target::unknown())
     };
-    surface.note(id, &Seen::default(), &answer, started.elapsed());
+    let seen = surface.first_sight(&request.into_parts().0);
+    surface.note(id, &seen, &answer, started.elapsed());
     answer.into_response(id, DEFAULT_CONTENT_TYPE)
 }
 
@@ -127,8 +133,8 @@ async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> 
     );
     trace::continue_from_http(&span, request.headers());
     async {
-        let mut seen = Seen::default();
         let (head, body) = request.into_parts();
+        let mut seen = surface.first_sight(&head);
         if is_sts {
             let outcome = surface.identify(id, &head, body, &mut seen).await;
             let answer = outcome.unwrap_or_else(|failure| sts::failure(&failure, id));
@@ -179,7 +185,6 @@ impl Surface {
         let operation = operation?;
         seen.operation = Some(operation.name().to_owned());
         let arrival = self.arrival(id, head);
-        seen.source_ip = arrival.source_ip;
         if let Operation::Served(method) = operation
             && facts::operation(method).unauthenticated
         {
@@ -214,20 +219,26 @@ impl Surface {
         body: Body,
         seen: &mut Seen,
     ) -> Result<(Caller, Bytes), Failure> {
-        // Who is refused is seen, too: somebody may look for what was done with a key that was stolen.
-        seen.access_key = authentication::shown_id(head);
-        let asked = self.clock.now();
-        let mut named = self.door.authentication.name(head, service, asked).await?;
+        seen.access_key = claimed_key(head);
+        let from = arrival.source_ip.map(network).unwrap_or_default();
+        let tries = Tries {
+            throttle: &self.door.failed,
+            from: &from,
+        };
+        let begun = self.clock.now();
+        let mut named = self.door.authentication.name(head, service, tries, begun).await?;
         let access_key = named.access_key().to_owned();
-        seen.access_key = Some(access_key.clone());
         let body = read(body, self.settings.max_body_bytes).await?;
         seen.bytes = body.len();
-        // Whoever held the body back must still be who it was.
+        // Nobody keeps a key alive, or a signature young, by holding back the body.
         let now = self.clock.now();
-        if now.duration_since(asked).abs() > BELIEVED_WHILE_READING {
-            named = self.door.authentication.name(head, service, now).await?;
+        if now.duration_since(begun).unsigned_abs() > HELD_BACK {
+            named = self.door.authentication.name(head, service, tries, now).await?;
         }
-        let caller = named.prove(&body, arrival)?;
+        let caller = named.prove(&body, arrival).inspect_err(|_| {
+            // Who has used up its tries gets this answer all the same.
+            let _ = tries.count(now);
+        })?;
         seen.principal = Some(caller.principal.clone());
         // Only after the proof: who merely knows the id of a key must not use up its tokens.
         if let Some(throttle) = &self.door.throttle {
@@ -244,7 +255,6 @@ impl Surface {
     /// Tells a caller who it is, or gives it a temporary access key: for those who ask STS.
     async fn identify(&self, id: Uuid, head: &request::Parts, body: Body, seen: &mut Seen) -> Result<Answer, Failure> {
         let arrival = self.arrival(id, head);
-        seen.source_ip = arrival.source_ip;
         // What the form asks for says whether anybody has to have signed it.
         let body = read(body, self.settings.max_body_bytes.min(LONGEST_ANONYMOUS)).await?;
         let form = sts::Form::of(&body);
@@ -264,7 +274,15 @@ impl Surface {
         };
         let wish = form.read()?;
         match &wish {
-            sts::Wish::Identity => Ok(sts::identity(&caller.principal, id)),
+            sts::Wish::Identity => {
+                let answer = sts::identity(&caller.principal, id);
+                let services = self.services.clone();
+                self.tasks.spawn("use of an access key", async move {
+                    services.note_use(&caller).await;
+                    Ok(())
+                });
+                Ok(answer)
+            }
             sts::Wish::Session(seconds) => {
                 let made = self.services.issue_session(&caller, *seconds).await?;
                 Ok(sts::session(&wish, &made, id))
@@ -273,6 +291,14 @@ impl Surface {
                 let made = self.services.assume_role(&caller, token, assume).await?;
                 Ok(sts::session(&wish, &made, id))
             }
+        }
+    }
+
+    /// What is known of a request before anything of it is judged.
+    fn first_sight(&self, head: &request::Parts) -> Seen {
+        Seen {
+            source_ip: source(head, self.settings.forwarded_for),
+            ..Seen::default()
         }
     }
 
@@ -350,12 +376,11 @@ impl Surface {
         trace::record("operation", operation);
         trace::record("code", answer.code());
         self.metrics.record(operation, answer.code(), took);
-        let source_ip = seen.source_ip.map(|address| address.to_string());
         // Without the span, whose fields are all among these.
         tracing::info!(
             parent: None,
             request_id = %id,
-            source_ip = source_ip.as_deref().unwrap_or_default(),
+            source_ip = seen.source_ip.map(|address| address.to_string()).unwrap_or_default(),
             access_key = seen.access_key.as_deref().unwrap_or_default(),
             principal = seen.principal.as_ref().map(Principal::as_str).unwrap_or_default(),
             operation,
@@ -426,6 +451,14 @@ fn invocation(headers: &HeaderMap) -> Option<&str> {
         .to_str()
         .ok()
         .filter(|id| (1..=LONGEST_INVOCATION).contains(&id.len()))
+}
+
+/// The access key that a request names, if its id can be written down: callers choose it.
+fn claimed_key(head: &request::Parts) -> Option<String> {
+    let authorization = sigv4::Authorization::of(&head.headers, head.uri.query()).ok()?;
+    let id = authorization.credential.access_key;
+    let is_plain = (1..=LONGEST_KEY).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_plain.then(|| id.to_owned())
 }
 
 /// What the ids of temporary access keys begin with (aws-json-gateway 6).

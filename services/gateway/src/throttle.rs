@@ -67,6 +67,14 @@ impl Throttle {
         Ok(())
     }
 
+    /// Gives back a token that was taken for what turned out not to count.
+    fn give_back(&self, of: &str) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get_mut(of) {
+            bucket.tokens = (bucket.tokens + 1.0).min(self.burst());
+        }
+    }
+
     /// A clock that was set back fills nothing.
     fn filled(&self, bucket: Bucket, now: Timestamp) -> Bucket {
         let seconds = now.duration_since(bucket.at).as_secs_f64().max(0.0);
@@ -79,6 +87,29 @@ impl Throttle {
 
     fn burst(&self) -> f64 {
         f64::from(self.limit.burst.get())
+    }
+}
+
+/// How often an address may come with access keys that are not known, each of which costs a question. Those that turn out
+/// to be good cost it nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tries<'a> {
+    pub(crate) throttle: &'a Throttle,
+    pub(crate) from: &'a str,
+}
+
+impl Tries<'_> {
+    /// Before it is known whether a key, or a signature, is good.
+    ///
+    /// # Errors
+    /// `ThrottlingException` if the address has tried too often.
+    pub(crate) fn count(self, now: Timestamp) -> Result<(), Failure> {
+        self.throttle.take(self.from, now)
+    }
+
+    /// It was no failure of the caller's.
+    pub(crate) fn uncount(self) {
+        self.throttle.give_back(self.from);
     }
 }
 
@@ -116,6 +147,22 @@ mod tests {
         let throttle = throttle();
         assert_eq!(taken(&throttle, "A", NOW), 80);
         assert_eq!(taken(&throttle, "A", NOW - SignedDuration::from_secs(60)), 0);
+    }
+
+    #[test]
+    fn what_does_not_count_is_given_back() {
+        let throttle = throttle();
+        let tries = Tries {
+            throttle: &throttle,
+            from: "A",
+        };
+        for _ in 0..1_000 {
+            tries.count(NOW).unwrap();
+            tries.uncount();
+        }
+        tries.uncount();
+        assert_eq!(taken(&throttle, "A", NOW), 80);
+        assert!(tries.count(NOW).is_err());
     }
 
     #[test]

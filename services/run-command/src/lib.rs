@@ -94,7 +94,7 @@ impl Server {
             stopping: parts.tasks.stopping(),
         };
         let senders = api::Senders(db.clone());
-        let rollouts = api::Rollouts::new(db, news, notifier);
+        let rollouts = api::Rollouts::new(db, news, notifier, sights);
         let deciding = Deciding {
             tags: Some(Arc::new(work::TagsOf::new(parts.nats.clone()))),
             authority: None,

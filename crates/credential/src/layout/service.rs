@@ -110,7 +110,7 @@ pub const SERVICES: &[Service] = &[
             "muster.v1.dn.*.cancel",
             "muster.v1.tag.*",
             "muster.v1.fanout.>",
-            "muster.v1.api.RunCommandRollouts.Record",
+            "muster.v1.api.RunCommandRollouts.*",
         ],
         hears: &[
             "muster.v1.fanout.>",

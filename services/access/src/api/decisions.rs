@@ -9,8 +9,8 @@ use muster_proto::Word as _;
 use muster_proto::access::v1::decisions_server::Decisions;
 use muster_proto::access::v1::{
     AssumeRoleRequest, CheckBearerRequest, CheckBearerResult, DecisionRecord, GetPrincipalRequest, GetPrincipalResult,
-    GetSigningKeyRequest, GetSigningKeyResult, IssueSessionRequest, IssueSessionResult, KeyState, PrincipalPolicy,
-    RecordDecisionsRequest, RecordDecisionsResult, SessionBounds,
+    GetSigningKeyRequest, GetSigningKeyResult, IssueSessionRequest, IssueSessionResult, KeyState, NoteUseRequest,
+    NoteUseResult, PrincipalPolicy, RecordDecisionsRequest, RecordDecisionsResult, SessionBounds,
 };
 use muster_store::Db;
 use muster_wire::Failure;
@@ -39,7 +39,7 @@ pub(crate) struct DecisionsApi {
     pub(super) keys: Arc<KeyRing>,
     pub(super) recorder: Recorder,
     pub(super) providers: IdentityProviders,
-    last_used: LastUsed,
+    pub(super) last_used: LastUsed,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -161,24 +161,10 @@ impl DecisionsApi {
         })
     }
 
-    /// What a session does, the access key does that it was made with.
-    pub(super) fn note_use(&self, made_with: &MadeWith) {
-        if let MadeWith::Key { id, .. } = made_with {
-            self.last_used.note(id.clone(), self.clock.now().as_microsecond());
-        }
-    }
-
     /// An access key that came with a session token, if it is a temporary one, and its state.
     async fn shown(&self, id: &str, token: Option<&str>) -> Result<(KeyState, Option<Found>), Failure> {
         match token {
-            Some(token) => {
-                let (state, found) = self.session(id, token).await?;
-                let bounds = found.as_ref().and_then(|found| found.bounds.as_ref());
-                if let (KeyState::Active, Some(bounds)) = (state, bounds) {
-                    self.note_use(&bounds.made_with);
-                }
-                Ok((state, found))
-            }
+            Some(token) => self.session(id, token).await,
             None => {
                 let found = self.access_key(id).await?;
                 Ok((state(found.as_ref()), found))
@@ -320,6 +306,12 @@ impl Decisions for DecisionsApi {
 
     async fn check_bearer(&self, request: Request<CheckBearerRequest>) -> Result<Response<CheckBearerResult>, Status> {
         Ok(Response::new(self.bearer(request.into_inner()).await?))
+    }
+
+    async fn note_use(&self, request: Request<NoteUseRequest>) -> Result<Response<NoteUseResult>, Status> {
+        let id = request.into_inner().access_key_id.unwrap_or_default();
+        self.last_used.note(id, self.clock.now().as_microsecond());
+        Ok(Response::new(NoteUseResult {}))
     }
 
     async fn record_decisions(

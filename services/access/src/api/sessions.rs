@@ -43,6 +43,10 @@ impl DecisionsApi {
             return Ok((KeyState::Expired, None));
         }
         let state = self.still_there(&holder.made_with).await?;
+        if state == KeyState::Active {
+            // Nobody but who was given it has the token: whoever comes with it uses the key that it was made with.
+            self.note_use(&holder.made_with);
+        }
         let found = Found {
             principal: holder.principal,
             is_active: true,
@@ -53,6 +57,13 @@ impl DecisionsApi {
             }),
         };
         Ok((state, Some(found)))
+    }
+
+    /// What is done with a session is done with the access key behind it.
+    fn note_use(&self, made_with: &MadeWith) {
+        if let MadeWith::Key { id, .. } = made_with {
+            self.last_used.note(id.clone(), self.clock.now().as_microsecond());
+        }
     }
 
     async fn still_there(&self, made_with: &MadeWith) -> Result<KeyState, Failure> {
@@ -263,7 +274,6 @@ impl DecisionsApi {
         template: Entry,
         mut entries: Vec<Entry>,
     ) -> Result<IssueSessionResult, Failure> {
-        self.note_use(&asker.made_with);
         let until = self.clock.now().as_second().saturating_add(seconds).min(asker.until);
         let session = session::issue(&self.keys, principal, asker.made_with.clone(), until);
         entries.push(Entry {
@@ -272,6 +282,7 @@ impl DecisionsApi {
             ..template
         });
         self.recorder.write(entries).await?;
+        self.note_use(&asker.made_with);
         Ok(IssueSessionResult {
             access_key_id: Some(session.access_key_id),
             secret_access_key: Some(session.secret.reveal().to_owned()),

@@ -5,7 +5,7 @@ use muster_proto::access::v1::decisions_client::DecisionsClient;
 use muster_proto::access::v1::{
     AccessKeyStatus, AddUserToGroupRequest, CheckBearerRequest, Decision, DecisionRecord, GetPrincipalRequest,
     GetPrincipalResult, GetSigningKeyRequest, GetSigningKeyResult, IssueSessionRequest, KeyState,
-    ListAccessKeysRequest, RecordDecisionsRequest, UpdateAccessKeyRequest,
+    ListAccessKeysRequest, NoteUseRequest, RecordDecisionsRequest, UpdateAccessKeyRequest,
 };
 use muster_proto::aws::v1::{Reason, Tag};
 use sha2::Sha256;
@@ -266,5 +266,58 @@ async fn who_shows_a_temporary_key_is_told_of_with_what_it_does_not_outlive() {
         decisions.get_principal(question).await.unwrap().into_inner().known()
     };
     assert!(known(&key.access_key_id).await && !known(&made.access_key_id).await);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_done_with_a_session_is_a_use_of_the_key_behind_it() {
+    let service = Service::with(|settings| settings.last_used_seconds = 1).await;
+    let mut keys = Vec::new();
+    for name in ["maker", "opener", "asker", "idle"] {
+        service.make_user(name).await;
+        keys.push(service.make_key(name).await.access_key_id);
+    }
+    let mut decisions = service.decisions();
+    let uses = async |id: &Option<String>| {
+        let listed = service
+            .access()
+            .list_access_keys(ListAccessKeysRequest::default())
+            .await;
+        let keys = listed.unwrap().into_inner().access_keys;
+        let found = keys.iter().find(|key| key.access_key_id == *id).unwrap();
+        found.last_used_date.map(|date| (date.seconds, date.nanos))
+    };
+    let noted = async |id: &Option<String>, before: Option<(i64, i32)>| {
+        muster_harness::until("the use is written down", async || {
+            let used = uses(id).await;
+            (used > before).then_some(used).ok_or(used)
+        })
+        .await
+    };
+    let issue = |id: &Option<String>| IssueSessionRequest {
+        access_key_id: id.clone(),
+        ..IssueSessionRequest::default()
+    };
+    decisions.issue_session(issue(&keys[0])).await.unwrap();
+    let made = decisions.issue_session(issue(&keys[1])).await.unwrap().into_inner();
+    noted(&keys[0], None).await;
+    let before = noted(&keys[1], None).await;
+    let request = GetSigningKeyRequest {
+        access_key_id: made.access_key_id,
+        day: Some("20260131".to_owned()),
+        region: Some("us-east-1".to_owned()),
+        service: Some("ssm".to_owned()),
+        session_token: made.session_token,
+    };
+    decisions.get_signing_key(request).await.unwrap();
+    noted(&keys[1], before).await;
+    // To ask for a key is no use of it: whoever knows its id can do that.
+    signing_key(&service, keys[3].as_deref().unwrap()).await;
+    let note = NoteUseRequest {
+        access_key_id: keys[2].clone(),
+    };
+    decisions.note_use(note).await.unwrap();
+    noted(&keys[2], None).await;
+    assert_eq!(uses(&keys[3]).await, None);
     service.stop().await;
 }

@@ -6,6 +6,7 @@ use muster_wire::Failure;
 use prost::Message as _;
 
 use super::Api;
+use super::sight::Reader;
 use crate::contract::{Order, rollout_id, wire_time};
 use crate::error::{from_store, no_such_rollout};
 use crate::store::load;
@@ -15,11 +16,16 @@ const PAGES: i64 = 256;
 const BYTES: usize = 512 * 1024;
 
 impl Api {
-    pub(super) async fn history(&self, request: &GetHistoryRequest) -> Result<GetHistoryResult, Failure> {
+    pub(super) async fn history(
+        &self,
+        reader: &Reader,
+        request: &GetHistoryRequest,
+    ) -> Result<GetHistoryResult, Failure> {
         let id = rollout_id(&request.rollout_id)?;
         let stored = load::rollout(&self.db, id).await.map_err(from_store)?;
         let stored = stored.ok_or_else(|| no_such_rollout(id))?;
         let order = Order::reread(&stored.request, stored.concurrency, stored.errors_allowed).map_err(from_store)?;
+        reader.must_see(&self.channel, id, &order.owner).await?;
         let after = i64::try_from(request.after).unwrap_or(i64::MAX);
         let rows = load::history(&self.db, id, after, PAGES).await.map_err(from_store)?;
         let mut has_more = rows.len() == usize::try_from(PAGES).unwrap_or(usize::MAX);

@@ -4,17 +4,19 @@ use muster_proto::fanout::v1::{GetRolloutRequest, GetRolloutResult, TargetView};
 use muster_wire::Failure;
 
 use super::Api;
+use super::sight::Reader;
 use crate::contract::{Order, rollout_id, state, wire_time};
 use crate::domain::{Rollout, TargetState};
 use crate::error::{from_store, no_such_rollout};
 use crate::store::load;
 
 impl Api {
-    pub(super) async fn get(&self, request: &GetRolloutRequest) -> Result<GetRolloutResult, Failure> {
+    pub(super) async fn get(&self, reader: &Reader, request: &GetRolloutRequest) -> Result<GetRolloutResult, Failure> {
         let id = rollout_id(&request.rollout_id)?;
         let stored = load::rollout(&self.db, id).await.map_err(from_store)?;
         let stored = stored.ok_or_else(|| no_such_rollout(id))?;
         let order = Order::reread(&stored.request, stored.concurrency, stored.errors_allowed).map_err(from_store)?;
+        reader.must_see(&self.channel, id, &order.owner).await?;
         Ok(view(&Rollout::restore(order.plan, &stored.saved), order.owner))
     }
 }

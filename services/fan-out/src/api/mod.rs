@@ -3,34 +3,35 @@
 mod cancel_rollout;
 mod get_history;
 mod get_rollout;
+mod sight;
 mod start_rollout;
 
-use muster_boot::{Parts, Rights};
+use muster_boot::Parts;
 use muster_proto::fanout::v1::fan_out_server::FanOut;
 use muster_proto::fanout::v1::{
     CancelRolloutRequest, CancelRolloutResult, GetHistoryRequest, GetHistoryResult, GetRolloutRequest,
     GetRolloutResult, StartRolloutRequest, StartRolloutResult,
 };
 use muster_store::Db;
-use muster_wire::Failure;
+use muster_wire::{Failure, NatsChannel};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use crate::Settings;
-use crate::contract::{Limits, rollout_id};
-use crate::error::{no_such_rollout, unavailable};
+use crate::contract::Limits;
+use crate::error::unavailable;
 use crate::work::{Answer, Input, Inputs};
 
-/// Who may do this sees everybody's commands where others see only their own.
-const ALL: &str = "muster:ReadAllCommands";
+use sight::Reader;
 
 /// Answers the calls.
 #[derive(Debug)]
 pub(crate) struct Api {
     db: Db,
     limits: Limits,
-    own_only: bool,
     coordinator: Inputs,
+    /// To the owners.
+    channel: NatsChannel,
 }
 
 impl Api {
@@ -38,16 +39,8 @@ impl Api {
         Self {
             db: parts.database(),
             limits: settings.limits(),
-            own_only: settings.own_commands_only,
             coordinator,
-        }
-    }
-
-    /// Lets only who sees everybody's commands see a rollout, where that is asked for: whose it is, only its owner knows.
-    fn show<T>(&self, request: &Request<T>, id: &str) -> Result<(), Failure> {
-        match !self.own_only || Rights::of(request)?.may(ALL, "*")? {
-            true => Ok(()),
-            false => Err(no_such_rollout(rollout_id(id)?)),
+            channel: NatsChannel::new(parts.nats.clone()),
         }
     }
 
@@ -80,12 +73,14 @@ impl FanOut for Api {
     }
 
     async fn get_rollout(&self, request: Request<GetRolloutRequest>) -> Result<Response<GetRolloutResult>, Status> {
-        self.show(&request, &request.get_ref().rollout_id)?;
-        Ok(Response::new(self.get(&request.into_inner()).await?))
+        Ok(Response::new(
+            self.get(&Reader::of(&request)?, request.get_ref()).await?,
+        ))
     }
 
     async fn get_history(&self, request: Request<GetHistoryRequest>) -> Result<Response<GetHistoryResult>, Status> {
-        self.show(&request, &request.get_ref().rollout_id)?;
-        Ok(Response::new(self.history(&request.into_inner()).await?))
+        Ok(Response::new(
+            self.history(&Reader::of(&request)?, request.get_ref()).await?,
+        ))
     }
 }

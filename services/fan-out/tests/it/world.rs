@@ -87,7 +87,6 @@ impl World {
             },
         };
         let settings = Settings {
-            own_commands_only: false,
             retention_days: 30,
             max_targets: 10_000,
             max_concurrency: 10_000,

@@ -1,6 +1,17 @@
 //! "Who am I?", as SDKs and Terraform ask STS.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use jiff::Timestamp;
+use muster_harness::Anybody;
+use muster_proto::access::v1::decisions_server::{Decisions, DecisionsServer};
+use muster_proto::access::v1::{NoteUseRequest, NoteUseResult};
+use muster_wire::{CallMetrics, Mount};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status};
 
 use crate::client::{Call, Reply};
 use crate::keys::{ALICE, FakeKeys};
@@ -90,4 +101,41 @@ async fn of_sts_there_is_nothing_else() {
         ask("Action=GetFederationToken&Version=2011-06-15&Name=x").signed(world.address(), &for_sts(&alice), NOW);
     let reply = world.send(&call).await;
     assert_eq!((reply.status, code(&reply)), (400, "InvalidAction"), "{}", reply.text);
+}
+
+/// Hears which access keys were used.
+struct Uses(mpsc::UnboundedSender<Option<String>>);
+
+#[tonic::async_trait]
+impl Decisions for Uses {
+    async fn note_use(&self, request: Request<NoteUseRequest>) -> Result<Response<NoteUseResult>, Status> {
+        self.0.send(request.into_inner().access_key_id).expect("the test hears");
+        Ok(Response::new(NoteUseResult {}))
+    }
+}
+
+#[tokio::test]
+async fn who_asks_who_it_is_has_used_its_key_and_who_does_not_prove_it_has_not() {
+    let (_, cache, alice) = FakeKeys::with_alice();
+    let world = World::signed(&cache, NOW).await;
+    let (heard, mut uses) = mpsc::unbounded_channel();
+    let metrics = CallMetrics::register(&mut Registry::default());
+    let mount = Mount::new(world.nats.client().await, metrics, Arc::new(Anybody::default()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mounted = mount
+        .add_on_bus(DecisionsServer::new(Uses(heard)))
+        .start(listener, axum::Router::new())
+        .await
+        .expect("the bus takes the service");
+    let forger = AccessKey {
+        secret: "guessed".to_owned(),
+        ..for_sts(&alice)
+    };
+    for (key, status) in [(&forger, 403), (&for_sts(&alice), 200)] {
+        let call = ask(QUESTION).signed(world.address(), key, NOW);
+        assert_eq!(world.send(&call).await.status, status);
+    }
+    assert_eq!(uses.recv().await, Some(Some(alice.id.clone())));
+    mounted.stop(Duration::from_secs(5)).await;
+    assert!(uses.try_recv().is_err(), "one was no use");
 }

@@ -68,3 +68,52 @@ async fn development_on_this_machine_has_no_limit() {
         assert_eq!(world.call("ListCommands", "{}").await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn an_address_with_strange_keys_is_told_to_slow_down_and_its_neighbours_are_not() {
+    let (keys, cache, alice) = FakeKeys::with_alice();
+    let change = |settings: &mut muster_gateway::Settings| {
+        settings.forwarded_for = true;
+        settings.failed_request_burst = 3.try_into().unwrap();
+        settings.failed_requests_per_second = 1.try_into().unwrap();
+    };
+    let world = World::signed_with(&cache, NOW, change).await;
+    let ask = async |key: &AccessKey, from: &str| {
+        let call = Call::of("ListCommands", "{}").with("x-forwarded-for", from);
+        let reply = world.send(&call.signed(world.address(), key, NOW)).await;
+        (reply.status != 200).then(|| reply.error().0)
+    };
+    let refused = Some("UnrecognizedClientException".to_owned());
+    let throttled = Some("ThrottlingException".to_owned());
+    let foreign = AccessKey::new("AKIAIOSFODNN7EXAMPLE", "secret");
+    for _ in 0..10 {
+        assert_eq!(ask(&foreign, "192.0.2.7").await, refused);
+    }
+    assert_eq!(keys.asked(), 0, "nobody has such a key");
+    for _ in 0..10 {
+        assert_eq!(ask(&alice, "192.0.2.7").await, None);
+    }
+    let stranger = |number: usize| AccessKey::new(&format!("MKIASTRANGERSTRANGE{number}"), "secret");
+    for number in 0..3 {
+        assert_eq!(ask(&stranger(number), "192.0.2.7").await, refused);
+    }
+    let asked = keys.asked();
+    for number in 3..9 {
+        assert_eq!(ask(&stranger(number), "192.0.2.7").await, throttled);
+    }
+    assert_eq!(keys.asked(), asked, "nobody is asked any more");
+    cache.forget(&alice.id);
+    assert_eq!(ask(&alice, "192.0.2.7").await, None, "she was known here");
+    assert_eq!(ask(&stranger(9), "198.51.100.9").await, refused, "another address");
+    world.clock.advance(SignedDuration::from_secs(1));
+    assert_eq!(ask(&stranger(3), "192.0.2.7").await, refused);
+    assert_eq!(ask(&stranger(3), "192.0.2.7").await, throttled);
+
+    // Signatures that are not good count, too.
+    let thief = AccessKey::new(&alice.id, "guessed");
+    for _ in 0..4 {
+        let reply = ask(&thief, "203.0.113.1").await;
+        assert_eq!(reply.as_deref(), Some("InvalidSignatureException"));
+    }
+    assert_eq!(ask(&stranger(4), "203.0.113.1").await, throttled);
+}

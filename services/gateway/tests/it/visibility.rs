@@ -4,9 +4,14 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::client::Call;
+use crate::keys::FakeKeys;
+use crate::signer::AccessKey;
 use crate::world::World;
+
+const NOW: Timestamp = Timestamp::constant(1_767_225_900, 0);
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -27,8 +32,8 @@ impl Write for Lines {
     }
 }
 
-#[tokio::test]
-async fn the_log_names_the_request_and_none_of_its_values() {
+/// What is written down meanwhile, by this thread.
+fn listen() -> (Lines, tracing::subscriber::DefaultGuard) {
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -37,8 +42,14 @@ async fn the_log_names_the_request_and_none_of_its_values() {
         .with_max_level(tracing::Level::DEBUG)
         .with_writer(move || writer.clone())
         .finish();
-    // The test's runtime has one thread, so this sees the gateway and the service.
+    // A test's runtime has one thread, so this sees the gateway and the service.
     let guard = tracing::subscriber::set_default(subscriber);
+    (lines, guard)
+}
+
+#[tokio::test]
+async fn the_log_names_the_request_and_none_of_its_values() {
+    let (lines, guard) = listen();
     let world = World::start().await;
     let body = r#"{"DocumentName":"AWS-RunShellScript","Parameters":{"commands":["echo hunter2"]}}"#;
     let id = world.call("SendCommand", body).await;
@@ -54,6 +65,7 @@ async fn the_log_names_the_request_and_none_of_its_values() {
         .unwrap_or_else(|| panic!("{log}"));
     for part in [
         "AKIDEXAMPLE",
+        "\"source_ip\":\"127.0.0.1\"",
         "SendCommand",
         "\"OK\"",
         "milliseconds",
@@ -134,4 +146,70 @@ async fn the_caller_s_trace_goes_on_behind_the_gateway() {
         assert_eq!(answer.await.expect("an answer").status, 200);
     }
     drop(guard);
+}
+
+#[tokio::test]
+async fn the_log_names_the_key_and_the_operation_of_what_is_refused() {
+    let (lines, guard) = listen();
+    let (_, cache, alice) = FakeKeys::with_alice();
+    let world = World::signed_with(&cache, NOW, |settings| settings.forwarded_for = true).await;
+    let (to, from) = (world.address(), ("x-forwarded-for", "192.0.2.7"));
+    let stranger = AccessKey::new("MKIASTRANGERSTRANGER", "secret");
+    let for_sts = AccessKey {
+        service: "sts".to_owned(),
+        ..stranger.clone()
+    };
+    let elsewhere = AccessKey {
+        region: "mars-1".to_owned(),
+        ..alice.clone()
+    };
+    let list = || Call::of("ListCommands", "{}").with(from.0, from.1);
+    let form = |action: &str| {
+        Call::bare("POST", "/")
+            .with("Content-Type", "application/x-www-form-urlencoded")
+            .with(from.0, from.1)
+            .body(format!("Action={action}&Version=2011-06-15"))
+            .signed(to, &for_sts, NOW)
+    };
+    let odd = list().signed(to, &stranger, NOW);
+    let odd_key = odd
+        .header("authorization")
+        .replace(&stranger.id, "MKIA\u{e9}%0Ahunter2");
+    let long_ago = NOW - SignedDuration::from_mins(6);
+    let expected = [
+        (list().signed(to, &stranger, NOW), stranger.id.as_str(), "ListCommands"),
+        (list().signed(to, &alice, long_ago), &alice.id, "ListCommands"),
+        (list().signed(to, &elsewhere, NOW), &alice.id, "ListCommands"),
+        (form("GetCallerIdentity"), &stranger.id, "GetCallerIdentity"),
+        (form("AssumeRole"), &stranger.id, "AssumeRole"),
+        // What callers make up is nothing to write down, and no label.
+        (form("MadeUpByACaller"), &stranger.id, ""),
+        (odd.with("authorization", &odd_key), "", "ListCommands"),
+        (Call::bare("GET", "/nowhere").with(from.0, from.1), "", ""),
+    ];
+    for (call, key, operation) in &expected {
+        let before = lines.text().len();
+        world.send(call).await;
+        let log = lines.text()[before..].to_owned();
+        let line = log.lines().find(|line| line.contains("\"answered\""));
+        let line: serde_json::Value = serde_json::from_str(line.expect(&log)).expect("a line of JSON");
+        let fields = &line["fields"];
+        assert_ne!(fields["code"], "OK", "{line}");
+        assert_eq!(
+            (&fields["access_key"], &fields["operation"], &fields["principal"]),
+            (&(*key).into(), &(*operation).into(), &"".into()),
+            "{line}"
+        );
+        assert_eq!(fields["source_ip"], from.1, "{line}");
+    }
+    assert!(!lines.text().contains("hunter2") && !lines.text().contains(&alice.secret));
+    drop(guard);
+    let metrics = world.send(&Call::bare("GET", "/metrics")).await.text;
+    for line in [
+        "muster_gateway_requests_total{operation=\"AssumeRole\",code=\"InvalidClientTokenId\"} 1",
+        "muster_gateway_requests_total{operation=\"\",code=\"InvalidClientTokenId\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    assert!(!metrics.contains("MadeUpByACaller"));
 }
