@@ -15,5 +15,6 @@ mod requests;
 mod signatures;
 mod signer;
 mod throttling;
+mod vectors;
 mod visibility;
 mod world;
