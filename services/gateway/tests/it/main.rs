@@ -16,5 +16,6 @@ mod requests;
 mod signatures;
 mod signer;
 mod throttling;
+mod vectors;
 mod visibility;
 mod world;
