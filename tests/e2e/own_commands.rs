@@ -35,7 +35,11 @@ async fn session(of: &Aws, words: &[&str]) -> String {
 }
 
 /// A stream of output, with this bearer, by gRPC.
-async fn follow(cluster: &Cluster, bearer: &str, command: &str) -> Result<tonic::Streaming<impl Sized + use<>>, Status> {
+async fn follow(
+    cluster: &Cluster,
+    bearer: &str,
+    command: &str,
+) -> Result<tonic::Streaming<impl Sized + use<>>, Status> {
     let address = format!("http://{}", cluster.address("muster-run-command"));
     let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
     let mut request = Request::new(FollowOutputRequest {
