@@ -1,10 +1,12 @@
-//! Every operation that is served, for everybody with a built-in policy and for somebody without one, by the real gateway
-//! and by NATS.
+//! Every operation that is served, for everybody with a built-in policy and for somebody without one, by the real gateway,
+//! by NATS, and by gRPC with a bearer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_nats::HeaderMap;
+use bytes::{Buf as _, BufMut as _, Bytes};
+use muster_credential::layout::SERVICES;
 use muster_harness::{Signed, until};
 use muster_policy::{Action, Arn, Context, Decision, PolicySet, Principal, builtin};
 use muster_proto::access::v1::audit_client::AuditClient;
@@ -12,7 +14,11 @@ use muster_proto::access::v1::{AuditRecord, Decision as Word, ListAuditRecordsRe
 use muster_proto::facts;
 use muster_tests::{Cluster, People};
 use muster_wire::{Failure, NatsChannel, NatsStatus, Reason, aws_json, limits, subject};
+use prost::Message as _;
 use prost_reflect::MethodDescriptor;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::transport::Channel;
+use tonic::{Request, Status};
 
 use crate::authorization::signed_gateway;
 
@@ -94,6 +100,75 @@ struct Person {
     policy: Option<&'static str>,
     nats: async_nats::Client,
     http: Signed,
+    bearer: String,
+}
+
+/// Messages as they are on the wire: which ones there are is known only from the contract.
+#[derive(Debug, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
+/// The ports of the services, by the process that answers.
+struct Ports(BTreeMap<&'static str, Channel>);
+
+impl Ports {
+    async fn of(cluster: &Cluster) -> Self {
+        let mut ports = BTreeMap::new();
+        for service in SERVICES.iter().filter(|service| !service.answers.is_empty()) {
+            let address = format!("http://{}", cluster.address(service.name));
+            let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
+            ports.insert(service.name, channel);
+        }
+        Self(ports)
+    }
+
+    fn that_answers(&self, service: &str) -> Channel {
+        let answers = |process: &&muster_credential::layout::Service| process.answers.contains(&service);
+        let process = SERVICES.iter().find(answers).unwrap();
+        self.0[process.name].clone()
+    }
+}
+
+/// Word and text of a refusal, or empty ones.
+fn refusal(status: Option<&Status>) -> (String, String) {
+    match status.map(Failure::from_status) {
+        Some(Failure::Refused(refusal)) => (muster_proto::Word::word(refusal.reason).to_owned(), refusal.message),
+        Some(other) => (format!("{other:?}"), String::new()),
+        None => (String::new(), String::new()),
+    }
 }
 
 const PEOPLE: [(&str, Option<&str>); 4] = [
@@ -118,19 +193,29 @@ impl Person {
         format!("arn:aws:iam::000000000000:user/{}", self.name)
     }
 
-    /// Word and text of the refusal, or empty ones.
+    async fn by_grpc(&self, ports: &Ports, method: &MethodDescriptor) -> (String, String) {
+        let service = method.parent_service();
+        let message = aws_json::decode(body(method.name()).as_bytes(), method.input())
+            .unwrap()
+            .message;
+        let mut request = Request::new(Bytes::from(message.encode_to_vec()));
+        request
+            .metadata_mut()
+            .insert("authorization", self.bearer.parse().unwrap());
+        let mut client = tonic::client::Grpc::new(ports.that_answers(service.name()));
+        client.ready().await.unwrap();
+        let path = format!("/{}/{}", service.full_name(), method.name());
+        let answer = client.unary(request, path.parse().unwrap(), Raw).await;
+        refusal(answer.as_ref().err())
+    }
+
     async fn by_nats(&self, method: &MethodDescriptor) -> (String, String) {
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", "application/x-amz-json-1.1");
         let subject = subject::api(method.parent_service().name(), method.name());
         let body = body(method.name()).into();
         let answer = self.nats.request_with_headers(subject, headers, body).await.unwrap();
-        let status = answer.headers.as_ref().and_then(NatsStatus::of);
-        match status.map(|status| Failure::from_status(&status)) {
-            Some(Failure::Refused(refusal)) => (muster_proto::Word::word(refusal.reason).to_owned(), refusal.message),
-            Some(other) => (format!("{other:?}"), String::new()),
-            None => (String::new(), String::new()),
-        }
+        refusal(answer.headers.as_ref().and_then(NatsStatus::of).as_ref())
     }
 
     async fn by_http(&self, operation: &str) -> (String, String) {
@@ -192,8 +277,13 @@ fn the_requests_break_no_limit() {
 
 #[tokio::test]
 async fn everybody_may_do_what_their_policies_say_by_every_surface_and_nothing_else() {
-    let mut cluster = Cluster::start_with(&[], &signed_gateway()).await;
+    let mut settings = signed_gateway().to_vec();
+    for service in SERVICES.iter().filter(|service| !service.answers.is_empty()) {
+        settings.push((service.name, "MUSTER_SERVER__AUTHENTICATION", "bearer".to_owned()));
+    }
+    let mut cluster = Cluster::start_with(&[], &settings).await;
     cluster.add_service("muster-parameter-store").await;
+    let ports = Ports::of(&cluster).await;
     let mut giving = People::new(cluster.bus().await);
     let mut people = Vec::new();
     for (name, policy) in PEOPLE {
@@ -203,6 +293,7 @@ async fn everybody_may_do_what_their_policies_say_by_every_surface_and_nothing_e
             policy,
             nats: cluster.bus_as(name).await,
             http: Signed::new(&cluster.gateway(), key.access_key_id(), key.secret_access_key()),
+            bearer: format!("Bearer {}:{}", key.access_key_id(), key.secret_access_key()),
         });
     }
     let operations = operations();
@@ -212,12 +303,13 @@ async fn everybody_may_do_what_their_policies_say_by_every_surface_and_nothing_e
         let (operation, action) = (method.name(), facts::action(method));
         for person in &people {
             person.check(&action, "nats", &person.by_nats(method).await);
+            person.check(&action, "grpc", &person.by_grpc(&ports, method).await);
             if *is_public {
                 person.check(&action, "aws-json", &person.by_http(operation).await);
             }
-            let surfaces: &[&str] = if *is_public { &["aws-json", "nats"] } else { &["nats"] };
-            for surface in surfaces {
-                let key = (person.arn(), action.clone(), (*surface).to_owned());
+            let by_http = is_public.then_some("aws-json");
+            for surface in ["grpc", "nats"].into_iter().chain(by_http) {
+                let key = (person.arn(), action.clone(), surface.to_owned());
                 expected.insert(key, person.may(&action));
             }
         }

@@ -238,11 +238,12 @@ pub(crate) fn failure(failure: &Failure, request: Uuid) -> Answer {
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let status = match code {
-        "AccessDenied"
-        | "ExpiredToken"
-        | "InvalidClientTokenId"
+        // As STS of AWS has it, where AWS JSON has 400 for all of them.
+        "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
         | "MissingAuthenticationToken"
-        | "SignatureDoesNotMatch" => StatusCode::FORBIDDEN,
+        | "ExpiredToken"
+        | "AccessDenied" => StatusCode::FORBIDDEN,
         _ => status,
     };
     let kind = if status.is_server_error() { "Receiver" } else { "Sender" };
@@ -391,6 +392,16 @@ mod tests {
         for (reason, code, status) in [
             (Reason::UnrecognizedClientException, "InvalidClientTokenId", 403),
             (Reason::InvalidSignatureException, "SignatureDoesNotMatch", 403),
+            (
+                Reason::MissingAuthenticationTokenException,
+                "MissingAuthenticationToken",
+                403,
+            ),
+            (Reason::ExpiredTokenException, "ExpiredToken", 403),
+            (Reason::AccessDeniedException, "AccessDenied", 403),
+            (Reason::IncompleteSignatureException, "IncompleteSignature", 400),
+            (Reason::ValidationException, "ValidationError", 400),
+            (Reason::InvalidIdentityToken, "InvalidIdentityToken", 400),
             (Reason::ThrottlingException, "Throttling", 400),
             (Reason::UnknownOperationException, "InvalidAction", 400),
         ] {

@@ -144,29 +144,18 @@ impl Gate {
             is_plain_read: facts::operation(asked.method).plain_read,
             allowed: Vec::new(),
         };
-        let questions = match facts::is_for_people(asked.method) {
-            true => inner.questions(&asking, asked, &about).await?,
-            false => Vec::new(),
-        };
-        let decisions: Vec<_> = match questions.is_empty() {
-            // What services ask each other is nobody else's.
-            true => vec![(asking.action.clone(), Arn::any(), Decision::ImplicitDeny)],
-            false => {
-                let decide = |(action, on, context): &(Action, Arn, Context)| {
-                    let decision = asking.decide(action, on, context);
-                    (action.clone(), on.clone(), decision)
-                };
-                questions.iter().map(decide).collect()
-            }
-        };
-        asking.record(&decisions).await?;
-        if questions.is_empty() {
-            let message = format!(
-                "only services of Muster may ask {}: no policy allows it",
-                asked.method.name()
-            );
-            return Err(Refusal::new(Reason::AccessDeniedException, message).into());
+        if !facts::is_for_people(asked.method) {
+            let denied = (asking.action.clone(), Arn::any(), Decision::ImplicitDeny);
+            asking.record(&[denied]).await?;
+            return Err(services_only(&asking).into());
         }
+        let questions = inner.questions(&asking, asked, &about).await?;
+        let decide = |(action, on, context): &(Action, Arn, Context)| {
+            let decision = asking.decide(action, on, context);
+            (action.clone(), on.clone(), decision)
+        };
+        let decisions: Vec<_> = questions.iter().map(decide).collect();
+        asking.record(&decisions).await?;
         for (action, on, decision) in &decisions {
             if let Some(refused) = asking.refusal(action, on, decision) {
                 return Err(refused.into());
@@ -189,6 +178,16 @@ impl Authorizer for Gate {
             Ok(extensions)
         })
     }
+}
+
+/// What services ask each other is nobody else's, and there is no policy to look for that would allow it.
+fn services_only(asking: &Asking) -> Refusal {
+    let (who, action) = (&asking.caller.principal, &asking.action);
+    let text = format!(
+        "User: {who} is not authorized to perform: {action}: only services of Muster ask this, and no policy gives it to \
+         anybody else"
+    );
+    Refusal::new(Reason::AccessDeniedException, text)
 }
 
 fn action(text: &str) -> Result<Action, Failure> {

@@ -436,7 +436,16 @@ async fn what_services_ask_each_other_is_nobody_else_s_not_even_an_admin_s() {
         request: None,
     };
     let refusal = refused(world.gate.decide(asked).await);
-    assert!(refusal.message.contains("only services"), "{}", refusal.message);
+    assert_eq!(
+        (refusal.reason, refusal.message.as_str()),
+        (
+            Reason::AccessDeniedException,
+            "User: arn:aws:iam::000000000000:user/alice is not authorized to perform: ssm:StartRollout: only services of \
+             Muster ask this, and no policy gives it to anybody else"
+        )
+    );
+    let log = world.log().await;
+    assert_eq!((log.len(), log[0].decision()), (1, Word::ImplicitDeny));
 }
 
 #[tokio::test]

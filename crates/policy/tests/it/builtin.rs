@@ -78,7 +78,7 @@ const NODE: &str = "GetDeployablePatchSnapshotForInstance";
 
 const INTERNAL: &str =
     "RegisterNode RegisterManagedInstance GetNodeRole ResolveTargets SyncRevocations Add Remove List StartRollout CancelRollout Record
-    GetSigningKey IssueSession AssumeRole GetSender GetPrincipal CheckBearer RecordDecisions";
+    GetSigningKey IssueSession AssumeRole NoteUse GetSender IsSeen GetPrincipal CheckBearer RecordDecisions";
 
 /// What nodes may do, and on what.
 const OF_NODES: &[(&str, &str)] = &[
