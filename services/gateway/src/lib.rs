@@ -13,6 +13,7 @@
 //! - `call`: from a JSON text over the bus to a JSON text.
 //! - `repeats`: what must not run twice runs once. Pure but for the waiting.
 //! - `answer`: what goes back. Pure.
+//! - `upload`: a request's body, read or thrown away.
 //! - `metrics`: requests by operation and code.
 //!
 //! The gateway keeps nothing on disk, and any number of them may run side by side.
@@ -30,6 +31,7 @@ mod sts;
 mod surface;
 mod target;
 mod throttle;
+mod upload;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};

@@ -99,6 +99,12 @@ struct Entry {
     bytes: usize,
 }
 
+impl Entry {
+    fn is_running(&self) -> bool {
+        self.answer.borrow().is_none() && self.answer.has_changed().is_ok()
+    }
+}
+
 impl Repeats {
     /// Says whether a request is the first of its kind.
     pub(crate) fn claim(&self, key: Key, now: Timestamp) -> Claim {
@@ -124,7 +130,7 @@ impl Repeats {
     }
 
     /// Gives the answer to all who wait. `done`: something was or may have been done, so the answer is kept.
-    pub(crate) fn settle(&self, ticket: Ticket, answer: Answer, done: bool) {
+    pub(crate) fn settle(&self, ticket: Ticket, answer: Answer, done: bool, now: Timestamp) {
         let mut known = self.known();
         if done {
             let bytes = answer.body.len();
@@ -134,6 +140,7 @@ impl Repeats {
                 entry.bytes = bytes;
                 known.bytes += bytes;
             }
+            known.forget_old(now);
         } else {
             known.forget(&ticket.key, ticket.sequence);
         }
@@ -149,21 +156,25 @@ impl Repeats {
 
 impl Known {
     fn forget_old(&mut self, now: Timestamp) {
-        while let Some((key, sequence)) = self.order.front().copied() {
+        // One that still runs is never forgotten: its repeat would run beside it. Those behind it are, all the same.
+        let mut running = VecDeque::new();
+        while let Some((key, sequence)) = self.order.pop_front() {
             let Some(entry) = self.entries.get(&key).filter(|entry| entry.sequence == sequence) else {
-                self.order.pop_front();
                 continue;
             };
             let expired = now.duration_since(entry.since).unsigned_abs() >= KEPT;
             let too_many = self.entries.len() >= MOST || self.bytes > MOST_BYTES;
-            // One that still runs is never forgotten: its repeat would run beside it.
-            let running = entry.answer.borrow().is_none() && entry.answer.has_changed().is_ok();
-            if running || !(expired || too_many) {
+            if !(expired || too_many) {
+                self.order.push_front((key, sequence));
                 break;
             }
-            self.forget(&key, sequence);
-            self.order.pop_front();
+            match entry.is_running() {
+                true => running.push_back((key, sequence)),
+                false => self.forget(&key, sequence),
+            }
         }
+        running.append(&mut self.order);
+        self.order = running;
     }
 
     fn forget(&mut self, key: &Key, sequence: u64) {
@@ -211,7 +222,7 @@ mod tests {
         let repeats = Repeats::default();
         let ticket = first(&repeats, "a", NOW);
         let mut early = repeat(&repeats, "a", NOW);
-        repeats.settle(ticket, answer("1"), true);
+        repeats.settle(ticket, answer("1"), true, NOW);
         let mut late = repeat(&repeats, "a", NOW + SignedDuration::from_secs(599));
         for pending in [&mut early, &mut late] {
             let got = pending.wait_for(Option::is_some).await.unwrap().clone();
@@ -222,9 +233,9 @@ mod tests {
     #[test]
     fn what_did_nothing_may_run_again() {
         let repeats = Repeats::default();
-        repeats.settle(first(&repeats, "a", NOW), answer("away"), false);
+        repeats.settle(first(&repeats, "a", NOW), answer("away"), false, NOW);
         let second = first(&repeats, "a", NOW);
-        repeats.settle(second, answer("done"), true);
+        repeats.settle(second, answer("done"), true, NOW);
         assert_eq!(*repeat(&repeats, "a", NOW).borrow(), Some(answer("done")));
     }
 
@@ -239,7 +250,7 @@ mod tests {
     #[test]
     fn after_ten_minutes_a_request_is_new() {
         let repeats = Repeats::default();
-        repeats.settle(first(&repeats, "a", NOW), answer("1"), true);
+        repeats.settle(first(&repeats, "a", NOW), answer("1"), true, NOW);
         first(&repeats, "a", NOW + SignedDuration::from_mins(10));
         assert_eq!(repeats.known().entries.len(), 1);
     }
@@ -248,7 +259,7 @@ mod tests {
     fn memory_is_bounded_and_what_runs_is_kept() {
         let repeats = Repeats::default();
         for number in 0..MOST + 10 {
-            repeats.settle(first(&repeats, &number.to_string(), NOW), answer("x"), true);
+            repeats.settle(first(&repeats, &number.to_string(), NOW), answer("x"), true, NOW);
         }
         let known = repeats.known();
         assert!(known.entries.len() <= MOST);
@@ -259,6 +270,35 @@ mod tests {
         let runs = first(&repeats, "runs", NOW);
         let later = NOW + SignedDuration::from_hours(1);
         repeat(&repeats, "runs", later);
+        drop(runs);
+    }
+
+    #[test]
+    fn what_runs_keeps_nothing_else_in_memory() {
+        let repeats = Repeats::default();
+        let runs = first(&repeats, "runs", NOW);
+        for number in 0..MOST + 10 {
+            repeats.settle(first(&repeats, &number.to_string(), NOW), answer("x"), true, NOW);
+        }
+        assert!(repeats.known().entries.len() <= MOST);
+        assert!(repeats.known().order.len() <= MOST);
+        // The one that is to go next is still the oldest, and the newest is there.
+        first(&repeats, "0", NOW);
+        repeat(&repeats, &(MOST + 9).to_string(), NOW);
+        repeat(&repeats, "runs", NOW);
+
+        let long = Answer::success(vec![0; MOST_BYTES / 8].into());
+        for number in 0..20 {
+            repeats.settle(first(&repeats, &format!("long{number}"), NOW), long.clone(), true, NOW);
+        }
+        let after_ten_minutes = NOW + SignedDuration::from_mins(10);
+        {
+            let known = repeats.known();
+            assert!(known.bytes <= MOST_BYTES + MOST_BYTES / 8, "{}", known.bytes);
+        }
+        first(&repeats, "other", after_ten_minutes);
+        let kept = repeats.known().entries.len();
+        assert_eq!(kept, 2, "what is old goes although something old runs");
         drop(runs);
     }
 

@@ -11,12 +11,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, Response, StatusCode, request};
 use axum::routing::get;
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
 use muster_boot::Tasks;
 use muster_model::Clock;
 use muster_proto::facts;
-use muster_wire::{Caller, Failure, Principal, Reason, Refusal, trace};
+use muster_wire::{Caller, Failure, Principal, trace};
 use prost_reflect::MethodDescriptor;
 use tracing::{Instrument as _, Span, field, info_span};
 use uuid::Uuid;
@@ -29,19 +28,15 @@ use crate::metrics::Metrics;
 use crate::repeats::{Claim, Key, Pending, Repeats, Ticket};
 use crate::target::{self, Operation};
 use crate::throttle::{Throttle, Tries};
+use crate::upload::Upload;
 use crate::{sigv4, sts};
 
 /// What is answered in where the request names no content type that we know.
 const DEFAULT_CONTENT_TYPE: &str = "application/x-amz-json-1.1";
-/// Longest time for a body to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A body that took longer than this came at another time than its head, whose caller is asked about again.
 const HELD_BACK: Duration = Duration::from_secs(1);
 /// Longest body of a request without credentials, and of a form, in bytes.
 const LONGEST_ANONYMOUS: usize = 64 * 1024;
-/// How much of a body that is too long is read all the same, in multiples of what is taken: a caller who is cut off
-/// while sending never reads why.
-const DRAINED: usize = 64;
 /// How long a call that must not run twice is waited for. Its caller is told earlier to come again; a repeat then
 /// finds this answer. Services give up after a minute themselves.
 const LONGEST_CALL: Duration = Duration::from_secs(65);
@@ -107,8 +102,9 @@ async fn nothing_here(State(surface): State<Arc<Surface>>, request: Request<Body
         status: StatusCode::NOT_FOUND,
         ..Answer::failure(&target::unknown())
     };
-    let seen = surface.first_sight(&request.into_parts().0);
-    surface.note(id, &seen, &answer, started.elapsed());
+    let (head, body) = request.into_parts();
+    surface.note(id, &surface.first_sight(&head), &answer, started.elapsed());
+    Upload::new(&head, body).drain(surface.settings.max_body_bytes).await;
     answer.into_response(id, DEFAULT_CONTENT_TYPE)
 }
 
@@ -135,19 +131,21 @@ async fn answer(State(surface): State<Arc<Surface>>, request: Request<Body>) -> 
     async {
         let (head, body) = request.into_parts();
         let mut seen = surface.first_sight(&head);
+        let mut body = Upload::new(&head, body);
         if is_sts {
-            let outcome = surface.identify(id, &head, body, &mut seen).await;
+            let outcome = surface.identify(id, &head, &mut body, &mut seen).await;
             let answer = outcome.unwrap_or_else(|failure| sts::failure(&failure, id));
             surface.note(id, &seen, &answer, started.elapsed());
             return answer.into_response(id, sts::CONTENT_TYPE);
         }
         let content_type = target::content_type(&head.headers);
         let outcome = match &content_type {
-            Ok(_) => surface.serve(id, operation, &head, body, &mut seen).await,
+            Ok(_) => surface.serve(id, operation, &head, &mut body, &mut seen).await,
             Err(_) => Err(target::unknown()),
         };
         let answer = outcome.unwrap_or_else(|failure| Answer::failure(&failure));
         surface.note(id, &seen, &answer, started.elapsed());
+        body.drain(surface.settings.max_body_bytes).await;
         answer.into_response(id, content_type.unwrap_or(DEFAULT_CONTENT_TYPE))
     }
     .instrument(span)
@@ -179,7 +177,7 @@ impl Surface {
         id: Uuid,
         operation: Result<Operation, Failure>,
         head: &request::Parts,
-        body: Body,
+        body: &mut Upload,
         seen: &mut Seen,
     ) -> Result<Answer, Failure> {
         let operation = operation?;
@@ -216,7 +214,7 @@ impl Surface {
         service: &str,
         arrival: Arrival,
         head: &request::Parts,
-        body: Body,
+        body: &mut Upload,
         seen: &mut Seen,
     ) -> Result<(Caller, Bytes), Failure> {
         seen.access_key = claimed_key(head);
@@ -228,7 +226,7 @@ impl Surface {
         let begun = self.clock.now();
         let mut named = self.door.authentication.name(head, service, tries, begun).await?;
         let access_key = named.access_key().to_owned();
-        let body = read(body, self.settings.max_body_bytes).await?;
+        let body = body.read(self.settings.max_body_bytes).await?;
         seen.bytes = body.len();
         // Nobody keeps a key alive, or a signature young, by holding back the body.
         let now = self.clock.now();
@@ -253,10 +251,16 @@ impl Surface {
     }
 
     /// Tells a caller who it is, or gives it a temporary access key: for those who ask STS.
-    async fn identify(&self, id: Uuid, head: &request::Parts, body: Body, seen: &mut Seen) -> Result<Answer, Failure> {
+    async fn identify(
+        &self,
+        id: Uuid,
+        head: &request::Parts,
+        body: &mut Upload,
+        seen: &mut Seen,
+    ) -> Result<Answer, Failure> {
         let arrival = self.arrival(id, head);
         // What the form asks for says whether anybody has to have signed it.
-        let body = read(body, self.settings.max_body_bytes.min(LONGEST_ANONYMOUS)).await?;
+        let body = body.read(self.settings.max_body_bytes.min(LONGEST_ANONYMOUS)).await?;
         let form = sts::Form::of(&body);
         seen.operation = form.operation().map(str::to_owned);
         let (caller, token) = match form.is_unsigned() {
@@ -268,7 +272,9 @@ impl Surface {
                 (arrival.of(Caller::anonymous()), None)
             }
             false => {
-                let (caller, _) = self.admit(sts::SERVICE, arrival, head, body.into(), seen).await?;
+                let (caller, _) = self
+                    .admit(sts::SERVICE, arrival, head, &mut Upload::whole(body), seen)
+                    .await?;
                 (caller, session_token(head))
             }
         };
@@ -315,12 +321,12 @@ impl Surface {
         &self,
         method: &'static MethodDescriptor,
         arrival: Arrival,
-        body: Body,
+        body: &mut Upload,
         seen: &mut Seen,
     ) -> Result<Answer, Failure> {
         let from = arrival.source_ip.map(network).unwrap_or_default();
         self.door.anonymous.take(&from, self.clock.now())?;
-        let body = read(body, self.settings.max_body_bytes.min(LONGEST_ANONYMOUS)).await?;
+        let body = body.read(self.settings.max_body_bytes.min(LONGEST_ANONYMOUS)).await?;
         seen.bytes = body.len();
         let caller = arrival.of(Caller::anonymous());
         seen.principal = Some(caller.principal.clone());
@@ -367,7 +373,8 @@ impl Surface {
             outcome,
             Err(Failure::Refused(_) | Failure::Unsupported { .. } | Failure::Unavailable { .. })
         );
-        self.repeats.settle(ticket, Answer::from(outcome), done);
+        self.repeats
+            .settle(ticket, Answer::from(outcome), done, self.clock.now());
     }
 
     /// Log and metrics. Bodies are in neither.
@@ -412,37 +419,6 @@ async fn wait(mut pending: Pending, timeout: Duration) -> Result<Answer, Failure
         Ok(Err(_)) => Err(Failure::internal("a call ended without an answer")),
         Ok(Ok(answer)) => (*answer).clone().ok_or(Failure::Deadline),
     }
-}
-
-/// Reads a body of at most `most` bytes.
-async fn read(body: Body, most: usize) -> Result<Bytes, Failure> {
-    tokio::time::timeout(BODY_TIMEOUT, read_whole(body, most))
-        .await
-        .unwrap_or_else(|_| Err(broken_off()))
-}
-
-async fn read_whole(mut body: Body, most: usize) -> Result<Bytes, Failure> {
-    let mut whole = BytesMut::new();
-    let mut length = 0_usize;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| broken_off())?.into_data() else {
-            continue;
-        };
-        length = length.saturating_add(data.len());
-        if length <= most {
-            whole.extend_from_slice(&data);
-        } else if length > most.saturating_mul(DRAINED) {
-            break;
-        }
-    }
-    if length > most {
-        return Err(call::too_large());
-    }
-    Ok(whole.freeze())
-}
-
-fn broken_off() -> Failure {
-    Refusal::new(Reason::SerializationException, "The body broke off").into()
 }
 
 fn invocation(headers: &HeaderMap) -> Option<&str> {

@@ -103,8 +103,17 @@ impl Call {
         self.send_with_pause(to, async || {}).await
     }
 
+    /// Sends no body, and waits for the answer.
+    pub(crate) async fn send_head(&self, to: SocketAddr) -> Reply {
+        self.send_parts(to, async || {}, &[]).await
+    }
+
     /// With something else between the head and the body.
     pub(crate) async fn send_with_pause(&self, to: SocketAddr, pause: impl AsyncFnOnce()) -> Reply {
+        self.send_parts(to, pause, &self.body).await
+    }
+
+    async fn send_parts(&self, to: SocketAddr, pause: impl AsyncFnOnce(), body: &[u8]) -> Reply {
         let host = self.host.clone().unwrap_or_else(|| to.to_string());
         let mut text = format!("{}\r\nHost: {host}\r\nConnection: close\r\n", self.start);
         for (name, value) in &self.headers {
@@ -114,10 +123,7 @@ impl Call {
         let mut stream = TcpStream::connect(to).await.expect("the gateway listens");
         stream.write_all(text.as_bytes()).await.expect("the gateway reads");
         pause().await;
-        stream
-            .write_all(&self.body)
-            .await
-            .expect("the gateway reads the whole body");
+        stream.write_all(body).await.expect("the gateway reads the whole body");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.expect("the gateway answers");
         Reply::read(&answer)

@@ -1,9 +1,14 @@
 //! What a request may look like (aws-json-gateway 1 and 2).
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::client::Call;
+use crate::keys::FakeKeys;
+use crate::signer::AccessKey;
 use crate::world::World;
+
+const NOW: Timestamp = Timestamp::constant(1_767_225_900, 0);
 
 #[tokio::test]
 async fn health_needs_no_credentials() {
@@ -156,4 +161,45 @@ async fn an_answer_that_the_bus_does_not_take_is_an_answer_all_the_same() {
     let (word, text) = reply.error();
     assert_eq!(word, "ValidationException");
     assert!(text.contains("ask for less"), "{text}");
+}
+
+#[tokio::test]
+async fn whoever_is_refused_early_hears_it_although_they_are_still_sending() {
+    let (_, cache, alice) = FakeKeys::with_alice();
+    let world = World::signed(&cache, NOW).await;
+    let body = "x".repeat(4 << 20);
+    let send = |operation: &str| Call::of(operation, body.clone());
+    let stranger = AccessKey::new("MKIASTRANGERSTRANGER", "secret");
+    let long_ago = NOW - SignedDuration::from_mins(6);
+    for (call, word) in [
+        (
+            send("SendCommand").signed(world.address(), &stranger, NOW),
+            "UnrecognizedClientException",
+        ),
+        (
+            send("SendCommand").signed(world.address(), &alice, long_ago),
+            "InvalidSignatureException",
+        ),
+        (send("Nothing"), "UnknownOperationException"),
+        (
+            send("SendCommand").with("Content-Type", "text/plain"),
+            "UnknownOperationException",
+        ),
+        (
+            Call::bare("POST", "/nowhere").body(body.clone()),
+            "UnknownOperationException",
+        ),
+    ] {
+        assert_eq!(world.send(&call).await.error().0, word);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_leave_to_send_is_answered_without_it() {
+    let (_, cache, _) = FakeKeys::with_alice();
+    let world = World::signed(&cache, NOW).await;
+    let stranger = AccessKey::new("MKIASTRANGERSTRANGER", "secret");
+    let call = Call::of("SendCommand", "{}").signed(world.address(), &stranger, NOW);
+    let reply = call.with("Expect", "100-continue").send_head(world.address()).await;
+    assert_eq!(reply.error().0, "UnrecognizedClientException");
 }
