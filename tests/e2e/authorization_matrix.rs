@@ -27,7 +27,7 @@ const KEY: &str = "MKIA0000000000000000";
 
 /// A request of each operation that breaks no limit and names nothing that is there. An operation that is not here takes
 /// an empty request.
-fn body(operation: &str) -> String {
+pub(crate) fn body(operation: &str) -> String {
     let (name, hash) = (r#""Name": "Nothing-here""#, "0".repeat(64));
     let user = r#""UserName": "stranger""#;
     let group = r#""GroupName": "strangers""#;
@@ -244,7 +244,7 @@ impl Person {
 }
 
 /// Operations for people that are answered at once.
-fn operations() -> Vec<(MethodDescriptor, bool)> {
+pub(crate) fn operations() -> Vec<(MethodDescriptor, bool)> {
     let mut all = Vec::new();
     for service in muster_proto::pool().services() {
         let facts = facts::service(&service);

@@ -24,6 +24,7 @@ mod log_streams;
 mod login;
 mod node_roles;
 mod notifications;
+mod nul;
 mod own_commands;
 mod parameter_rights;
 mod parameters;

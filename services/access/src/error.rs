@@ -64,6 +64,8 @@ pub(crate) enum AccessError {
     NextToken,
     #[error("{0}")]
     Invalid(String),
+    #[error("Value at '{member}' holds a NUL character, which is in nothing that is kept here.")]
+    Nul { member: &'static str },
     #[error("KnownSequence and KnownHash go together")]
     KnownTogether,
     #[error("the audit record {sequence} has another hash than the one that was named: nothing was removed")]
@@ -71,6 +73,14 @@ pub(crate) enum AccessError {
 }
 
 impl AccessError {
+    /// Refuses a text with a NUL character: a database may refuse even the question.
+    pub(crate) fn refuse_nul(member: &'static str, text: &str) -> Result<(), Self> {
+        match text.contains('\0') {
+            true => Err(Self::Nul { member }),
+            false => Ok(()),
+        }
+    }
+
     /// The word that programs match on.
     pub(crate) fn reason(&self) -> Reason {
         match self {
@@ -96,6 +106,7 @@ impl AccessError {
             | Self::OneName
             | Self::Status
             | Self::Invalid(_)
+            | Self::Nul { .. }
             | Self::KnownTogether
             | Self::OtherHash { .. } => Reason::ValidationException,
         }

@@ -36,6 +36,9 @@ impl AuditApi {
         request: ListAuditRecordsRequest,
         asker: &Principal,
     ) -> Result<ListAuditRecordsResult, Failure> {
+        AccessError::refuse_nul("principal", request.principal())?;
+        AccessError::refuse_nul("action", request.action())?;
+        AccessError::refuse_nul("resource", request.resource())?;
         let mut question = Question {
             decision: match request.decision() {
                 Decision::Unset => None,

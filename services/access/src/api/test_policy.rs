@@ -19,6 +19,7 @@ const GIVEN: &str = "given";
 
 pub(super) async fn test(api: &AccessApi, request: TestPolicyRequest) -> Result<TestPolicyResult, Failure> {
     let text = request.principal();
+    AccessError::refuse_nul("principal", text)?;
     let who = api.account.principal(text).ok_or_else(|| {
         let own = api.account.arn(crate::domain::identity::Kind::User, "<name>");
         AccessError::Invalid(format!(

@@ -12,7 +12,7 @@ use muster_proto::aws::v1::Reason;
 use muster_store::{Db, transact};
 use sqlx::AssertSqlSafe;
 
-use crate::service::{Service, reason};
+use crate::service::{Service, reason, refusal};
 
 fn record(number: usize) -> DecisionRecord {
     let mut record = DecisionRecord {
@@ -177,6 +177,32 @@ async fn lists_are_narrowed_and_come_newest_first() {
         }
         service.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_question_with_a_nul_is_refused() {
+    let service = Service::start().await;
+    let nul = || Some("x\0".to_owned());
+    let questions = [
+        ListAuditRecordsRequest {
+            principal: nul(),
+            ..ListAuditRecordsRequest::default()
+        },
+        ListAuditRecordsRequest {
+            action: nul(),
+            ..ListAuditRecordsRequest::default()
+        },
+        ListAuditRecordsRequest {
+            resource: nul(),
+            ..ListAuditRecordsRequest::default()
+        },
+    ];
+    for question in questions {
+        let (reason, text) = refusal(service.audit().list_audit_records(question).await);
+        assert_eq!(reason, Reason::ValidationException);
+        assert!(text.contains("holds a NUL character"), "{text}");
+    }
+    service.stop().await;
 }
 
 #[tokio::test]
