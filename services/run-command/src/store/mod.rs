@@ -10,7 +10,7 @@ pub(crate) mod record;
 pub(crate) mod retention;
 mod row;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use row::decode;
 

@@ -18,7 +18,7 @@ use crate::store::read::{self, Question};
 use crate::store::record::record;
 use crate::store::{outbox, retention};
 
-async fn databases(name: &str) -> Vec<(Db, tempfile::TempDir)> {
+pub(crate) async fn databases(name: &str) -> Vec<(Db, tempfile::TempDir)> {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("it.db").display());
     let mut all = vec![(Db::open(&url, name, &crate::MIGRATIONS).await.unwrap(), folder)];
@@ -30,7 +30,7 @@ async fn databases(name: &str) -> Vec<(Db, tempfile::TempDir)> {
     all
 }
 
-fn command(at: i64, nodes: &[&str]) -> NewCommand {
+pub(crate) fn command(at: i64, nodes: &[&str]) -> NewCommand {
     let id = CommandId::random();
     NewCommand {
         id,

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::from_store;
 use crate::store::accept::{NewCommand, accept};
 use crate::store::news::Told;
+use crate::store::outbox::Entry;
 use crate::work::{Dispatcher, News, Notifier};
 
 /// Most commands in one transaction.
@@ -45,8 +46,14 @@ impl Acceptor {
                 if count == 0 {
                     return Ok(());
                 }
-                let (commands, answers) = std::mem::take(&mut group).into_iter().unzip();
-                for told in write(&db, quota, &dispatcher, commands, answers).await {
+                let (commands, answers): (Vec<_>, Vec<_>) = std::mem::take(&mut group).into_iter().unzip();
+                let written = write(&db, quota, commands).await;
+                dispatcher.tell(written.entries);
+                for (answer, result) in answers.into_iter().zip(written.results) {
+                    // A caller that went away has its command all the same.
+                    let _ = answer.send(result);
+                }
+                for told in written.told {
                     if told.notifies() {
                         notifier.wake();
                     }
@@ -68,55 +75,89 @@ impl Acceptor {
     }
 }
 
-/// Writes a group, or, if the database does not take it as a whole, each command by itself: one that cannot be kept takes
-/// no other with it.
-async fn write(
-    db: &Db,
-    quota: u64,
-    dispatcher: &Dispatcher,
-    commands: Vec<NewCommand>,
-    answers: Vec<Answer>,
-) -> Vec<Told> {
-    match accept(db, &commands, quota).await {
-        Ok((entries, told)) => {
-            dispatcher.tell(entries);
-            for answer in answers {
-                // A caller that went away has its command all the same.
-                let _ = answer.send(Ok(()));
-            }
-            vec![told]
-        }
-        Err(error) if answers.len() > 1 && !matches!(error, StoreError::Unavailable(_)) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "commands are written one by one"
-            );
-            let mut all = Vec::new();
-            for (command, answer) in commands.into_iter().zip(answers) {
-                all.extend(Box::pin(write(db, quota, dispatcher, vec![command], vec![answer])).await);
-            }
-            all
-        }
-        Err(error) => {
-            refuse(error, answers);
-            Vec::new()
-        }
+/// What became of commands that came together.
+#[derive(Debug, Default)]
+struct Written {
+    /// What the coordinator has to be told.
+    entries: Vec<Entry>,
+    told: Vec<Told>,
+    /// One for each command, in their order.
+    results: Vec<Result<(), Failure>>,
+}
+
+impl Written {
+    fn put(&mut self, count: usize, (entries, told): (Vec<Entry>, Told)) {
+        self.entries.extend(entries);
+        self.told.push(told);
+        self.results.extend((0..count).map(|_| Ok(())));
     }
 }
 
-fn refuse(error: StoreError, answers: Vec<Answer>) {
-    let unavailable = matches!(error, StoreError::Unavailable(_));
-    let mut first = Some(from_store(error));
-    for answer in answers {
-        let failure = first.take().unwrap_or_else(|| {
-            if unavailable {
-                Failure::Unavailable {
-                    what: "the database of run-command".to_owned(),
+/// Stores commands in one transaction. Where the database finds fault with it, each command gets its own, so that
+/// nobody's fails for another's sake.
+async fn write(db: &Db, quota: u64, commands: Vec<NewCommand>) -> Written {
+    let mut written = Written::default();
+    match accept(db, &commands, quota).await {
+        Ok(stored) => written.put(commands.len(), stored),
+        Err(StoreError::Unavailable(cause)) => {
+            let again = || Failure::Unavailable {
+                what: "the database of run-command".to_owned(),
+            };
+            written.results.push(Err(from_store(StoreError::Unavailable(cause))));
+            written.results.extend(commands.iter().skip(1).map(|_| Err(again())));
+        }
+        Err(error) if commands.len() < 2 => written.results.push(Err(from_store(error))),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                commands = commands.len(),
+                "a group of commands was not written; each is written alone"
+            );
+            for command in &commands {
+                match accept(db, std::slice::from_ref(command), quota).await {
+                    Ok(stored) => written.put(1, stored),
+                    Err(error) => written.results.push(Err(from_store(error))),
                 }
-            } else {
-                Failure::internal("the group of commands was not written")
             }
-        });
-        let _ = answer.send(Err(failure));
+        }
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::read;
+    use crate::store::tests::{command, databases};
+
+    #[tokio::test]
+    async fn a_command_that_the_database_refuses_takes_no_other_with_it() {
+        for (db, _folder) in databases("refused").await {
+            // A node of a command can be there only once.
+            let all = || {
+                vec![
+                    command(1, &["mi-a"]),
+                    command(2, &["mi-a", "mi-a"]),
+                    command(3, &["mi-b"]),
+                ]
+            };
+            let group = all();
+            let ids: Vec<_> = group.iter().map(|command| command.id).collect();
+            let written = write(&db, u64::MAX, group).await;
+            let good: Vec<_> = written.results.iter().map(Result::is_ok).collect();
+            assert_eq!(good, [true, false, true]);
+            let told: Vec<_> = written.entries.iter().map(|entry| entry.command_id.clone()).collect();
+            assert_eq!(told, [ids[0].to_string(), ids[2].to_string()]);
+            assert_eq!(written.told.iter().filter(|told| told.news.is_some()).count(), 2);
+            for (id, is_good) in ids.into_iter().zip(good) {
+                assert_eq!(read::command(&db, id).await.unwrap().is_some(), is_good);
+            }
+
+            let alone = write(&db, u64::MAX, all().drain(1..2).collect()).await;
+            assert!(
+                matches!(alone.results.as_slice(), [Err(Failure::Internal(_))]),
+                "{alone:?}"
+            );
+        }
     }
 }
