@@ -140,6 +140,8 @@ async fn a_document_lives_from_create_to_delete() {
         got["Content"].as_str().unwrap().contains("schemaVersion: '2.2'")
             || got["Content"].as_str().unwrap().contains("schemaVersion: \"2.2\"")
     );
+    let mine = aws.ok(&["list-documents", "--filters", "Key=Owner,Values=Self"]).await;
+    assert_eq!(mine["DocumentIdentifiers"][0]["Name"], "Greet");
     let versions = aws.ok(&["list-document-versions", "--name", "Greet"]).await;
     assert_eq!(versions["DocumentVersions"].as_array().unwrap().len(), 2);
 

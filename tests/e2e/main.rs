@@ -35,5 +35,6 @@ mod run_command;
 mod signing;
 mod surfaces;
 mod tls;
+mod tokens;
 mod traces;
 mod ways;

@@ -80,6 +80,8 @@ async fn the_aws_command_line_puts_gets_and_lists() {
     assert_eq!(described["Parameters"].as_array().unwrap().len(), 2);
     assert_eq!(described["Parameters"][0]["Policies"], json!([]));
     aws.ok(&["delete-parameter", "--name", "/app/host"]).await;
+    let gone = aws.ok(&["delete-parameters", "--names", "/app/host", "/nobody"]).await;
+    assert_eq!(gone["InvalidParameters"], serde_json::json!(["/app/host", "/nobody"]));
     aws.refused("ParameterNotFound", &["get-parameter", "--name", "/app/host"])
         .await;
 }
