@@ -71,6 +71,9 @@ pub(super) async fn export(path: &str, decrypt: bool, server: &Server) -> Result
             "{left_out} SecureStrings were left out; --decrypt prints them in clear"
         ));
     }
+    if !entries.is_empty() {
+        print::say("latest versions only, without their labels and tags");
+    }
     let file = File { parameters: entries };
     let text = serde_json::to_string_pretty(&file).map_err(|source| Complaint::Local {
         what: "the parameters cannot be written".to_owned(),

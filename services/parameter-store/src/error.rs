@@ -76,8 +76,12 @@ pub(crate) enum ParameterError {
     DataTypeNeedsAdvanced,
     #[error(
         "You have reached the maximum number of {} parameters for this AWS account and Region ({limit}). To add more \
-         parameters, either delete existing parameters or upgrade to the advanced-parameter tier (charges apply).",
-        tier.word().to_lowercase()
+         parameters, {}.",
+        tier.word().to_lowercase(),
+        match tier {
+            ParameterTier::Advanced => "delete existing parameters",
+            _ => "either delete existing parameters or upgrade to the advanced-parameter tier (charges apply)",
+        }
     )]
     TooManyParameters { tier: ParameterTier, limit: i64 },
     #[error("{0}")]

@@ -35,7 +35,8 @@ impl Name {
         if levels > LEVELS {
             return Err(ParameterError::TooDeep { limit: LEVELS });
         }
-        if scope.prefix().len() + 1 + spelled.len() > LONGEST {
+        // By its ARN, which is the same for all spellings.
+        if scope.prefix().len() + 1 + bare.len() > LONGEST {
             return Err(ParameterError::NameTooLong { limit: LONGEST });
         }
         Ok(Self {
@@ -115,6 +116,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::asked::Asked;
 
     pub(crate) fn scope() -> Scope {
         Scope {
@@ -156,8 +158,16 @@ pub(crate) mod tests {
         name("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15");
         name("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/name");
         let longest = LONGEST - scope().prefix().len() - 1;
-        name(&"a".repeat(longest));
+        let text = "a".repeat(longest);
+        // All spellings are one parameter, the ARN that it has among them.
+        assert_eq!(name(&text).path(), name(&format!("/{text}")).path());
+        assert_eq!(scope().arn(&text).len(), LONGEST);
+        assert_eq!(
+            Asked::parse(&scope().arn(&text), &scope()).unwrap().path,
+            format!("/{text}")
+        );
         check(&"a".repeat(longest + 1), Reason::ValidationException);
+        check(&format!("/{}", "a".repeat(longest + 1)), Reason::ValidationException);
         for text in ["aws", "/aws/x", "AWSome", "/Aws"] {
             assert_eq!(
                 name(text).check_new().unwrap_err().reason(),

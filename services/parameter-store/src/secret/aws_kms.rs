@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use crate::domain::put::is_default_key;
 use crate::secret::binding::Binding;
 use crate::secret::data_key::{DataKey, OpenError};
 use crate::secret::provider::{KeyError, KeyName, Provider, Wrapped, Wrapping};
@@ -31,6 +32,8 @@ pub struct AwsKmsSettings {
     pub region: String,
     /// A file in the form of `~/.aws/credentials`, profile `default`.
     pub credentials_file: PathBuf,
+    /// The key of SecureStrings that name none: an id, an ARN or an alias.
+    pub default_key: String,
 }
 
 /// Keys in KMS.
@@ -114,6 +117,11 @@ fn refused(status: u16, answer: &Value) -> KeyError {
         | "InvalidKeyUsageException"
         | "InvalidArnException"
         | "ValidationException" => KeyError::Unusable(text.to_owned()),
+        // It stays so until somebody changes the key's policy: to try again helps nobody. The text names who we are there.
+        "AccessDeniedException" => {
+            tracing::warn!(why = text, "KMS denies the use of a key");
+            KeyError::Unusable("KMS does not let the parameter store use the key".to_owned())
+        }
         // What is wrong between the service and the provider is not the caller's to know: it is in the log.
         _ => KeyError::Unavailable(format!("HTTP status {status} {word}: {text}").into()),
     }
@@ -134,6 +142,10 @@ impl Provider for AwsKms {
     }
 
     async fn wrap(&self, key_id: &str, arn: &str, data_key: &DataKey) -> Result<Wrapping, KeyError> {
+        let key_id = match is_default_key(key_id) {
+            true => self.settings.default_key.as_str(),
+            false => key_id,
+        };
         let body = json!({
             "KeyId": key_id,
             "Plaintext": STANDARD.encode(data_key.bytes()),

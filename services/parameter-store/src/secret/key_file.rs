@@ -199,13 +199,22 @@ impl KeyFile {
 
     /// The lines, read again if this version is not among them.
     fn lines_with(&self, key: &str, version: &str) -> Arc<Lines> {
+        self.lines_where(key, Some(version))
+    }
+
+    /// The lines, read again if this key, or this version of it, is not among them.
+    fn lines_where(&self, key: &str, version: Option<&str>) -> Arc<Lines> {
+        let is_there = |lines: &Lines| match version {
+            Some(version) => lines.find(key, version).is_some(),
+            None => lines.current(key).is_some(),
+        };
         let lines = self.lines();
-        if lines.find(key, version).is_some() {
+        if is_there(&lines) {
             return lines;
         }
         match self.read_again() {
             Ok(lines) => {
-                if lines.find(key, version).is_some() {
+                if is_there(&lines) {
                     tracing::info!(file = %self.path.display(), key, version, "the key file was read again: it has a new key");
                 }
                 lines
@@ -249,10 +258,13 @@ impl Provider for KeyFile {
 
     async fn wrap(&self, key_id: &str, _arn: &str, _data_key: &DataKey) -> Result<Wrapping, KeyError> {
         let named = KeyId::parse(key_id, &self.scope);
-        let lines = self.lines();
+        let lines;
         let line = match &named {
             // Keys of a file have one name: an alias is the key of that name.
-            KeyId::Alias(key) | KeyId::Key(key) => lines.current(key),
+            KeyId::Alias(key) | KeyId::Key(key) => {
+                lines = self.lines_where(key, None);
+                lines.current(key)
+            }
             KeyId::Foreign(_) => None,
         };
         let line = line.ok_or_else(|| KeyError::Unusable(named.not_found(&self.scope)))?;

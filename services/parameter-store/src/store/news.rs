@@ -33,6 +33,13 @@ pub(crate) struct Waiting {
     pub(crate) payload: String,
 }
 
+impl Waiting {
+    /// Names the event, however often it is published.
+    pub(crate) fn id(&self) -> String {
+        format!("parameter-store-{}-{}", self.turn, self.place)
+    }
+}
+
 /// The oldest events, in their order.
 pub(crate) async fn oldest(db: &Db, limit: i64) -> Result<Vec<Waiting>, StoreError> {
     let sql = "select turn, place, what, payload from news order by turn, place limit $1";

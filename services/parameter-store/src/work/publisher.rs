@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::Client;
+use async_nats::{Client, HeaderMap};
 use muster_boot::{BoxError, Echo, Parts};
 use muster_store::Db;
 use muster_wire::subject;
@@ -69,7 +69,11 @@ async fn publish(db: &Db, nats: &Client, echo: &mut Option<Echo>) -> Result<(), 
         let mark = echo.mark();
         for event in &waiting {
             let subject = subject::event("parameter-store", "parameter", &event.what);
-            nats.publish(subject, event.payload.clone().into()).await?;
+            let mut headers = HeaderMap::new();
+            // A stream that listens knows repeats by this.
+            headers.insert("Nats-Msg-Id", event.id().as_str());
+            nats.publish_with_headers(subject, headers, event.payload.clone().into())
+                .await?;
         }
         // They are forgotten when the server has them; until then they are published again.
         if !echo.confirms(mark).await {

@@ -83,7 +83,7 @@ async fn keys_in_kms_wrap_and_unwrap() {
         (value(&service, "/mine").await, value(&service, "/default").await),
         ("one".to_owned(), "two".to_owned())
     );
-    // Nothing needs to be configured for the default key of AWS, named or not: KMS has it.
+    // The default key, named or not. Moto lets everybody use that of AWS; AWS itself does not (`default_key`).
     let mut named = secure("/named", "three");
     named.key_id = Some("alias/aws/ssm".to_owned());
     parameters.put_parameter(named).await.unwrap();
@@ -100,6 +100,15 @@ async fn keys_in_kms_wrap_and_unwrap() {
     );
     let tables = String::from_utf8_lossy(&service.tables()).into_owned();
     assert!(tables.contains(&key), "the key and not only its alias is kept");
+    // Where the default key of AWS is not to be had, another one is.
+    let own = Service::with(|settings: &mut Settings| {
+        with(settings);
+        "alias/mine".clone_into(&mut settings.aws_kms.default_key);
+    });
+    let own = own.await;
+    own.by_nats().put_parameter(secure("/default", "four")).await.unwrap();
+    assert_eq!(value(&own, "/default").await, "four");
+    assert!(String::from_utf8_lossy(&own.tables()).contains(&key));
     // It forgets all keys.
     let reset = reqwest::Client::new()
         .post(kms.0.url("/moto-api/reset"))

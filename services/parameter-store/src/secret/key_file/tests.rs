@@ -169,3 +169,13 @@ async fn a_key_that_another_replica_was_given_first_is_looked_for_in_the_file() 
         "it wraps with the new one too"
     );
 }
+
+#[tokio::test]
+async fn a_key_that_was_added_is_used_without_a_new_start() {
+    let (_folder, path) = file(OLD, 0o600);
+    let keys = KeyFile::load(&path, scope(), &[]).unwrap();
+    let wrap = async || keys.wrap("alias/payments", "", &DataKey::random()).await;
+    assert!(matches!(wrap().await, Err(KeyError::Unusable(_))));
+    fs::write(&path, format!("{OLD}{OTHER}")).unwrap();
+    assert!(matches!(wrap().await, Ok(Wrapping::Here { key, .. }) if key == name("payments", "1")));
+}
