@@ -24,7 +24,7 @@ mod tls;
 
 pub use answers::{AnswerKeyError, AnswerSeal};
 pub use authorize::{
-    AccessOverBus, Authority, Leave, NodeGate, Read, ResourceTags, Rights, TagMap, rights_lost, while_allowed,
+    AccessOverBus, Authority, Leave, NodeGate, ResourceTags, Rights, TagMap, Touched, rights_lost, while_allowed,
 };
 pub use bus::{BusError, CredentialsError, connect, connect_now};
 pub use echo::{Echo, Mark};

@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 use muster_model::Account;
-use muster_wire::{Asked, Authorizer, Failure};
+use muster_wire::{Admitted, Asked, Authorizer, Failure};
 
 /// Allows everything to anybody.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ impl Authorizer for Anybody {
         &self.0
     }
 
-    fn authorize<'a>(&'a self, _: Asked<'a>) -> BoxFuture<'a, Result<http::Extensions, Failure>> {
-        Box::pin(async { Ok(http::Extensions::new()) })
+    fn authorize<'a>(&'a self, _: Asked<'a>) -> BoxFuture<'a, Result<Admitted, Failure>> {
+        Box::pin(async { Ok(Admitted::default()) })
     }
 }

@@ -16,7 +16,7 @@ use tonic::body::Body;
 
 use crate::check::{self, Decoded};
 use crate::services_only::CameBy;
-use crate::{Caller, CallerKind, Failure, frame};
+use crate::{Caller, CallerKind, Failure, aws_json, frame};
 
 /// The methods of the contract, by gRPC path.
 static METHODS: LazyLock<HashMap<String, MethodDescriptor>> = LazyLock::new(|| {
@@ -80,12 +80,41 @@ pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
     /// The account of the principals that surfaces make themselves.
     fn account(&self) -> &Account;
 
-    /// Lets a call go on. What it gives is put into the extensions of the request, where the service finds it.
+    /// Lets a call go on.
     ///
     /// # Errors
     /// If the caller may not do that, or it cannot be found out or written down.
-    fn authorize<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Result<http::Extensions, Failure>>;
+    fn authorize<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Result<Admitted, Failure>>;
 }
+
+/// A call that may go on.
+#[derive(Default)]
+pub struct Admitted {
+    /// Put into the extensions of the request, where the service finds it.
+    pub extensions: http::Extensions,
+    /// Hears what became of the call, where somebody wants to know.
+    pub conclude: Option<Arc<dyn Conclude>>,
+}
+
+impl fmt::Debug for Admitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admitted")
+            .field("extensions", &self.extensions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Hears what became of a call.
+pub trait Conclude: Send + Sync + 'static {
+    /// The call was answered: `OK`, or with this word. The answer waits for what this gives.
+    ///
+    /// # Errors
+    /// If the answer must not be given: this is answered in its place.
+    fn conclude<'a>(&'a self, outcome: &'a str) -> BoxFuture<'a, Result<(), Failure>>;
+}
+
+/// What is told of a call that was answered without a failure.
+pub const OK: &str = "OK";
 
 /// Puts [`AuthorizeService`] around a service.
 #[derive(Debug, Clone)]
@@ -130,20 +159,40 @@ where
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         let authorizer = Arc::clone(&self.authorizer);
         Box::pin(async move {
-            match admit(&*authorizer, request).await {
-                Ok(request) => inner.call(request).await,
-                Err(status) => Ok(status.into_http()),
+            let (request, conclude) = match admit(&*authorizer, request).await {
+                Ok(admitted) => admitted,
+                Err(status) => return Ok(status.into_http()),
+            };
+            let response = inner.call(request).await?;
+            let Some(conclude) = conclude else {
+                return Ok(response);
+            };
+            match conclude.conclude(&outcome(&response)).await {
+                Ok(()) => Ok(response),
+                Err(failure) => Ok(Status::from(failure).into_http()),
             }
         })
     }
 }
 
-/// The request with what the service is to know of the caller's rights.
-async fn admit(authorizer: &dyn Authorizer, request: http::Request<Body>) -> Result<http::Request<Body>, Status> {
+/// What became of a call. One that answers a stream is there as soon as the stream begins.
+fn outcome(response: &http::Response<Body>) -> String {
+    // A refused call carries its status in the head.
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() != tonic::Code::Ok => aws_json::word_and_status(&status.into()).0,
+        _ => OK.to_owned(),
+    }
+}
+
+/// The request with what the service is to know of the caller's rights, and who hears what becomes of it.
+async fn admit(
+    authorizer: &dyn Authorizer,
+    request: http::Request<Body>,
+) -> Result<(http::Request<Body>, Option<Arc<dyn Conclude>>), Status> {
     let (mut head, mut body) = request.into_parts();
     let Some(method) = METHODS.get(head.uri.path()) else {
         // The service itself says that it has no such method.
-        return Ok(http::Request::from_parts(head, body));
+        return Ok((http::Request::from_parts(head, body), None));
     };
     let Some(caller) = head.extensions.get::<Caller>().cloned() else {
         let failure = Failure::internal("a request came by no surface: its caller is not known");
@@ -167,6 +216,7 @@ async fn admit(authorizer: &dyn Authorizer, request: http::Request<Body>) -> Res
         method,
         request: message.as_deref(),
     };
-    head.extensions.extend(authorizer.authorize(asked).await?);
-    Ok(http::Request::from_parts(head, body))
+    let Admitted { extensions, conclude } = authorizer.authorize(asked).await?;
+    head.extensions.extend(extensions);
+    Ok((http::Request::from_parts(head, body), conclude))
 }

@@ -20,6 +20,8 @@ use crate::Failure;
 
 /// Longest name of a principal, in bytes.
 const LONGEST_PRINCIPAL: usize = 2048;
+/// Longest name of what a request was made with, in bytes.
+const LONGEST_USER_AGENT: usize = 256;
 /// Longest header, in bytes.
 const LONGEST_HEADER: usize = 3072;
 
@@ -84,6 +86,18 @@ impl From<Principal> for String {
     }
 }
 
+/// What a request says that it was made with, as far as it can be written down: the first 256 printable characters.
+#[must_use]
+pub fn user_agent(headers: &http::HeaderMap) -> Option<String> {
+    let said = headers.get(http::header::USER_AGENT)?.as_bytes().iter();
+    let printable = said.filter(|byte| **byte == b' ' || byte.is_ascii_graphic());
+    let text: String = printable
+        .take(LONGEST_USER_AGENT)
+        .map(|byte| char::from(*byte))
+        .collect();
+    (!text.is_empty()).then_some(text)
+}
+
 /// What a caller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CallerKind {
@@ -144,6 +158,9 @@ pub struct Caller {
     pub source_ip: Option<IpAddr>,
     /// Whether it came by TLS.
     pub secure_transport: bool,
+    /// What the caller says that it asks with; see [`user_agent`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
     /// The id that the caller is answered with, and that logs name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Uuid>,
@@ -183,6 +200,7 @@ impl Caller {
             source_ip,
             // The broker does not say how it is connected.
             secure_transport: false,
+            user_agent: None,
             request_id: None,
         }
     }
@@ -213,6 +231,7 @@ impl Caller {
             session: None,
             source_ip: None,
             secure_transport: false,
+            user_agent: None,
             request_id: None,
         }
     }
@@ -277,6 +296,7 @@ mod tests {
             session: None,
             source_ip: Some("192.0.2.7".parse().unwrap()),
             secure_transport: true,
+            user_agent: Some("aws-cli/2".to_owned()),
             request_id: Some(Uuid::from_u128(7)),
         }
     }
@@ -285,7 +305,7 @@ mod tests {
     fn the_header_is_one_line_of_json() {
         assert_eq!(
             alice().to_header(),
-            r#"{"principal":"arn:aws:iam::000000000000:user/alice","kind":"User","access_key":"MKIAABCDEFGHIJKLMNOP","source_ip":"192.0.2.7","secure_transport":true,"request_id":"00000000-0000-0000-0000-000000000007"}"#
+            r#"{"principal":"arn:aws:iam::000000000000:user/alice","kind":"User","access_key":"MKIAABCDEFGHIJKLMNOP","source_ip":"192.0.2.7","secure_transport":true,"user_agent":"aws-cli/2","request_id":"00000000-0000-0000-0000-000000000007"}"#
         );
         assert_eq!(
             Caller::service().to_header(),

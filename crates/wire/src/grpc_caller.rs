@@ -16,7 +16,7 @@ use muster_model::Account;
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::{Caller, CallerKind, Failure, Peer, Principal, SessionBounds};
+use crate::{Caller, CallerKind, Failure, Peer, Principal, SessionBounds, user_agent};
 
 /// Longest value of `authorization` that is looked at, in bytes: session tokens are long.
 const LONGEST: usize = 5 * 1024;
@@ -147,6 +147,7 @@ async fn caller(callers: &GrpcCallers, head: &http::request::Parts) -> Result<Ca
     let anybody = Caller {
         source_ip,
         secure_transport: peer.is_some_and(|peer| peer.is_encrypted),
+        user_agent: user_agent(&head.headers),
         ..Caller::development()
     };
     let (Holder { principal, session }, access_key) = match callers {

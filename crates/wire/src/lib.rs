@@ -40,8 +40,8 @@ pub mod subject;
 pub mod trace;
 
 pub use about::{About, Resource};
-pub use authorize::{Asked, Authorizer, Surface};
-pub use caller::{BadPrincipal, Caller, CallerKind, Principal, SessionBounds};
+pub use authorize::{Admitted, Asked, Authorizer, Conclude, OK, Surface};
+pub use caller::{BadPrincipal, Caller, CallerKind, Principal, SessionBounds, user_agent};
 pub use check::{CheckLayer, CheckService};
 pub use client_token::ClientToken;
 pub use failure::{Failure, Refusal};

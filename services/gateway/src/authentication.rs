@@ -100,13 +100,15 @@ impl<'a> Named<'a> {
 }
 
 /// What the port knows of a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     pub(crate) id: Uuid,
     /// Whether it came by TLS, at least as far as the proxy in front.
     pub(crate) is_secure: bool,
     /// Where it came from.
     pub(crate) source_ip: Option<IpAddr>,
+    /// What it says that it was made with.
+    pub(crate) user_agent: Option<String>,
 }
 
 impl Arrival {
@@ -115,6 +117,7 @@ impl Arrival {
         Caller {
             source_ip: self.source_ip,
             secure_transport: self.is_secure,
+            user_agent: self.user_agent,
             request_id: Some(self.id),
             ..caller
         }

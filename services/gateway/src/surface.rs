@@ -15,7 +15,7 @@ use bytes::Bytes;
 use muster_boot::Tasks;
 use muster_model::Clock;
 use muster_proto::facts;
-use muster_wire::{Caller, Failure, Principal, trace};
+use muster_wire::{Caller, Failure, Principal, trace, user_agent};
 use prost_reflect::MethodDescriptor;
 use tracing::{Instrument as _, Span, field, info_span};
 use uuid::Uuid;
@@ -313,6 +313,7 @@ impl Surface {
             id,
             is_secure: self.door.is_secure,
             source_ip: source(head, self.settings.forwarded_for),
+            user_agent: user_agent(&head.headers),
         }
     }
 

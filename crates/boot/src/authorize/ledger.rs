@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use muster_proto::access::v1::DecisionRecord;
 use muster_wire::Failure;
 use prost::Message as _;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -98,6 +99,32 @@ impl Ledger {
         let batch = Batch { decisions, done: None };
         let taken = tokio::time::timeout(PATIENCE, self.0.send(batch)).await;
         taken.map_err(|_| away())?.map_err(|_| away())
+    }
+
+    /// The same for who cannot wait.
+    pub(super) fn note_at_once(&self, decisions: Vec<DecisionRecord>) {
+        let Err(full) = self.0.try_send(Batch { decisions, done: None }) else {
+            return;
+        };
+        let decisions = full.into_inner().decisions;
+        match Handle::try_current() {
+            Ok(runtime) => {
+                let ledger = self.clone();
+                runtime.spawn(async move {
+                    let lost = decisions.len();
+                    if ledger.note(decisions).await.is_err() {
+                        tracing::error!(
+                            lost,
+                            "decisions on calls nobody waited for never came into the audit log"
+                        );
+                    }
+                });
+            }
+            Err(_) => tracing::error!(
+                lost = decisions.len(),
+                "decisions on calls nobody waited for never came into the audit log"
+            ),
+        }
     }
 
     /// Waits until what was noted is written, as long as a service that ends may wait.

@@ -4,6 +4,7 @@
 //! - `holdings`: what principals have, as the service `access` says it, believed for five seconds.
 //! - `ledger`: decisions on their way into the audit log.
 //! - `lasting`: streams that end with the rights of whoever reads them.
+//! - `story`: what is known of a call until it is over, for the audit log. Pure.
 //! - `rights`: what a caller may do, for services that alone know what a request is about.
 //! - `bearers`: access keys of callers by gRPC, believed for five seconds.
 //! - `node`: what nodes may do on their own subjects.
@@ -20,6 +21,7 @@ mod lasting;
 mod ledger;
 mod node;
 mod rights;
+mod story;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,20 +32,22 @@ use futures::future::BoxFuture;
 use muster_model::{Account, Clock};
 use muster_policy::{Action, Arn, Context, Decision};
 use muster_proto::facts;
-use muster_wire::{About, Asked, Authorizer, CallerKind, Failure, Reason, Refusal, subject};
+use muster_wire::{About, Admitted, Asked, Authorizer, CallerKind, Failure, Reason, Refusal, subject};
 
 use crate::{BoxError, Tasks};
 
 pub use authority::{AccessOverBus, Authority};
 pub use lasting::{rights_lost, while_allowed};
 pub use node::NodeGate;
-pub use rights::{Leave, Read, Rights};
+pub use rights::{Leave, Rights};
+pub use story::Touched;
 
 use arn::arn;
 pub(crate) use bearers::BearerCache;
 use holdings::HoldingsCache;
 pub(crate) use ledger::Ledger;
 use rights::Asking;
+use story::StoryOf;
 
 /// Tags by key.
 pub type TagMap = BTreeMap<String, String>;
@@ -142,7 +146,9 @@ impl Gate {
             action: action(&facts::action(asked.method))?,
             context: inner.context(asked, &about),
             is_plain_read: facts::operation(asked.method).plain_read,
+            is_told: facts::operation(asked.method).audit_outcome,
             allowed: Vec::new(),
+            story: StoryOf::default(),
         };
         if !facts::is_for_people(asked.method) {
             let denied = (asking.action.clone(), Arn::any(), Decision::ImplicitDeny);
@@ -155,11 +161,11 @@ impl Gate {
             (action.clone(), on.clone(), decision)
         };
         let decisions: Vec<_> = questions.iter().map(decide).collect();
-        asking.record(&decisions).await?;
-        for (action, on, decision) in &decisions {
-            if let Some(refused) = asking.refusal(action, on, decision) {
-                return Err(refused.into());
-            }
+        let refusal = |(action, on, decision): &(Action, Arn, Decision)| asking.refusal(action, on, decision);
+        let refused = decisions.iter().find_map(refusal);
+        asking.begin(&decisions, refused.is_none()).await?;
+        if let Some(refused) = refused {
+            return Err(refused.into());
         }
         asking.allowed = questions;
         Ok(Rights::decided(asking))
@@ -171,11 +177,15 @@ impl Authorizer for Gate {
         &self.0.account
     }
 
-    fn authorize<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Result<http::Extensions, Failure>> {
+    fn authorize<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Result<Admitted, Failure>> {
         Box::pin(async move {
-            let mut extensions = http::Extensions::new();
-            extensions.insert(self.decide(asked).await?);
-            Ok(extensions)
+            let rights = self.decide(asked).await?;
+            let mut admitted = Admitted {
+                extensions: http::Extensions::new(),
+                conclude: rights.told(),
+            };
+            admitted.extensions.insert(rights);
+            Ok(admitted)
         })
     }
 }

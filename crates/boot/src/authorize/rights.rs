@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use muster_policy::{Action, Arn, Context, Decision};
 use muster_proto::access::v1::{Decision as Word, DecisionRecord};
-use muster_wire::{Caller, Failure, Reason, Refusal, Resource, Surface};
+use muster_wire::{Caller, Conclude, Failure, OK, Reason, Refusal, Resource, Surface, aws_json};
 use prost_types::Timestamp;
 
 use super::holdings::Holdings;
+use super::story::{StoryOf, Touched};
 use super::{Inner, TagMap, arn};
 
 /// Characters of a resource in the audit log, and of a statement; statements of a record.
 const LONGEST_NAME: usize = 2_048;
 const LONGEST_STATEMENT: usize = 256;
 const MOST_STATEMENTS: usize = 100;
+/// What became of a call whose caller did not wait for the answer.
+const UNANSWERED: &str = "Unanswered";
 
 /// What the caller of a request may do beyond what was decided before the service was asked.
 ///
@@ -29,6 +33,12 @@ impl Rights {
 
     pub(super) fn decided(asking: Asking) -> Self {
         Self(Some(Arc::new(asking)))
+    }
+
+    /// Who hears what became of the call, where the audit log is to have that.
+    pub(super) fn told(&self) -> Option<Arc<dyn Conclude>> {
+        let asking = self.0.as_ref().filter(|asking| asking.is_told)?;
+        Some(Arc::clone(asking) as Arc<dyn Conclude>)
     }
 
     /// The rights of a request's caller.
@@ -153,38 +163,30 @@ impl Rights {
         }
     }
 
-    /// Writes down what the operation has read, or could not read although it was allowed, beside the decision on the
-    /// operation itself. It is in the audit log when this returns.
+    /// Notes something that the operation has shown or changed, or could not although it was allowed: it stands in the audit
+    /// log with what became of the call (`audit_outcome` of the contract). The answer waits for the log if it was a secret.
+    pub fn note(&self, touched: Touched) {
+        if let Some(asking) = &self.0 {
+            asking.story.note(touched);
+        }
+    }
+
+    /// Gives an answer when the audit log has what is to be there before, for calls that came by no mount: of others the
+    /// mount does so.
     ///
     /// # Errors
-    /// If it cannot be written down: then it must not be shown.
-    pub async fn record_reads(&self, reads: Vec<Read>) -> Result<(), Failure> {
-        let Some(asking) = self.0.as_ref().filter(|_| !reads.is_empty()) else {
-            return Ok(());
+    /// The answer's own; and if a secret was noted that cannot be written down.
+    pub async fn conclude<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
+        let Some(asking) = &self.0 else {
+            return answer;
         };
-        let records = reads.into_iter().map(|read| {
-            // By leave of what was said of it, or of what it was found by.
-            let own = |(_, on, _): &&(Action, Arn, Context)| on.to_string() == read.resource;
-            let of_operation = || asking.allowed.iter().filter(|(action, ..)| *action == asking.action);
-            let leave = of_operation().find(own).or_else(|| of_operation().next());
-            let decision = leave.map(|(action, on, context)| asking.decide(action, on, context));
-            let decision = decision.unwrap_or_else(|| Decision::Allow(Vec::new()));
-            DecisionRecord {
-                details: read.details,
-                ..asking.entry(asking.action.to_string(), read.resource, &decision)
-            }
-        });
-        asking.write(records.collect()).await
+        let outcome = match &answer {
+            Ok(_) => OK.to_owned(),
+            Err(failure) => aws_json::word_and_status(failure).0,
+        };
+        asking.conclude(&outcome).await?;
+        answer
     }
-}
-
-/// Something that an operation has read, for the audit log: a secret, for example.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Read {
-    /// Its ARN.
-    pub resource: String,
-    /// What is known of it: `version=3`. Never what was read.
-    pub details: Vec<String>,
 }
 
 /// Whether the caller needs leave for what is not the operation itself.
@@ -207,8 +209,11 @@ pub(super) struct Asking {
     /// Without tags of resources.
     pub(super) context: Context,
     pub(super) is_plain_read: bool,
+    /// What becomes of the call is to be in the audit log.
+    pub(super) is_told: bool,
     /// What was decided before the service was asked.
     pub(super) allowed: Vec<(Action, Arn, Context)>,
+    pub(super) story: StoryOf,
 }
 
 impl Asking {
@@ -231,6 +236,43 @@ impl Asking {
         let entry =
             |(action, on, decision): &(Action, Arn, Decision)| self.entry(action.to_string(), on.to_string(), decision);
         self.write(decisions.iter().map(entry).collect()).await
+    }
+
+    /// Writes down what was decided before the service is asked. Where the audit log is to have what became of the call, a
+    /// plain read that goes on is written down with that.
+    pub(super) async fn begin(&mut self, decisions: &[(Action, Arn, Decision)], goes_on: bool) -> Result<(), Failure> {
+        if !self.is_told {
+            return self.record(decisions).await;
+        }
+        let entry =
+            |(action, on, decision): &(Action, Arn, Decision)| self.entry(action.to_string(), on.to_string(), decision);
+        let mut records: Vec<_> = decisions.iter().map(entry).collect();
+        if !goes_on {
+            let made_with = made_with(&self.caller);
+            for record in &mut records {
+                record.details.extend(made_with.clone());
+            }
+            return self.write(records).await;
+        }
+        if !self.is_plain_read {
+            self.write(records.clone()).await?;
+            // What goes with the operation is not told twice.
+            let own = self.action.to_string();
+            records.retain(|record| record.action() == own);
+        }
+        self.story.begin(records);
+        Ok(())
+    }
+
+    /// Writes down what became of the call, once.
+    pub(super) async fn conclude(&self, outcome: &str) -> Result<(), Failure> {
+        let Some(end) = self.story.end(outcome, made_with(&self.caller)) else {
+            return Ok(());
+        };
+        match end.shows_secrets {
+            true => self.gate.ledger.write(end.records).await,
+            false => self.gate.ledger.note(end.records).await,
+        }
     }
 
     fn entry(&self, action: String, on: String, decision: &Decision) -> DecisionRecord {
@@ -264,6 +306,27 @@ impl Asking {
             false => self.gate.ledger.write(records).await,
         }
     }
+}
+
+impl Conclude for Asking {
+    fn conclude<'a>(&'a self, outcome: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(self.conclude(outcome))
+    }
+}
+
+impl Drop for Asking {
+    /// Who goes away before the answer has asked all the same.
+    fn drop(&mut self) {
+        if let Some(end) = self.story.end(UNANSWERED, made_with(&self.caller)) {
+            self.gate.ledger.note_at_once(end.records);
+        }
+    }
+}
+
+/// What the audit log says of it.
+fn made_with(caller: &Caller) -> Option<String> {
+    let said = caller.user_agent.as_deref()?;
+    Some(format!("user-agent={said}"))
 }
 
 /// The statements that decided, as many as the audit log keeps, each with as much of its name as says which one it is.

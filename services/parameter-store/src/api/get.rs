@@ -10,6 +10,7 @@ use muster_proto::parameterstore::v1::{
 use muster_wire::{Failure, Principal};
 
 use super::put::from_key;
+use super::reader::Seen;
 use super::{ParametersApi, Reader, leave, view};
 use crate::domain::asked::{Asked, Selector};
 use crate::domain::value::Value;
@@ -30,17 +31,13 @@ impl ParametersApi {
         request: GetParameterRequest,
         rights: Rights,
     ) -> Result<GetParameterResult, Failure> {
-        let mut reader = Reader::new(request.with_decryption, rights);
-        let answer = self.get_for(request, &mut reader).await;
-        reader.tell(answer).await
-    }
-
-    async fn get_for(&self, request: GetParameterRequest, reader: &mut Reader) -> Result<GetParameterResult, Failure> {
+        let reader = Reader::new(request.with_decryption, rights);
         let given = request.name.unwrap_or_default();
         let asked = self.asked(&given, reader.decrypts)?;
         let row = match self.find(&asked).await? {
             Found::Version(row) => row,
             Found::NoVersion => {
+                reader.note_selector(&self.scope().arn(&asked.path), asked.selector_text.as_deref());
                 let version = asked.selector_text.as_deref().unwrap_or_default();
                 let version = version.trim_start_matches(':').to_owned();
                 let name = asked.spelled.unwrap_or(asked.path);
@@ -49,7 +46,7 @@ impl ParametersApi {
             Found::Nothing => return Err(ParameterError::Missing { name: given }.into()),
         };
         Ok(GetParameterResult {
-            parameter: Some(self.shown(*row, Some(&asked), reader).await?),
+            parameter: Some(self.shown(*row, Some(&asked), &reader).await?),
         })
     }
 
@@ -58,9 +55,8 @@ impl ParametersApi {
         request: GetParametersRequest,
         rights: Rights,
     ) -> Result<GetParametersResult, Failure> {
-        let mut reader = Reader::new(request.with_decryption, rights);
-        let answer = self.get_many_for(&request, &mut reader).await;
-        reader.tell(answer).await
+        let reader = Reader::new(request.with_decryption, rights);
+        self.get_many_for(&request, &reader).await
     }
 
     /// Whether [`ParametersApi::get_many`] would answer. Nobody is shown anything, so nothing was read.
@@ -68,14 +64,14 @@ impl ParametersApi {
     /// # Errors
     /// As it would say it.
     pub(crate) async fn may_get_many(&self, request: &GetParametersRequest, rights: Rights) -> Result<(), Failure> {
-        let mut reader = Reader::new(request.with_decryption, rights);
-        self.get_many_for(request, &mut reader).await.map(drop)
+        let reader = Reader::asking_only(request.with_decryption, rights);
+        self.get_many_for(request, &reader).await.map(drop)
     }
 
     async fn get_many_for(
         &self,
         request: &GetParametersRequest,
-        reader: &mut Reader,
+        reader: &Reader,
     ) -> Result<GetParametersResult, Failure> {
         let asked = request.names.iter().map(|name| self.asked(name, reader.decrypts));
         let asked: Vec<Asked> = asked.collect::<Result<_, _>>()?;
@@ -104,7 +100,10 @@ impl ParametersApi {
             };
             match found {
                 Some(row) => answer.parameters.push(self.shown(row, Some(asked), reader).await?),
-                None => answer.invalid_parameters.push(given.clone()),
+                None => {
+                    reader.note_missing(self.scope().arn(&asked.path), asked.selector_text.as_deref());
+                    answer.invalid_parameters.push(given.clone());
+                }
             }
         }
         answer.parameters.sort_by(|one, other| one.name.cmp(&other.name));
@@ -117,17 +116,7 @@ impl ParametersApi {
         rights: Rights,
         asker: &Principal,
     ) -> Result<GetParameterHistoryResult, Failure> {
-        let mut reader = Reader::new(request.with_decryption, rights);
-        let answer = self.history_for(request, &mut reader, asker).await;
-        reader.tell(answer).await
-    }
-
-    async fn history_for(
-        &self,
-        request: GetParameterHistoryRequest,
-        reader: &mut Reader,
-        asker: &Principal,
-    ) -> Result<GetParameterHistoryResult, Failure> {
+        let reader = Reader::new(request.with_decryption, rights);
         let given = request.name.unwrap_or_default();
         let asked = self.asked(&given, reader.decrypts)?;
         let missing = || ParameterError::Missing { name: given.clone() };
@@ -154,9 +143,13 @@ impl ParametersApi {
         for row in rows {
             let kind = row.facts.parameter_type().map_err(from_store)?;
             let stored = row.stored.stored().map_err(from_store)?;
-            let value = self
-                .value(stored, &row.facts.path, row.facts.version, kind, reader)
-                .await?;
+            let arn = self.scope().arn(&row.facts.path);
+            let seen = Seen {
+                arn: &arn,
+                version: row.facts.version,
+                selector: None,
+            };
+            let value = self.value(stored, &row.facts.path, kind, seen, &reader).await?;
             parameters.push(view::history(row.facts, value, &labels, &done).map_err(from_store)?);
         }
         Ok(GetParameterHistoryResult { parameters, next_token })
@@ -192,14 +185,19 @@ impl ParametersApi {
         &self,
         row: ValueRow,
         asked: Option<&Asked>,
-        reader: &mut Reader,
+        reader: &Reader,
     ) -> Result<Parameter, Failure> {
         let kind = row.parameter_type().map_err(from_store)?;
         let mut parameter = view::parameter(&row, asked, self.scope());
         parameter.set_type(kind);
         let (path, version) = (row.path.clone(), row.version);
         let stored = row.stored().map_err(from_store)?;
-        parameter.value = Some(self.value(stored, &path, version, kind, reader).await?);
+        let seen = Seen {
+            arn: parameter.arn(),
+            version,
+            selector: asked.and_then(|asked| asked.selector_text.as_deref()),
+        };
+        parameter.value = Some(self.value(stored, &path, kind, seen, reader).await?);
         Ok(parameter)
     }
 
@@ -208,13 +206,19 @@ impl ParametersApi {
         &self,
         stored: Stored,
         path: &str,
-        version: i64,
         kind: ParameterType,
-        reader: &mut Reader,
+        seen: Seen<'_>,
+        reader: &Reader,
     ) -> Result<String, Failure> {
         match stored {
-            Stored::Plain(value) => Ok(value.reveal().to_owned()),
-            Stored::Sealed { sealed, .. } if !reader.decrypts => Ok(Sealed::shown(&sealed.ciphertext)),
+            Stored::Plain(value) => {
+                reader.note_plain(seen);
+                Ok(value.reveal().to_owned())
+            }
+            Stored::Sealed { sealed, .. } if !reader.decrypts => {
+                reader.note_sealed(seen, &sealed.wrapped.key);
+                Ok(Sealed::shown(&sealed.ciphertext))
+            }
             Stored::Sealed {
                 sealed,
                 has_default_key,
@@ -222,14 +226,14 @@ impl ParametersApi {
                 let binding = Binding {
                     scope: self.scope(),
                     path,
-                    version,
+                    version: seen.version,
                     kind,
                 };
                 let opened = self
                     .open(&sealed, &binding, leave(has_default_key), &reader.rights)
                     .await;
                 let outcome = opened.as_ref().map(drop);
-                reader.note(self.scope().arn(path), version, &sealed.wrapped.key, outcome);
+                reader.note_decrypted(seen, &sealed.wrapped.key, outcome);
                 Ok(opened?.reveal().to_owned())
             }
         }

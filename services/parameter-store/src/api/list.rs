@@ -27,17 +27,7 @@ impl ParametersApi {
         rights: Rights,
         asker: &Principal,
     ) -> Result<GetParametersByPathResult, Failure> {
-        let mut reader = Reader::new(request.with_decryption, rights);
-        let answer = self.by_path_for(request, &mut reader, asker).await;
-        reader.tell(answer).await
-    }
-
-    async fn by_path_for(
-        &self,
-        request: GetParametersByPathRequest,
-        reader: &mut Reader,
-        asker: &Principal,
-    ) -> Result<GetParametersByPathResult, Failure> {
+        let reader = Reader::new(request.with_decryption, rights);
         let mut filters = filter::parse(&request.parameter_filters, Of::GetParametersByPath)?;
         filters.push(Filter::Below {
             folders: vec![folder(request.path.as_deref().unwrap_or_default())?],
@@ -54,7 +44,7 @@ impl ParametersApi {
         };
         let mut parameters = Vec::with_capacity(rows.len());
         for row in rows.into_iter().filter(|row| !hidden.contains(&row.path)) {
-            parameters.push(self.shown(row, None, reader).await?);
+            parameters.push(self.shown(row, None, &reader).await?);
         }
         Ok(GetParametersByPathResult { parameters, next_token })
     }

@@ -182,7 +182,8 @@ impl ParameterStore for ParametersApi {
         &self,
         request: Request<DeleteParametersRequest>,
     ) -> Result<Response<DeleteParametersResult>, Status> {
-        Ok(Response::new(self.remove_many(request.into_inner()).await?))
+        let rights = Rights::of(&request)?;
+        Ok(Response::new(self.remove_many(request.into_inner(), &rights).await?))
     }
 
     async fn get_parameter_history(
@@ -197,13 +198,15 @@ impl ParameterStore for ParametersApi {
         &self,
         request: Request<LabelParameterVersionRequest>,
     ) -> Result<Response<LabelParameterVersionResult>, Status> {
-        Ok(Response::new(self.label(request.into_inner()).await?))
+        let rights = Rights::of(&request)?;
+        Ok(Response::new(self.label(request.into_inner(), &rights).await?))
     }
 
     async fn unlabel_parameter_version(
         &self,
         request: Request<UnlabelParameterVersionRequest>,
     ) -> Result<Response<UnlabelParameterVersionResult>, Status> {
-        Ok(Response::new(self.unlabel(request.into_inner()).await?))
+        let rights = Rights::of(&request)?;
+        Ok(Response::new(self.unlabel(request.into_inner(), &rights).await?))
     }
 }

@@ -1,6 +1,6 @@
 //! `PutParameter` (parameter-store 3).
 
-use muster_boot::Rights;
+use muster_boot::{Rights, Touched};
 use muster_proto::parameterstore::v1::{ParameterTier, ParameterType, PutParameterRequest, PutParameterResult};
 use muster_wire::Failure;
 
@@ -25,6 +25,11 @@ impl ParametersApi {
         for _ in 0..2 {
             match self.groups.puts.ask(self.prepared(put.clone(), rights).await?).await? {
                 Done::Version { version, tier } => {
+                    rights.note(Touched {
+                        resource: self.scope().arn(&put.name.path()),
+                        details: vec![format!("version={version}")],
+                        is_secret: false,
+                    });
                     let mut answer = PutParameterResult {
                         version: Some(version),
                         ..PutParameterResult::default()

@@ -1,10 +1,8 @@
-//! Whoever reads values, and what has to be in the audit log of that: each secret by its name and version, whether it was
-//! decrypted, and with which key. Never a value.
+//! Whoever reads values, and what has to be in the audit log of that: each version by its name, of secrets whether it was
+//! decrypted, and with which key (parameter-store 12). Never a value.
 
-use muster_boot::{Read, Rights};
-use muster_proto::Word as _;
-use muster_proto::aws::v1::Reason;
-use muster_wire::Failure;
+use muster_boot::{Rights, Touched};
+use muster_wire::{Failure, aws_json};
 
 use crate::secret::KeyName;
 
@@ -14,7 +12,18 @@ pub(super) struct Reader {
     /// It wants encrypted values in clear.
     pub(super) decrypts: bool,
     pub(super) rights: Rights,
-    reads: Vec<Read>,
+    /// Nobody is shown anything: it is only asked whether somebody might be.
+    asks_only: bool,
+}
+
+/// A version that somebody asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    /// ARN of the parameter.
+    pub(super) arn: &'a str,
+    pub(super) version: i64,
+    /// The colon and what follows it, where the caller named a version or a label.
+    pub(super) selector: Option<&'a str>,
 }
 
 impl Reader {
@@ -22,65 +31,104 @@ impl Reader {
         Self {
             decrypts: decrypts.unwrap_or_default(),
             rights,
-            reads: Vec::new(),
+            asks_only: false,
         }
     }
 
-    /// Notes that a secret was decrypted, or why it was not.
-    pub(super) fn note(&mut self, arn: String, version: i64, key: &KeyName, outcome: Result<(), &Failure>) {
-        self.reads.push(Read {
-            resource: arn,
-            details: details(version, key, outcome),
-        });
+    pub(super) fn asking_only(decrypts: Option<bool>, rights: Rights) -> Self {
+        Self {
+            asks_only: true,
+            ..Self::new(decrypts, rights)
+        }
     }
 
-    /// Gives an answer when everything that was noted is in the audit log.
-    pub(super) async fn tell<T>(self, answer: Result<T, Failure>) -> Result<T, Failure> {
-        self.rights.record_reads(self.reads).await?;
-        answer
+    /// Notes a version that is shown as it is.
+    pub(super) fn note_plain(&self, seen: Seen<'_>) {
+        self.note(seen.arn, details(seen), false);
+    }
+
+    /// Notes one that is shown encrypted.
+    pub(super) fn note_sealed(&self, seen: Seen<'_>, key: &KeyName) {
+        let mut details = details(seen);
+        details.extend(of_key(false, key));
+        self.note(seen.arn, details, false);
+    }
+
+    /// Notes that a secret was decrypted, or why it was not.
+    pub(super) fn note_decrypted(&self, seen: Seen<'_>, key: &KeyName, outcome: Result<(), &Failure>) {
+        let mut details = details(seen);
+        details.extend(of_key(outcome.is_ok(), key));
+        if let Err(failure) = outcome {
+            details.push(format!("outcome={}", aws_json::word_and_status(failure).0));
+        }
+        self.note(seen.arn, details, outcome.is_ok());
+    }
+
+    /// Notes which version was asked for that is not there.
+    pub(super) fn note_selector(&self, arn: &str, selector: Option<&str>) {
+        if let Some(selector) = selector {
+            self.note(arn, vec![format!("selector={selector}")], false);
+        }
+    }
+
+    /// Notes that a parameter is not there, of a call that is answered all the same.
+    pub(super) fn note_missing(&self, arn: String, selector: Option<&str>) {
+        let mut details: Vec<String> = selector
+            .map(|selector| format!("selector={selector}"))
+            .into_iter()
+            .collect();
+        details.push("outcome=ParameterNotFound".to_owned());
+        self.note(&arn, details, false);
+    }
+
+    fn note(&self, arn: &str, details: Vec<String>, is_secret: bool) {
+        if !self.asks_only {
+            self.rights.note(Touched {
+                resource: arn.to_owned(),
+                details,
+                is_secret,
+            });
+        }
     }
 }
 
-fn details(version: i64, key: &KeyName, outcome: Result<(), &Failure>) -> Vec<String> {
-    let mut details = vec![
-        format!("version={version}"),
-        format!("decrypted={}", outcome.is_ok()),
+fn details(seen: Seen<'_>) -> Vec<String> {
+    let version = format!("version={}", seen.version);
+    let selector = seen.selector.map(|selector| format!("selector={selector}"));
+    [version].into_iter().chain(selector).collect()
+}
+
+fn of_key(is_decrypted: bool, key: &KeyName) -> [String; 3] {
+    [
+        format!("decrypted={is_decrypted}"),
         format!("key={}:{}", key.provider, key.id),
         format!("key-version={}", key.version),
-    ];
-    if let Err(failure) = outcome {
-        let word = match failure {
-            Failure::Refused(refusal) => refusal.reason.word(),
-            _ => Reason::InternalServerError.word(),
-        };
-        details.push(format!("outcome={word}"));
-    }
-    details
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ParameterError;
 
     #[test]
-    fn a_read_says_the_version_the_key_and_what_became_of_it() {
+    fn a_version_is_named_with_the_way_it_was_asked_for() {
+        let seen = |selector| Seen {
+            arn: "arn",
+            version: 3,
+            selector,
+        };
+        assert_eq!(details(seen(None)), ["version=3"]);
+        assert_eq!(details(seen(Some(":live"))), ["version=3", "selector=:live"]);
+    }
+
+    #[test]
+    fn a_secret_is_named_with_its_key() {
         let key = KeyName {
             provider: "file".to_owned(),
             id: "aws/ssm".to_owned(),
             version: "ab12".to_owned(),
         };
-        assert_eq!(
-            details(3, &key, Ok(())),
-            ["version=3", "decrypted=true", "key=file:aws/ssm", "key-version=ab12"]
-        );
-        let refused = ParameterError::KeyId("gone".to_owned()).into();
-        let of_refused = details(3, &key, Err(&refused));
-        assert_eq!(
-            (of_refused[1].as_str(), of_refused[4].as_str()),
-            ("decrypted=false", "outcome=InvalidKeyId")
-        );
-        let ours = Failure::internal("away");
-        assert_eq!(details(3, &key, Err(&ours))[4], "outcome=InternalServerError");
+        let told = ["decrypted=true", "key=file:aws/ssm", "key-version=ab12"];
+        assert_eq!(of_key(true, &key), told);
     }
 }

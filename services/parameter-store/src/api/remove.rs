@@ -1,5 +1,6 @@
 //! `DeleteParameter` and `DeleteParameters` (parameter-store 6).
 
+use muster_boot::{Rights, Touched};
 use muster_proto::parameterstore::v1::{
     DeleteParameterRequest, DeleteParameterResult, DeleteParametersRequest, DeleteParametersResult,
 };
@@ -27,6 +28,7 @@ impl ParametersApi {
     pub(super) async fn remove_many(
         &self,
         request: DeleteParametersRequest,
+        rights: &Rights,
     ) -> Result<DeleteParametersResult, Failure> {
         let names = request.names.iter().map(|name| Name::parse(name, self.scope()));
         let names: Vec<Name> = names.collect::<Result<_, _>>()?;
@@ -41,6 +43,11 @@ impl ParametersApi {
             if there.remove(path) {
                 answer.deleted_parameters.push(name.spelled().to_owned());
             } else if !told.contains(&path.as_str()) {
+                rights.note(Touched {
+                    resource: self.scope().arn(path),
+                    details: vec!["outcome=ParameterNotFound".to_owned()],
+                    is_secret: false,
+                });
                 answer.invalid_parameters.push(given.clone());
             }
             told.push(path);

@@ -81,7 +81,8 @@ impl Lender {
             .admit_sender(sender, SERVICE, "GetParameters", wanted, run)
             .await?;
         // Reading them shows whether the sender may use their keys as well.
-        self.parameters.may_get_many(wanted, rights).await
+        let answer = self.parameters.may_get_many(wanted, rights.clone()).await;
+        rights.conclude(answer).await
     }
 }
 
@@ -102,8 +103,11 @@ impl NodeAnswerer for Lender {
         };
         let run = Uuid::parse_str(&asked.run_id).ok();
         let rights = self.gate.admit(node, SERVICE, "GetParameters", &wanted, run).await?;
-        self.ask_for_sender(node, run, &wanted).await?;
-        let found = self.parameters.get_many(wanted, rights).await?;
+        let found = async {
+            self.ask_for_sender(node, run, &wanted).await?;
+            self.parameters.get_many(wanted, rights.clone()).await
+        };
+        let found = rights.conclude(found.await).await?;
         let mut values = StoredParameters::default();
         for name in asked.names {
             // One that was asked for by both of its spellings is answered once.
