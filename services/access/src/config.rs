@@ -30,6 +30,8 @@ pub struct Settings {
     pub identity_providers: Vec<IdentityProvider>,
     /// Seconds between two times that the last use of access keys is written down.
     pub last_used_seconds: u32,
+    /// Days after which records of the audit log are removed; 0: never.
+    pub audit_retention_days: u32,
 }
 
 /// An OpenID Connect provider whose tokens name users.

@@ -4,7 +4,7 @@
 //! - `domain`: names and ARNs, secrets, signing keys, the chain of the audit log; pure. What policies mean is in
 //!   `muster-policy`.
 //! - `store`: the queries.
-//! - `work`: telling what changed, writing the audit log in groups, when access keys were used.
+//! - `work`: telling what changed, writing the audit log in groups and removing what is too old, when access keys were used.
 //! - [`bootstrap`]: the first access key. `first_admin`: the first user who may do everything. [`offline`]: the audit log without a service. `key_file`: what encrypts.
 //!
 //! A decision is made by whoever serves the call, with `muster-policy`, from what [`Decisions`] answers; the answers may
@@ -41,7 +41,7 @@ pub use key_file::KeyFileError;
 use crate::api::{AccessApi, AuditApi, DecisionsApi, Pages};
 use crate::key_file::KeyRing;
 use crate::store::{access_key, audit};
-use crate::work::{IdentityProviders, LastUsed, Recorder, Teller};
+use crate::work::{IdentityProviders, LastUsed, Recorder, Retention, Teller};
 
 /// The embedded defaults.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -74,6 +74,9 @@ impl Server {
         let recorder = Recorder::start(&parts, db.clone(), Arc::clone(&keys));
         let period = Duration::from_secs(settings.last_used_seconds.into());
         let last_used = LastUsed::start(&parts, db.clone(), period);
+        if let Some(retention) = Retention::of_days(settings.audit_retention_days) {
+            retention.start(&parts, db.clone(), Arc::clone(&keys), recorder.clone());
+        }
         let providers = IdentityProviders::new(&settings.identity_providers)?;
         let decisions = DecisionsApi::new(&parts, db.clone(), Arc::clone(&keys), providers, recorder, last_used);
         let decisions = Arc::new(decisions);

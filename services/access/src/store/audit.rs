@@ -260,6 +260,19 @@ pub(crate) async fn truncate(db: &Db, keys: &KeyRing, until: Link) -> Outcome<i6
     })
 }
 
+/// The last of the oldest records that are older than a time, in microseconds since 1970; it looks at `limit` of them.
+pub(crate) async fn last_before(db: &Db, time: i64, limit: i64) -> Result<Option<Link>, StoreError> {
+    let sql = "select sequence, hash, recorded_at from audit_record order by sequence limit $1";
+    let rows: Vec<(i64, String, i64)> = read!(db, pool => sqlx::query_as(sql).bind(limit).fetch_all(pool).await)?;
+    // Times are of several clocks: what stands behind one that is to stay, stays, too.
+    let old = rows.into_iter().take_while(|(.., recorded_at)| *recorded_at < time);
+    let Some((sequence, hash, _)) = old.last() else {
+        return Ok(None);
+    };
+    let hash = Hash::parse(&hash).ok_or_else(|| StoreError::corrupt("a record of the audit log has no hash"))?;
+    Ok(Some(Link { sequence, hash }))
+}
+
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {

@@ -4,6 +4,8 @@ use std::str::FromStr as _;
 
 use futures::future::join_all;
 use muster_access::{DATABASE, offline};
+use muster_harness::until;
+use muster_model::{Clock as _, SystemClock};
 use muster_proto::access::v1::{
     AuditRecord, Decision, DecisionRecord, ListAuditRecordsRequest, RecordDecisionsRequest, TruncateAuditRequest,
     VerifyAuditRequest, VerifyAuditResult,
@@ -353,6 +355,47 @@ async fn what_was_exported_can_be_removed_and_leaves_an_anchor() {
         assert_eq!(rest[0].sequence(), 7);
         tamper(&service, "delete from audit_record where sequence = 7").await;
         assert_eq!(verify(&service).await.fault_sequence(), 7);
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn records_that_are_too_old_are_removed_and_the_log_says_so() {
+    const DAY: i64 = 86_400;
+    for service in Service::on_each_database().await {
+        let now = SystemClock.now().as_second();
+        // In the order of their writing: one that is old stands behind one that stays.
+        let days = [9, 9, 8, 1, 9, 0].map(|days| prost_types::Timestamp {
+            seconds: now - days * DAY,
+            nanos: 0,
+        });
+        let decisions = days.into_iter().enumerate().map(|(number, time)| DecisionRecord {
+            time: Some(time),
+            ..record(number)
+        });
+        let request = RecordDecisionsRequest {
+            decisions: decisions.collect(),
+        };
+        service.decisions().record_decisions(request).await.unwrap();
+        let service = Box::pin(service.restart_with(|settings| settings.audit_retention_days = 7)).await;
+        let verdict = until("the old records are gone", async || {
+            let verdict = verify(&service).await;
+            match verdict.anchor_sequence() {
+                3 => Ok(verdict),
+                _ => Err(verdict),
+            }
+        })
+        .await;
+        assert_eq!((verdict.intact(), verdict.records()), (true, 4));
+        let oldest_first = ListAuditRecordsRequest {
+            from_sequence: Some(1),
+            ..Default::default()
+        };
+        let rest = list(&service, oldest_first).await;
+        let numbers: Vec<i64> = rest.iter().map(AuditRecord::sequence).collect();
+        assert_eq!(numbers, [4, 5, 6, 7]);
+        assert_eq!(rest[3].action(), "muster:TruncateAudit");
+        assert_eq!(rest[3].details, ["until=3", "audit_retention_days=7"]);
         service.stop().await;
     }
 }
