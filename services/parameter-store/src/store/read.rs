@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use muster_store::{Column, Db, StoreError, json, read};
 
-use super::row::{HistoryRow, ValueRow, facts_columns, value_columns};
+use super::row::{HistoryRow, ValueRow, facts_columns, value_columns, value_json};
 use crate::domain::asked::Selector;
 use crate::domain::label::Labels;
 
@@ -47,6 +47,13 @@ const MANY: &str = concat!(
     join parameter as p on p.path = r.path and (p.expires_at is null or p.expires_at > $2)
     join parameter_version as v on v.parameter_id = p.id and v.version = p.last_version"
 );
+const MANY_AS_ONE: &str = concat!(
+    "select json_group_array(",
+    value_json!(),
+    ") from {rows} as r
+    join parameter as p on p.path = r.path and (p.expires_at is null or p.expires_at > $2)
+    join parameter_version as v on v.parameter_id = p.id and v.version = p.last_version"
+);
 const EXISTS: &str = "
     select count(*) from parameter as p where p.path = $1 and (p.expires_at is null or p.expires_at > $2)";
 
@@ -80,9 +87,20 @@ pub(crate) async fn latest(db: &Db, paths: &[String], now: i64) -> Result<Vec<Op
         let found = read!(db, pool => sqlx::query_as(LATEST).bind(path).bind(now).fetch_optional(pool).await)?;
         return Ok(vec![found]);
     }
-    let sql = db.with_rows(MANY, &[Column::Text("path")]);
-    let rows = json(&distinct(paths));
-    let found: Vec<ValueRow> = read!(db, pool => sqlx::query_as(sql).bind(&rows).bind(now).fetch_all(pool).await)?;
+    let (rows, columns) = (json(&distinct(paths)), [Column::Text("path")]);
+    let found: Vec<ValueRow> = match db {
+        // Each row of SQLite costs two changes of threads; one row with all of them in it costs two for all.
+        Db::Sqlite(_) => {
+            let sql = db.with_rows(MANY_AS_ONE, &columns);
+            let all: String =
+                read!(db, pool => sqlx::query_scalar(sql).bind(&rows).bind(now).fetch_one(pool).await)?;
+            serde_json::from_str(&all).map_err(StoreError::corrupt)?
+        }
+        Db::Postgres(_) => {
+            let sql = db.with_rows(MANY, &columns);
+            read!(db, pool => sqlx::query_as(sql).bind(&rows).bind(now).fetch_all(pool).await)?
+        }
+    };
     let found: HashMap<String, ValueRow> = found.into_iter().map(|row| (row.path.clone(), row)).collect();
     Ok(paths.iter().map(|path| found.get(path).cloned()).collect())
 }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use muster_proto::Word;
 use muster_proto::parameterstore::v1::{ParameterTier, ParameterType};
 use muster_store::StoreError;
+use serde::Deserialize;
 use sqlx::FromRow;
 
 use crate::domain::data_type::DataType;
@@ -106,8 +107,17 @@ macro_rules! facts_columns {
 }
 pub(crate) use {facts_columns, value_columns};
 
+/// The same as JSON that is read as a [`ValueRow`], member by member in their order.
+macro_rules! value_json {
+    () => {
+        "json_array(p.path, p.name, v.version, v.type, v.data_type, v.modified_at, json_array(v.value, v.key_id, \
+         v.ciphertext, v.key_provider, v.key_name, v.key_version, v.wrapped_key))"
+    };
+}
+pub(crate) use value_json;
+
 /// A version with its value.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone, FromRow, Deserialize)]
 pub(crate) struct ValueRow {
     pub(crate) path: String,
     pub(crate) name: String,
@@ -120,7 +130,7 @@ pub(crate) struct ValueRow {
 }
 
 /// How a value is stored.
-#[derive(Clone, FromRow)]
+#[derive(Clone, FromRow, Deserialize)]
 pub(crate) struct StoredRow {
     value: Option<String>,
     key_id: Option<String>,
