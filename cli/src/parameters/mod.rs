@@ -4,6 +4,7 @@ mod diff;
 mod history;
 mod list;
 mod secret;
+mod tags;
 mod transfer;
 mod tree;
 mod value;
@@ -15,6 +16,7 @@ use muster_proto::parameterstore::v1::{ParameterTier, ParameterType};
 
 use crate::complaint::Complaint;
 use crate::exit::Exit;
+use crate::pair::{self, Pair};
 use crate::server::ServerArguments;
 
 #[derive(Debug, clap::Args)]
@@ -68,6 +70,27 @@ enum Verb {
         #[arg(long, requires = "version")]
         remove: bool,
     },
+    /// Show the tags of a parameter.
+    Tags {
+        /// The parameter's name.
+        name: String,
+    },
+    /// Set tags of a parameter; others stay.
+    Tag {
+        /// The parameter's name.
+        name: String,
+        /// The tags.
+        #[arg(required = true, value_name = "KEY=VALUE", value_parser = pair::pair)]
+        tags: Vec<Pair>,
+    },
+    /// Take tags off a parameter.
+    Untag {
+        /// The parameter's name.
+        name: String,
+        /// The tags' keys.
+        #[arg(required = true)]
+        keys: Vec<String>,
+    },
     /// Show the difference between two versions, or two parameters.
     Diff {
         /// A parameter; `NAME:3` and `NAME:label` mean one version. Alone: its latest version, against the one before.
@@ -106,7 +129,7 @@ enum Verb {
     Import {
         /// The JSON; `-` reads the standard input.
         file: String,
-        /// Make new versions of parameters that exist; without it they are left alone.
+        /// Make parameters that exist what the file says, in new versions; without it they are left alone.
         #[arg(long)]
         overwrite: bool,
     },
@@ -126,6 +149,16 @@ pub(crate) async fn run(arguments: Arguments, server: &ServerArguments) -> Resul
             version,
             remove,
         } => history::label(name, labels, version, remove, &server.connect().await?).await,
+        Verb::Tags { name } => tags::show(name, &server.connect().await?).await,
+        Verb::Tag { name, tags } => {
+            let tags = tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+            tags::add(name, tags, &server.connect().await?).await?;
+            Ok(Exit::Success)
+        }
+        Verb::Untag { name, keys } => {
+            tags::remove(name, keys, &server.connect().await?).await?;
+            Ok(Exit::Success)
+        }
         Verb::Diff { left, right, decrypt } => diff::run(left, right, decrypt, &server.connect().await?).await,
         Verb::Watch { path, json } => watch::run(&path, json, &server.connect().await?).await,
         Verb::Rm { names } => list::remove(names, &server.connect().await?).await,

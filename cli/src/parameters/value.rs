@@ -122,6 +122,14 @@ async fn store(
 
 /// The value; none: the person at the terminal is to be asked.
 fn given(arguments: &PutArguments) -> Result<Option<String>, Complaint> {
+    // Nobody types a secret for something that cannot be done.
+    if arguments.kind.is_none() && !arguments.overwrite {
+        return Err(Complaint::Usage {
+            what: "a new parameter needs a type".to_owned(),
+            hint: "say --type String, StringList or SecureString; for a new version of one that exists, --overwrite"
+                .to_owned(),
+        });
+    }
     match (&arguments.value, &arguments.file) {
         // Without a type it may become a SecureString, if it is one already.
         (Some(_), _) if !matches!(arguments.kind, Some(ParameterType::String | ParameterType::StringList)) => {

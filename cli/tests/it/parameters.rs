@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::program::{Said, alone};
@@ -96,6 +96,7 @@ async fn parameters_are_put_shown_compared_and_carried_over() {
     let exported = stdout(&world, &["parameters", "export", "/app", "--decrypt"]).await;
     let read: Value = serde_json::from_str(&exported).unwrap();
     assert_eq!(read["Parameters"].as_array().unwrap().len(), 2);
+    assert_eq!(read["Parameters"][0]["Name"], "/app/db/key");
     stdout(&world, &["parameters", "rm", "/app/db/key"]).await;
     let said = world.muster(&["parameters", "rm", "/app/db/key"]).await;
     assert_eq!((said.code, said.complaint()), (1, "there is no parameter /app/db/key"));
@@ -148,4 +149,83 @@ fn a_question_that_is_broken_off_leaves_the_terminal_as_it_was() {
         "{said}"
     );
     assert!(!said["seen"].as_str().unwrap().contains("canary"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_exported_comes_back_with_its_tags_and_labels() {
+    let world = World::start(0).await;
+    let put = ["parameters", "put", "/app/host", "--type", "String", "--value"];
+    let with = [
+        "one",
+        "--tag",
+        "env=prod",
+        "--tag",
+        "team=web",
+        "--description",
+        "where it is",
+    ];
+    stdout(&world, &[&put[..], &with].concat()).await;
+    stdout(&world, &["parameters", "label", "/app/host", "first"]).await;
+    stdout(
+        &world,
+        &[&put[..], &["two", "--overwrite", "--allowed-pattern", "[a-z]+"]].concat(),
+    )
+    .await;
+    stdout(&world, &["parameters", "label", "/app/host", "live"]).await;
+    let said = world.muster(&["parameters", "export", "/app"]).await;
+    assert!(said.stderr.contains("1 labels were left out"), "{}", said.stderr);
+    let exported = said.stdout;
+    let entry: Value = serde_json::from_str::<Value>(&exported).unwrap()["Parameters"][0].clone();
+    assert_eq!(entry["Tags"], json!({"env": "prod", "team": "web"}));
+    assert_eq!(entry["Labels"], json!(["live"]));
+
+    // Into a store that does not have it.
+    stdout(&world, &["parameters", "rm", "/app/host"]).await;
+    assert_eq!(given(&world, &["parameters", "import", "-"], &exported).await.code, 0);
+    let again = stdout(&world, &["parameters", "export", "/app"]).await;
+    assert_eq!(again, exported);
+
+    // Over one that has become another.
+    stdout(&world, &["parameters", "untag", "/app/host", "team"]).await;
+    stdout(&world, &["parameters", "tag", "/app/host", "env=dev", "more=x"]).await;
+    let tags = stdout(&world, &["parameters", "tags", "/app/host"]).await;
+    assert_eq!(tags, "KEY   VALUE\nenv   dev\nmore  x\n");
+    let changed = [
+        "three",
+        "--overwrite",
+        "--allowed-pattern",
+        "",
+        "--description",
+        "elsewhere",
+    ];
+    stdout(&world, &[&put[..], &changed].concat()).await;
+    assert_eq!(
+        given(&world, &["parameters", "import", "-", "--overwrite"], &exported)
+            .await
+            .code,
+        0
+    );
+    let again = stdout(&world, &["parameters", "export", "/app"]).await;
+    assert_eq!(again, exported, "also its label has moved to the version that was made");
+
+    // What the file says is empty gets empty.
+    let mut bare: Value = serde_json::from_str(&exported).unwrap();
+    for (member, empty) in [
+        ("Description", json!("")),
+        ("AllowedPattern", json!("")),
+        ("Tags", json!({})),
+    ] {
+        bare["Parameters"][0][member] = empty;
+    }
+    let said = given(&world, &["parameters", "import", "-", "--overwrite"], &bare.to_string()).await;
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let again: Value = serde_json::from_str(&stdout(&world, &["parameters", "export", "/app"]).await).unwrap();
+    assert_eq!(again, bare);
+}
+
+#[test]
+fn nobody_types_a_secret_for_a_parameter_that_has_no_type() {
+    let said = alone(&["parameters", "put", "/x"]);
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.complaint().contains("needs a type"), "{}", said.stderr);
 }

@@ -72,7 +72,7 @@ impl Retention {
 
     /// Time of the first records that stay, in microseconds since 1970.
     fn first_kept(self, now: Timestamp) -> i64 {
-        let kept = i64::from(self.days) * SECONDS_OF_A_DAY * 1_000_000;
+        let kept = i64::from(self.days).saturating_mul(SECONDS_OF_A_DAY * 1_000_000);
         now.as_microsecond().saturating_sub(kept)
     }
 

@@ -92,8 +92,7 @@ pub(crate) async fn latest(db: &Db, paths: &[String], now: i64) -> Result<Vec<Op
         // Each row of SQLite costs two changes of threads; one row with all of them in it costs two for all.
         Db::Sqlite(_) => {
             let sql = db.with_rows(MANY_AS_ONE, &columns);
-            let all: String =
-                read!(db, pool => sqlx::query_scalar(sql).bind(&rows).bind(now).fetch_one(pool).await)?;
+            let all: String = read!(db, pool => sqlx::query_scalar(sql).bind(&rows).bind(now).fetch_one(pool).await)?;
             serde_json::from_str(&all).map_err(StoreError::corrupt)?
         }
         Db::Postgres(_) => {
