@@ -50,13 +50,8 @@ impl ParametersApi {
         let (kind, tier) = (request.r#type(), request.tier());
         let value = Value::new(request.value.unwrap_or_default());
         value.check_length()?;
-        let name = Name::parse(request.name.as_deref().unwrap_or_default(), self.scope())?;
-        name.check_new()?;
         let pair = |tag: muster_proto::aws::v1::Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
-        let tags = tag::given(request.tags.into_iter().map(pair))?;
-        if tags.len() > tag::MAX_TAGS {
-            return Err(ParameterError::TooManyTagsAtCreation { limit: tag::MAX_TAGS });
-        }
+        let tags = tag::given(request.tags.into_iter().map(pair));
         let has_nul = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\0'));
         for (member, text) in [
             ("description", &request.description),
@@ -72,6 +67,8 @@ impl ParametersApi {
         {
             return Err(ParameterError::Nul { member: "tags" });
         }
+        let name = Name::parse(request.name.as_deref().unwrap_or_default(), self.scope())?;
+        name.check_new()?;
         Ok(Put {
             name,
             value,

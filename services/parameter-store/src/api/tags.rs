@@ -53,7 +53,8 @@ impl TagsApi {
     async fn added(&self, request: AddTagsToResourceRequest) -> Result<AddTagsToResourceResult, Failure> {
         let name = self.name(request.resource_type(), request.resource_id.as_deref())?;
         let pair = |tag: Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
-        let tags = tag::given(request.tags.into_iter().map(pair))?;
+        let tags = tag::given(request.tags.into_iter().map(pair));
+        tag::check_keys(&tags)?;
         settle(store::tag::add(&self.db, &name, &tags, self.now())).await?;
         Ok(AddTagsToResourceResult {})
     }

@@ -7,7 +7,7 @@ use crate::domain::data_type::DataType;
 use crate::domain::name::Name;
 use crate::domain::pattern;
 use crate::domain::policy::{self, Policy};
-use crate::domain::tag::Tags;
+use crate::domain::tag::{self, Tags};
 use crate::domain::tier::{self, Room, Wants};
 use crate::domain::value::Value;
 use crate::error::ParameterError;
@@ -124,6 +124,7 @@ pub(crate) fn decide(
     };
     let current = latest.map(|latest| latest.tier);
     let tier = tier::resolve(put.tier, current, rules.default_tier, wants, &rules.room)?;
+    tag::check_new(&put.tags)?;
     let allowed_pattern = kept(
         &put.allowed_pattern,
         latest.and_then(|latest| latest.allowed_pattern.as_ref()),
@@ -295,6 +296,9 @@ mod tests {
         request.data_type = None;
         assert_eq!(reason(&request, None), Some(Reason::InvalidPolicyAttributeException));
         request.policies = None;
+        request.tags = tag::given([("aws:k".to_owned(), "v".to_owned())]);
+        assert!(text(&request, None).contains("aws:k"));
+        request.tags.clear();
         assert_eq!(reason(&request, None), Some(Reason::InvalidAllowedPatternException));
         request.allowed_pattern = Some("y".to_owned());
         assert_eq!(reason(&request, None), Some(Reason::ParameterPatternMismatchException));

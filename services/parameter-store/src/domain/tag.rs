@@ -11,12 +11,25 @@ pub(crate) const MAX_TAGS: usize = 50;
 pub(crate) type Tags = BTreeMap<String, String>;
 
 /// Tags as a caller gives them; of two with the same key the later one counts.
-pub(crate) fn given(tags: impl IntoIterator<Item = (String, String)>) -> Result<Tags, ParameterError> {
-    let tags: Tags = tags.into_iter().collect();
+pub(crate) fn given(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
+    tags.into_iter().collect()
+}
+
+/// Refuses keys that callers may not give.
+pub(crate) fn check_keys(tags: &Tags) -> Result<(), ParameterError> {
     let reserved = |key: &&String| key.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("aws:"));
     match tags.keys().find(reserved) {
         Some(key) => Err(ParameterError::ReservedTagKey { key: key.clone() }),
-        None => Ok(tags),
+        None => Ok(()),
+    }
+}
+
+/// Whether a new parameter can have these tags.
+pub(crate) fn check_new(tags: &Tags) -> Result<(), ParameterError> {
+    check_keys(tags)?;
+    match tags.len() > MAX_TAGS {
+        true => Err(ParameterError::TooManyTagsAtCreation { limit: MAX_TAGS }),
+        false => Ok(()),
     }
 }
 
@@ -44,12 +57,14 @@ mod tests {
         assert_eq!(check_room(keys(), &numbered(40..50)), Ok(()));
         assert_eq!(check_room(keys(), &numbered(0..50)), Ok(()));
         assert!(check_room(keys(), &numbered(39..51)).is_err());
+        assert_eq!(check_new(&numbered(0..50)), Ok(()));
+        assert!(check_new(&numbered(0..51)).is_err());
     }
 
     #[test]
     fn keys_of_aws_are_reserved() {
-        let tag = |key: &str| [(key.to_owned(), "v".to_owned())];
-        assert!(given(tag("AWS:x")).is_err());
-        assert!(given(tag("aws")).is_ok());
+        let check = |key: &str| check_new(&given([(key.to_owned(), "v".to_owned())]));
+        assert!(check("AWS:x").is_err());
+        assert!(check("aws").is_ok());
     }
 }

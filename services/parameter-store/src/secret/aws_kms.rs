@@ -55,6 +55,14 @@ impl AwsKms {
         })
     }
 
+    /// The key that a caller names, as KMS is asked for it.
+    fn named<'a>(&'a self, key_id: &'a str) -> &'a str {
+        match is_default_key(key_id) {
+            true => &self.settings.default_key,
+            false => key_id,
+        }
+    }
+
     async fn call(&self, operation: &str, body: &Value) -> Result<Value, KeyError> {
         let away = |error: Box<dyn std::error::Error + Send + Sync>| KeyError::Unavailable(error);
         // Read each time: whoever changes them need not restart anything.
@@ -101,6 +109,11 @@ impl AwsKms {
     }
 }
 
+/// Whether a name of a key is one that may be given to another key.
+fn is_alias(named: &str) -> bool {
+    named.starts_with("alias/") || named.contains(":alias/")
+}
+
 fn refused(status: u16, answer: &Value) -> KeyError {
     let word = answer["__type"].as_str().unwrap_or_default();
     let word = word.rsplit('#').next().unwrap_or_default();
@@ -142,10 +155,7 @@ impl Provider for AwsKms {
     }
 
     async fn wrap(&self, key_id: &str, arn: &str, data_key: &DataKey) -> Result<Wrapping, KeyError> {
-        let key_id = match is_default_key(key_id) {
-            true => self.settings.default_key.as_str(),
-            false => key_id,
-        };
+        let key_id = self.named(key_id);
         let body = json!({
             "KeyId": key_id,
             "Plaintext": STANDARD.encode(data_key.bytes()),
@@ -171,6 +181,22 @@ impl Provider for AwsKms {
         });
         let answer = self.call("Decrypt", &body).await?;
         Ok(DataKey::from_bytes(&bytes(&answer, "Plaintext")?).ok_or(OpenError)?)
+    }
+
+    async fn meaning(&self, key_id: &str) -> Result<Option<String>, KeyError> {
+        let named = self.named(key_id);
+        if !is_alias(named) {
+            // The setting may have been another key; what a caller names by its id is the same for ever.
+            return Ok(is_default_key(key_id).then(|| named.to_owned()));
+        }
+        let answer = self.call("DescribeKey", &json!({"KeyId": named})).await?;
+        let key = &answer["KeyMetadata"];
+        let arn = key["Arn"].as_str().or(key["KeyId"].as_str());
+        let arn = arn.ok_or_else(|| KeyError::Unavailable("the answer holds no key".into()))?;
+        match key["Enabled"].as_bool() {
+            Some(false) => Err(KeyError::Unusable(format!("{arn} is disabled."))),
+            _ => Ok(Some(arn.to_owned())),
+        }
     }
 
     async fn is_current(&self, _key: &KeyName) -> Result<bool, KeyError> {

@@ -102,11 +102,11 @@ impl Keys {
         }
     }
 
-    /// The keys of a file alone.
+    /// The keys of one provider alone.
     #[cfg(test)]
-    pub(crate) fn of_file(file: KeyFile) -> Self {
+    pub(crate) fn of(provider: Arc<dyn Provider>) -> Self {
         Self {
-            providers: vec![Arc::new(file)],
+            providers: vec![provider],
         }
     }
 
@@ -138,7 +138,12 @@ impl Keys {
         Ok(wrapping.finish(&data_key, &binding.bytes()))
     }
 
-    /// Whether new data keys would be wrapped with this key version too.
+    /// The key of whoever wraps that a caller's name for it means today, where it can mean another one than it did.
+    pub(crate) async fn meaning(&self, key_id: &str) -> Result<Option<String>, KeyError> {
+        self.providers[0].meaning(key_id).await
+    }
+
+    /// Whether new data keys of its key would be wrapped with this key version too.
     pub(crate) async fn is_current(&self, key: &KeyName) -> Result<bool, KeyError> {
         match self.providers[0].name() == key.provider {
             true => self.providers[0].is_current(key).await,

@@ -18,6 +18,8 @@ mod vault_transit;
 
 pub use aws_kms::AwsKmsSettings;
 pub(crate) use binding::Binding;
+#[cfg(test)]
+pub(crate) use data_key::DataKey;
 pub(crate) use data_key::Sealed;
 #[cfg(test)]
 pub(crate) use key_file::KeyFile;
@@ -26,4 +28,6 @@ pub(crate) use key_id::KeyId;
 pub use keys::ProviderKind;
 pub(crate) use keys::{Keys, Prepared};
 pub(crate) use provider::{KeyError, KeyName, Wrapped};
+#[cfg(test)]
+pub(crate) use provider::{Provider, Wrapping};
 pub use vault_transit::VaultTransitSettings;

@@ -21,6 +21,14 @@ pub(crate) struct KeyName {
     pub(crate) version: String,
 }
 
+impl KeyName {
+    /// Whether it is of the key that its provider calls so: by its id, or by its ARN, which ends with the id.
+    pub(crate) fn is_of(&self, key: &str) -> bool {
+        let is_arn_of = |arn: &str, id: &str| arn.strip_suffix(id).is_some_and(|start| start.ends_with(":key/"));
+        self.id == key || is_arn_of(&self.id, key) || is_arn_of(key, &self.id)
+    }
+}
+
 impl fmt::Display for KeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{} version {}", self.provider, self.id, self.version)
@@ -80,6 +88,43 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
     /// The data key again.
     async fn unwrap(&self, wrapped: &Wrapped, binding: &Binding<'_>) -> Result<DataKey, KeyError>;
 
+    /// The key that a caller's name for it means today: its id, or its ARN. Nothing if it cannot mean another one than it
+    /// did when something was wrapped.
+    async fn meaning(&self, _key_id: &str) -> Result<Option<String>, KeyError> {
+        Ok(None)
+    }
+
     /// Whether a key version is the one that new data keys of its key are wrapped with.
     async fn is_current(&self, key: &KeyName) -> Result<bool, KeyError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_known_by_its_id_and_by_its_arn() {
+        const ARN: &str = "arn:aws:kms:us-east-1:000000000000:key/1234-abcd";
+        let is_of = |id: &str, key: &str| {
+            let name = KeyName {
+                provider: "aws-kms".to_owned(),
+                id: id.to_owned(),
+                version: "-".to_owned(),
+            };
+            name.is_of(key)
+        };
+        for (id, key) in [(ARN, ARN), (ARN, "1234-abcd"), ("1234-abcd", ARN), ("x", "x")] {
+            assert!(is_of(id, key), "{id} {key}");
+        }
+        let elsewhere = ARN.replace("us-east-1", "eu-west-1");
+        for (id, key) in [
+            (ARN, elsewhere.as_str()),
+            (ARN, "abcd"),
+            (ARN, ""),
+            ("abcd", ARN),
+            ("x", "y"),
+        ] {
+            assert!(!is_of(id, key), "{id} {key}");
+        }
+    }
 }

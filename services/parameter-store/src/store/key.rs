@@ -12,11 +12,15 @@ use muster_proto::parameterstore::v1::ParameterType;
 const IN_USE: &str = "
     select key_provider, key_name, key_version, count(*) from parameter_version where key_provider is not null
     group by key_provider, key_name, key_version order by key_provider, key_name, key_version";
+const NAMED: &str = "
+    select key_provider, key_name, key_version, key_id, count(*) from parameter_version where key_provider is not null
+    group by key_provider, key_name, key_version, key_id order by key_provider, key_name, key_version, key_id";
 const WRAPPED: &str = "
     select v.parameter_id, p.path, v.version, v.type as kind, v.key_id, v.wrapped_key from parameter_version as v
     join parameter as p on p.id = v.parameter_id
-    where v.key_provider = $1 and v.key_name = $2 and v.key_version = $3 and (v.parameter_id, v.version) > ($4, $5)
-    order by v.parameter_id, v.version limit $6";
+    where v.key_provider = $1 and v.key_name = $2 and v.key_version = $3 and v.key_id = $4
+        and (v.parameter_id, v.version) > ($5, $6)
+    order by v.parameter_id, v.version limit $7";
 // The old wrapped key is named too: what somebody else wrapped meanwhile stays.
 const REWRAP: &str = "
     update parameter_version
@@ -39,6 +43,28 @@ pub(crate) async fn in_use(db: &Db) -> Result<Vec<(KeyName, i64)>, StoreError> {
     let rows: Vec<(String, String, String, i64)> = read!(db, pool => sqlx::query_as(IN_USE).fetch_all(pool).await)?;
     let key = |(provider, id, version, count)| (KeyName { provider, id, version }, count);
     Ok(rows.into_iter().map(key).collect())
+}
+
+/// What is wrapped with a key for those who named it in one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) key: KeyName,
+    /// As they named it.
+    pub(crate) key_id: String,
+    /// By how many versions it is needed.
+    pub(crate) count: i64,
+}
+
+/// The same by how callers named the keys; what is wrapped with one key stands together.
+pub(crate) async fn named(db: &Db) -> Result<Vec<Named>, StoreError> {
+    let rows: Vec<(String, String, String, String, i64)> =
+        read!(db, pool => sqlx::query_as(NAMED).fetch_all(pool).await)?;
+    let named = |(provider, id, version, key_id, count)| Named {
+        key: KeyName { provider, id, version },
+        key_id,
+        count,
+    };
+    Ok(rows.into_iter().map(named).collect())
 }
 
 /// A version whose data key is wrapped.
@@ -74,16 +100,17 @@ impl WrappedRow {
     }
 }
 
-/// Versions whose data keys are wrapped with a key, after this one.
+/// Versions whose data keys are wrapped with a key that was named in this way, after this one.
 pub(crate) async fn wrapped_with(
     db: &Db,
-    key: &KeyName,
+    Named { key, key_id, .. }: &Named,
     after: &Place,
     limit: i64,
 ) -> Result<Vec<WrappedRow>, StoreError> {
     let KeyName { provider, id, version } = key;
     Ok(read!(db, pool => {
-        sqlx::query_as(WRAPPED).bind(provider).bind(id).bind(version).bind(&after.0).bind(after.1).bind(limit).fetch_all(pool).await
+        let rows = sqlx::query_as(WRAPPED).bind(provider).bind(id).bind(version).bind(key_id);
+        rows.bind(&after.0).bind(after.1).bind(limit).fetch_all(pool).await
     })?)
 }
 

@@ -135,7 +135,7 @@ pub(crate) async fn before(db: &Db, ground: &Ground, paths: &[String], now: i64)
     let sql = db.with_rows(HEADS, &[Column::Text("path")]);
     let distinct = json(&distinct(paths));
     let rows: Vec<HeadRow> = read!(db, pool => sqlx::query_as(sql).bind(&distinct).fetch_all(pool).await)?;
-    let is_live = |row: &HeadRow| row.expires_at.is_none_or(|time| time > now);
+    let is_live = |row: &HeadRow| !row.is_expired(now);
     let heads = rows
         .into_iter()
         .filter(is_live)
@@ -159,7 +159,8 @@ pub(crate) async fn put_all(db: &Db, ground: &Ground, jobs: &[Job], now: Timesta
             sqlx::query_scalar(setting::VALUE).bind(Setting::DefaultTier.id()).fetch_optional(&mut *tx).await?;
         let rows: Vec<HeadRow> = sqlx::query_as(heads).bind(&paths).fetch_all(&mut *tx).await?;
         let mut group = Group::new(ground, now, ground.rules(standard, advanced, default_tier.as_deref()));
-        group.take_in(rows)?;
+        let untold = timer::untold!(db, tx, rows, now);
+        group.take_in(rows, &untold)?;
         let done: Vec<Done> = jobs.iter().map(|job| group.one(job)).collect();
         let written = group.finish();
         macro_rules! write {
@@ -256,17 +257,19 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Takes in what is there. What has expired goes, for whoever puts it makes a new one.
-    fn take_in(&mut self, rows: Vec<HeadRow>) -> Result<(), StoreError> {
+    /// Takes in what is there. What has expired goes, for whoever puts it makes a new one; its policies among `untold`
+    /// have their say before.
+    fn take_in(&mut self, rows: Vec<HeadRow>, untold: &[(String, i64)]) -> Result<(), StoreError> {
         for row in rows {
             let (path, expires_at) = (row.path.clone(), row.expires_at);
+            let is_expired = row.is_expired(self.now.as_microsecond());
             let head = row.head()?;
-            if expires_at.is_some_and(|time| time <= self.now.as_microsecond()) {
+            if is_expired {
                 self.written.removed.push((head.id.clone(),));
                 self.count(head.latest.tier, -1);
                 self.written
                     .events
-                    .extend(timer::farewell(&head, &self.ground.scope, self.now));
+                    .extend(timer::farewell(&head, untold, &self.ground.scope, self.now));
                 continue;
             }
             let standing = Standing {

@@ -71,6 +71,11 @@ pub(crate) struct HeadRow {
 }
 
 impl HeadRow {
+    /// Whether it is not there any more, although its rows are.
+    pub(crate) fn is_expired(&self, now: i64) -> bool {
+        self.expires_at.is_some_and(|time| time <= now)
+    }
+
     /// The parameter.
     pub(crate) fn head(self) -> Result<Head, StoreError> {
         Ok(Head {

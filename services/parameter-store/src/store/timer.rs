@@ -12,7 +12,7 @@ use super::put::{COUNT, REMOVE};
 use super::row::{HEADS, HeadRow};
 use super::{take_turn, tell};
 use crate::domain::event::{self, Change, Event, Subject};
-use crate::domain::policy::{self, Rule};
+use crate::domain::policy::{self, Policy, Rule};
 use crate::domain::put::Head;
 use crate::domain::scope::Scope;
 
@@ -29,6 +29,36 @@ pub(crate) const COLUMNS: [Column; 4] = [
 const DONE: &str = "
     update parameter_timer set done = true
     where (parameter_id, place) in (select r.parameter_id, r.place from {rows} as r)";
+
+/// The policies of parameters whose time has come and that have not had their say, in the order of their times.
+pub(super) const UNTOLD: &str = "
+    select t.parameter_id, t.place from {rows} as r join parameter_timer as t on t.parameter_id = r.id
+    where t.done = false and t.due_at <= $2 order by t.due_at, t.place";
+
+/// The ids of parameters, and the places of policies in them.
+pub(super) type Places = Vec<(String, i64)>;
+
+/// [`UNTOLD`] of those parameters of some rows that have expired, inside a transaction: with them their timers go.
+macro_rules! untold {
+    ($db:expr, $tx:ident, $rows:expr, $now:expr) => {{
+        let now: i64 = $now.as_microsecond();
+        let expired = $rows
+            .iter()
+            .filter(|row| row.is_expired(now))
+            .map(|row| (row.id.as_str(),));
+        let expired: Vec<_> = expired.collect();
+        let untold: $crate::store::timer::Places = match expired.is_empty() {
+            true => Vec::new(),
+            false => {
+                let sql = $db.with_rows($crate::store::timer::UNTOLD, &[muster_store::Column::Text("id")]);
+                let expired = muster_store::json(&expired);
+                sqlx::query_as(sql).bind(expired).bind(now).fetch_all(&mut *$tx).await?
+            }
+        };
+        untold
+    }};
+}
+pub(super) use untold;
 
 /// A row of `parameter_timer`.
 pub(crate) type Row = (String, i64, i64, bool);
@@ -50,16 +80,17 @@ fn subject(head: &Head) -> Subject<'_> {
     }
 }
 
-/// What others are told of a parameter that goes because it has expired.
-pub(crate) fn farewell(head: &Head, scope: &Scope, now: Timestamp) -> Vec<Event> {
-    let expiration = head
-        .latest
-        .policies
-        .iter()
-        .find(|policy| matches!(policy.rule, Rule::Expiration(_)));
-    let mut events: Vec<Event> = expiration
+/// What others are told of a parameter that goes because it has expired: first what they should have been told before,
+/// which is among `untold`.
+pub(crate) fn farewell(head: &Head, untold: &[(String, i64)], scope: &Scope, now: Timestamp) -> Vec<Event> {
+    let policies = &head.latest.policies;
+    let is_expiration = |policy: &&Policy| matches!(policy.rule, Rule::Expiration(_));
+    let own = untold.iter().filter(|(id, _)| *id == head.id);
+    let late = own.filter_map(|(_, place)| policies.get(usize::try_from(*place).ok()?));
+    let late = late.filter(|policy| !is_expiration(policy));
+    let acted = late.chain(policies.iter().find(is_expiration));
+    let mut events: Vec<Event> = acted
         .map(|policy| event::policy_acted(policy, subject(head), scope, now))
-        .into_iter()
         .collect();
     events.push(event::changed(Change::Delete, subject(head), scope, now));
     events
@@ -147,7 +178,9 @@ pub(crate) async fn act(
         let paths = json(&paths.into_iter().collect::<Vec<_>>());
         let heads = db.with_rows(HEADS, &[Column::Text("path")]);
         let rows: Vec<HeadRow> = sqlx::query_as(heads).bind(&paths).fetch_all(&mut *tx).await?;
-        let acted = decide(due, rows, scope, now);
+        // More than what is due in this round, which takes so many only.
+        let untold = untold!(db, tx, rows, now);
+        let acted = decide(due, rows, &untold, scope, now);
         if !acted.removed.is_empty() {
             let rows = json(&acted.removed);
             sqlx::query(db.with_rows(REMOVE, &[Column::Text("id")])).bind(&rows).execute(&mut *tx).await?;
@@ -175,10 +208,10 @@ struct Acted {
     bad: Vec<Bad>,
 }
 
-fn decide(mut due: Vec<DueRow>, rows: Vec<HeadRow>, scope: &Scope, now: Timestamp) -> Acted {
+fn decide(mut due: Vec<DueRow>, rows: Vec<HeadRow>, untold: &[(String, i64)], scope: &Scope, now: Timestamp) -> Acted {
     let mut acted = Acted::default();
     for row in rows {
-        let is_expired = row.expires_at.is_some_and(|time| time <= now.as_microsecond());
+        let is_expired = row.is_expired(now.as_microsecond());
         let id = row.id.clone();
         let own = due.extract_if(.., |due| due.parameter_id == id);
         let own: Vec<DueRow> = own.collect();
@@ -204,14 +237,14 @@ fn decide(mut due: Vec<DueRow>, rows: Vec<HeadRow>, scope: &Scope, now: Timestam
                 continue;
             };
             acted.done.push((head.id.clone(), due.place));
-            if !matches!(policy.rule, Rule::Expiration(_)) {
+            if !is_expired && !matches!(policy.rule, Rule::Expiration(_)) {
                 acted
                     .events
                     .push(event::policy_acted(policy, subject(&head), scope, now));
             }
         }
         if is_expired {
-            acted.events.extend(farewell(&head, scope, now));
+            acted.events.extend(farewell(&head, untold, scope, now));
             match head.latest.tier {
                 ParameterTier::Advanced => acted.advanced += 1,
                 _ => acted.standard += 1,

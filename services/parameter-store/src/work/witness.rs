@@ -49,13 +49,13 @@ impl Witness {
         }
     }
 
-    /// So many were; `left` is which keys are in use now, and by how many.
-    pub(crate) async fn ends(&self, old: &KeyName, needed: i64, count: usize, left: &[(KeyName, i64)]) {
+    /// So many were, and `rest` were not; `left` is which keys are in use now, and by how many.
+    pub(crate) async fn ends(&self, old: &KeyName, needed: i64, count: usize, rest: i64, left: &[(KeyName, i64)]) {
         let is_known = self.is_stuck(old, needed);
         {
             let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-            match left.iter().find(|(key, _)| key == old) {
-                Some((_, rest)) if count == 0 => stuck.insert(old.clone(), *rest),
+            match count {
+                0 if rest > 0 => stuck.insert(old.clone(), rest),
                 _ => stuck.remove(old),
             };
         }

@@ -5,6 +5,7 @@
 mod audit;
 mod concurrency;
 mod events;
+mod kms;
 mod labels;
 mod pages;
 mod providers;

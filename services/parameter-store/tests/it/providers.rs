@@ -1,21 +1,22 @@
-//! Providers of keys that are elsewhere: moto's KMS, and a stand-in for Vault's transit engine that keeps what it wraps.
+//! Providers of keys that are elsewhere: one that is away, and a stand-in for Vault's transit engine that keeps what it
+//! wraps. AWS KMS is in `kms`.
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Path as UrlPath, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get as on_get, post};
 use axum::{Json, Router};
-use muster_harness::{Python, until};
+use muster_harness::until;
 use muster_parameter_store::{ProviderKind, Settings};
 use muster_proto::aws::v1::Reason;
 use muster_wire::Failure;
 use serde_json::{Value, json};
 
-use crate::service::{Service, decrypted, get, refusal, secure};
+use crate::service::{Service, decrypted, refusal, secure};
 
 /// A file that only its owner may read.
 pub(crate) fn private(text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -26,103 +27,9 @@ pub(crate) fn private(text: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-async fn value(service: &Service, name: &str) -> String {
+pub(crate) async fn value(service: &Service, name: &str) -> String {
     let answer = service.by_nats().get_parameter(decrypted(name)).await.unwrap();
     answer.into_inner().parameter.unwrap().value.unwrap()
-}
-
-/// moto's KMS, with the keys that a test makes.
-struct Kms(Python);
-
-impl Kms {
-    fn start() -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/key_service.py");
-        Self(Python::start(&script, None))
-    }
-
-    async fn call(&self, operation: &str, body: Value) -> Value {
-        let answer = reqwest::Client::new()
-            .post(self.0.url("/"))
-            .header("content-type", "application/x-amz-json-1.1")
-            .header("x-amz-target", format!("TrentService.{operation}"))
-            .header(
-                "authorization",
-                "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/kms/aws4_request, SignedHeaders=host, Signature=00",
-            )
-            .body(body.to_string())
-            .send()
-            .await
-            .unwrap();
-        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default()
-    }
-}
-
-#[tokio::test]
-async fn keys_in_kms_wrap_and_unwrap() {
-    let kms = Kms::start();
-    let (_folder, credentials) =
-        private("[default]\naws_access_key_id = AKID\naws_secret_access_key = canary-secret\n");
-    let key = kms.call("CreateKey", json!({})).await["KeyMetadata"]["KeyId"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    kms.call("CreateAlias", json!({"AliasName": "alias/mine", "TargetKeyId": key}))
-        .await;
-    let with = |settings: &mut Settings| {
-        settings.provider = ProviderKind::AwsKms;
-        settings.aws_kms.url = kms.0.url("/");
-        settings.aws_kms.credentials_file.clone_from(&credentials);
-    };
-    let service = Service::with(with).await;
-    let mut parameters = service.by_nats();
-    let mut mine = secure("/mine", "one");
-    mine.key_id = Some("alias/mine".to_owned());
-    parameters.put_parameter(mine.clone()).await.unwrap();
-    parameters.put_parameter(secure("/default", "two")).await.unwrap();
-    assert_eq!(
-        (value(&service, "/mine").await, value(&service, "/default").await),
-        ("one".to_owned(), "two".to_owned())
-    );
-    // The default key, named or not. Moto lets everybody use that of AWS; AWS itself does not (`default_key`).
-    let mut named = secure("/named", "three");
-    named.key_id = Some("alias/aws/ssm".to_owned());
-    parameters.put_parameter(named).await.unwrap();
-    assert_eq!(value(&service, "/named").await, "three");
-    let default = kms.call("DescribeKey", json!({"KeyId": "alias/aws/ssm"})).await["KeyMetadata"]["KeyId"].clone();
-    let default = default.as_str().unwrap();
-    let tables = String::from_utf8_lossy(&service.tables()).into_owned();
-    assert!(default != key && tables.matches(default).count() >= 2, "{default}");
-    assert!(!service.key_file().exists(), "nobody needs it");
-    mine.key_id = Some("alias/nope".to_owned());
-    assert_eq!(
-        refusal(parameters.put_parameter(mine.clone()).await).0,
-        Reason::InvalidKeyId
-    );
-    let tables = String::from_utf8_lossy(&service.tables()).into_owned();
-    assert!(tables.contains(&key), "the key and not only its alias is kept");
-    // Where the default key of AWS is not to be had, another one is.
-    let own = Service::with(|settings: &mut Settings| {
-        with(settings);
-        "alias/mine".clone_into(&mut settings.aws_kms.default_key);
-    });
-    let own = own.await;
-    own.by_nats().put_parameter(secure("/default", "four")).await.unwrap();
-    assert_eq!(value(&own, "/default").await, "four");
-    assert!(String::from_utf8_lossy(&own.tables()).contains(&key));
-    // It forgets all keys.
-    let reset = reqwest::Client::new()
-        .post(kms.0.url("/moto-api/reset"))
-        .send()
-        .await
-        .unwrap();
-    assert!(reset.status().is_success());
-    let (word, text) = refusal(parameters.get_parameter(decrypted("/mine")).await);
-    assert_eq!(word, Reason::InvalidKeyId, "{text}");
-    assert!(
-        parameters.get_parameter(get("/mine")).await.is_ok(),
-        "encrypted it can be shown"
-    );
-    service.stop().await;
 }
 
 #[tokio::test]

@@ -183,6 +183,132 @@ fn tag(key: &str, value: &str) -> Tag {
     }
 }
 
+/// Something that is wrong with a put.
+struct Wrong {
+    /// The parts of the request that it is about. Two about the same cannot be wrong at once.
+    about: &'static [&'static str],
+    apply: fn(&mut PutParameterRequest),
+    word: Reason,
+    text: &'static str,
+}
+
+fn wrong(
+    about: &'static [&'static str],
+    word: Reason,
+    text: &'static str,
+    apply: fn(&mut PutParameterRequest),
+) -> Wrong {
+    Wrong {
+        about,
+        apply,
+        word,
+        text,
+    }
+}
+
+/// All that can be wrong with a put, in the order of the spec.
+fn all_wrong() -> Vec<Wrong> {
+    use Reason::ValidationException as Validation;
+    vec![
+        wrong(&["description"], Validation, "1 validation error detected", |put| {
+            put.description = Some("x".repeat(1025));
+        }),
+        wrong(&["name"], Validation, "Parameter name: can't be prefixed", |put| {
+            put.name = Some("ssm-x".to_owned());
+        }),
+        // What is wrong with tags themselves comes later, and these are more of them.
+        wrong(
+            &["overwrite"],
+            Validation,
+            "Invalid request: tags and overwrite",
+            |put| {
+                put.overwrite = Some(true);
+                put.tags.push(tag("k", "v"));
+            },
+        ),
+        wrong(
+            &["name", "overwrite"],
+            Reason::ParameterAlreadyExists,
+            "The parameter already exists.",
+            |put| {
+                put.name = Some("taken".to_owned());
+            },
+        ),
+        wrong(&["type"], Validation, "A parameter type is required", |put| {
+            put.r#type = None
+        }),
+        wrong(
+            &["data type"],
+            Validation,
+            "The following data type is not supported",
+            |put| {
+                put.data_type = Some("Text".to_owned());
+            },
+        ),
+        wrong(
+            &["data type"],
+            Validation,
+            "Parameter value doesn't fit the data type",
+            |put| {
+                put.data_type = Some("boolean".to_owned());
+            },
+        ),
+        wrong(&["policies"], Reason::InvalidPolicyAttributeException, "", |put| {
+            put.policies = Some("x".to_owned());
+        }),
+        wrong(&["value"], Validation, "Standard tier parameters support", |put| {
+            put.value = Some("x".repeat(4097));
+        }),
+        wrong(&[], Validation, "the tag key aws:k is reserved", |put| {
+            put.tags.push(tag("aws:k", "v"))
+        }),
+        wrong(&[], Validation, "a parameter can have 50 tags", |put| {
+            put.tags.extend((0..51).map(|number| tag(&format!("k{number}"), "v")));
+        }),
+        wrong(&["pattern"], Reason::InvalidAllowedPatternException, "", |put| {
+            put.allowed_pattern = Some("[".to_owned());
+        }),
+        wrong(&["pattern"], Reason::ParameterPatternMismatchException, "", |put| {
+            put.allowed_pattern = Some("y".to_owned());
+        }),
+        wrong(&["type"], Reason::InvalidKeyId, "", |put| {
+            put.set_type(ParameterType::SecureString);
+            put.key_id = Some("alias/nope".to_owned());
+        }),
+    ]
+}
+
+#[tokio::test]
+async fn of_two_things_that_are_wrong_the_earlier_one_is_told() {
+    let service = Service::start().await;
+    let mut parameters = service.by_nats();
+    parameters.put_parameter(put("taken", "x")).await.unwrap();
+    let all = all_wrong();
+    let mut pairs = 0;
+    for (number, earlier) in all.iter().enumerate() {
+        for later in &all[number..] {
+            let is_same = std::ptr::eq(earlier, later);
+            if !is_same && earlier.about.iter().any(|part| later.about.contains(part)) {
+                continue;
+            }
+            let mut request = put("new", "x");
+            (later.apply)(&mut request);
+            if !is_same {
+                (earlier.apply)(&mut request);
+                pairs += 1;
+            }
+            let (word, text) = refusal(parameters.put_parameter(request).await);
+            let said = format!("{} and {}: {text}", earlier.text, later.text);
+            assert!(
+                word == earlier.word && text.starts_with(earlier.text),
+                "{word:?} {said}"
+            );
+        }
+    }
+    assert_eq!(pairs, 14 * 13 / 2 - 5, "all but those that cannot be");
+    service.stop().await;
+}
+
 #[tokio::test]
 async fn tiers_go_up_only_and_are_told_as_they_are() {
     let service = Service::start().await;

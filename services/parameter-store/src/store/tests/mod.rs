@@ -2,6 +2,7 @@
 
 mod lists;
 mod puts;
+mod rewraps;
 mod secrets;
 
 use std::sync::{Arc, Mutex};
@@ -99,7 +100,7 @@ fn keys(lines: &str) -> Arc<Keys> {
     std::fs::write(&path, lines).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let file = KeyFile::load(&path, scope(), &[]).unwrap();
-    Arc::new(Keys::of_file(file))
+    Arc::new(Keys::of(Arc::new(file)))
 }
 
 const OLD: &str = "aws/ssm 1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";

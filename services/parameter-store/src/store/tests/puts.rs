@@ -250,6 +250,65 @@ async fn what_expired_is_not_there_before_anybody_removed_it_and_policies_act_on
     }
 }
 
+/// What happened to a parameter, and the types of the policies that had their say.
+async fn told(db: &Db) -> Vec<String> {
+    let told = news::oldest(db, 1000).await.unwrap();
+    let word = |payload: &str| {
+        let event: serde_json::Value = serde_json::from_str(payload).unwrap();
+        event
+            .pointer("/data/detail/policy-type")
+            .map(|word| word.as_str().unwrap().to_owned())
+    };
+    told.into_iter()
+        .map(|event| word(&event.payload).unwrap_or(event.what))
+        .collect()
+}
+
+#[tokio::test]
+async fn whoever_puts_an_expired_parameter_first_tells_what_nobody_was_told_of() {
+    for (db, ..) in databases().await {
+        let keys = keys(OLD);
+        let mut stuck = Stuck::default();
+        let at = |hours| NOW + SignedDuration::from_hours(hours);
+        let put_at = async |time| {
+            let put = short_lived("/x");
+            let rules = before_put(&db, &put).await.1;
+            let expected = decide(&put, None, &rules, None).unwrap().attributes;
+            let jobs = [Job {
+                put,
+                expected,
+                prepared: None,
+            }];
+            assert!(matches!(
+                put_all(&db, &ground(), &jobs, time).await.unwrap()[..],
+                [Done::Version { version: 1, .. }]
+            ));
+            let told = told(&db).await;
+            let waiting = news::oldest(&db, 1000).await.unwrap();
+            news::published(&db, &waiting).await.unwrap();
+            told
+        };
+        put_one(&db, &keys, put("/other", "x", ParameterType::String)).await;
+        assert_eq!(put_at(NOW).await, ["created", "created"]);
+        let all = [
+            "ExpirationNotification",
+            "NoChangeNotification",
+            "Expiration",
+            "deleted",
+            "created",
+        ];
+        // No timer ran: two hours without a change are not over yet, and then they are.
+        assert_eq!(put_at(at(1)).await, [&all[..1], &all[2..]].concat());
+        assert_eq!(put_at(at(3)).await, all);
+        // It expired before it was made, so that the timers have it at once.
+        assert_eq!(timer::act(&db, &scope(), at(3), 1, &mut stuck).await.unwrap(), 1);
+        assert_eq!(told(&db).await, ["ExpirationNotification", "Expiration", "deleted"]);
+        put_at(NOW).await;
+        assert_eq!(timer::act(&db, &scope(), NOW, 100, &mut stuck).await.unwrap(), 1);
+        assert_eq!(put_at(at(3)).await, all, "what was told is not told again");
+    }
+}
+
 #[tokio::test]
 async fn a_parameter_that_cannot_be_read_holds_up_no_other_one_s_policies() {
     for (db, ..) in databases().await {
@@ -284,7 +343,8 @@ async fn a_parameter_that_cannot_be_read_holds_up_no_other_one_s_policies() {
             let own = told.iter().filter(|event| event.payload.contains(path));
             own.map(|event| event.what.as_str()).collect::<Vec<_>>()
         };
-        assert_eq!(of("/good"), ["created", "policy-action", "policy-action", "deleted"]);
+        let acted = ["created", "policy-action", "policy-action", "policy-action", "deleted"];
+        assert_eq!(of("/good"), acted, "also what is due behind the one that ends it");
         assert_eq!(of("/bad"), ["created"]);
         // Another process finds them again, and is not held up either.
         put_one(&db, &keys, short_lived("/later")).await;

@@ -158,17 +158,15 @@ async fn a_rewrap_that_was_overtaken_changes_nothing() {
     for (db, ..) in databases().await {
         let (old, both) = (keys(OLD), keys(BOTH));
         secure(&db, &old, "/x", "one").await;
-        let in_use = key::in_use(&db).await.unwrap();
-        let rows = key::wrapped_with(&db, &in_use[0].0, &(String::new(), 0), 10)
-            .await
-            .unwrap();
+        let named = key::named(&db).await.unwrap().remove(0);
+        let rows = key::wrapped_with(&db, &named, &(String::new(), 0), 10).await.unwrap();
         let binding = Binding {
             scope: &scope(),
             path: "/x",
             version: 1,
             kind: ParameterType::SecureString,
         };
-        let wrapped = rows[0].wrapped(&in_use[0].0).unwrap();
+        let wrapped = rows[0].wrapped(&named.key).unwrap();
         let anew = both.rewrap(&wrapped, "alias/aws/ssm", &binding).await.unwrap();
         let late = both.rewrap(&wrapped, "alias/aws/ssm", &binding).await.unwrap();
         key::rewrap(&db, &[(rows[0].clone(), anew.clone())]).await.unwrap();
