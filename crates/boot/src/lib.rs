@@ -10,6 +10,8 @@
 
 /// Services make and drop many small texts at once on several threads, and mimalloc takes much less time for that than the
 /// system's allocator (decision 26). Whatever links this crate has it; the agent does not.
+// The crate's own tests link it once more, by the harness, and there can be only one.
+#[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
