@@ -269,10 +269,15 @@ impl Asking {
         let Some(end) = self.story.end(outcome, made_with(&self.caller)) else {
             return Ok(());
         };
-        match end.shows_secrets {
-            true => self.gate.ledger.write(end.records).await,
-            false => self.gate.ledger.note(end.records).await,
+        if end.shows_secrets {
+            return self.gate.ledger.write(end.records).await;
         }
+        if self.is_plain_read {
+            return self.gate.ledger.note(end.records).await;
+        }
+        // What was changed stays changed: whoever heard otherwise would do it again.
+        self.gate.ledger.note_at_once(end.records);
+        Ok(())
     }
 
     fn entry(&self, action: String, on: String, decision: &Decision) -> DecisionRecord {
